@@ -1,0 +1,34 @@
+# Each target does all its own set-up on a fresh machine. PYTHON=python3.12 chooses another interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := configs/demo/bafenet_r18_demo.py
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed
+	$(BIN)/python tools/dataset/make_demo.py data/demo
+	$(BIN)/python tools/train.py $(DEMO) --work-dir work_dirs/demo
+	$(BIN)/python tools/test.py $(DEMO) work_dirs/demo --work-dir work_dirs/demo --out work_dirs/demo/metrics.json
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 tests
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v < (3, 14) or sys.exit("error: Python %d.%d is not supported: use 3.10 to 3.13, as in make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt setup.py | $(BIN)/python
+	$(BIN)/python -m pip install -r requirements.txt
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

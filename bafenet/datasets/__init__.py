@@ -1,0 +1,9 @@
+"""Datasets, samplers and transforms."""
+from .densesirst import DenseSIRSTDataset
+from .randomness import SampleIndex, seeded_draws
+from .samplers import EpochSampler
+from .transforms import LoadInfraredImage, LoadSkyAnnotations
+
+__all__ = [
+    'DenseSIRSTDataset', 'EpochSampler', 'LoadInfraredImage', 'LoadSkyAnnotations', 'SampleIndex', 'seeded_draws'
+]

@@ -1,0 +1,55 @@
+"""Random draws of a sample that depend on what the sample is, and on nothing else."""
+import random
+from contextlib import contextmanager
+from typing import Iterator
+
+import numpy as np
+
+
+class SampleIndex(int):
+    """Index of a sample that also knows which visit to it this is.
+
+    The sampler makes it and the dataset seeds the sample's augmentation from it, so that a draw depends on
+    (seed, epoch, index, repeat) alone: not on the number of workers, nor on a resume.
+
+    Args:
+        index: Index of the sample in the dataset.
+        seed: Seed of the run.
+        epoch: Epoch, from 0.
+        repeat: Which of the passes over the data within the epoch, from 0.
+    """
+
+    seed: int
+    epoch: int
+    repeat: int
+
+    def __new__(cls, index: int, seed: int = 0, epoch: int = 0, repeat: int = 0) -> 'SampleIndex':
+        self = super().__new__(cls, index)
+        self.seed, self.epoch, self.repeat = seed, epoch, repeat
+        return self
+
+    def __getnewargs__(self) -> tuple:
+        """What pickle needs to send the index to a worker."""
+        return int(self), self.seed, self.epoch, self.repeat
+
+    @property
+    def entropy(self) -> list:
+        """The four numbers that decide all random draws of this visit, each from 0."""
+        return [self.seed, self.epoch, int(self), self.repeat]
+
+
+@contextmanager
+def seeded_draws(index: SampleIndex) -> Iterator[None]:
+    """Seed ``random`` and ``np.random`` for one visit of a sample and restore both afterwards.
+
+    Transforms draw from these two global states only.
+    """
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    words = np.random.SeedSequence(index.entropy).generate_state(8)
+    random.seed(words[:4].tobytes())
+    np.random.seed(words[4:])
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)

@@ -1,0 +1,53 @@
+"""Order of the samples of an epoch."""
+import math
+from typing import Iterator, Optional, Sized
+
+import torch
+from mmdet.registry import DATA_SAMPLERS
+from mmengine.dataset import DefaultSampler
+
+from bafenet.errors import InputError
+
+from .randomness import SampleIndex
+
+
+@DATA_SAMPLERS.register_module()
+class EpochSampler(DefaultSampler):
+    """Shuffled passes over the data whose indices carry (seed, epoch, repeat).
+
+    Unlike mmdet's ``RepeatDataset`` around a ``DefaultSampler``, every pass of an epoch is a permutation of its own
+    and every visit of a sample draws anew (see :class:`~bafenet.datasets.randomness.SampleIndex`).
+
+    Args:
+        dataset: The dataset.
+        repeats: Passes over the data per epoch. The paper's release makes 3.
+        shuffle: Shuffle each pass.
+        seed: Seed of order and augmentation; None draws one that all processes share. The runner passes its own.
+        round_up: Repeat first samples so that every process gets equally many.
+    """
+
+    def __init__(self,
+                 dataset: Sized,
+                 repeats: int = 1,
+                 shuffle: bool = True,
+                 seed: Optional[int] = None,
+                 round_up: bool = True) -> None:
+        if repeats < 1:
+            raise InputError(f'EpochSampler: repeats={repeats} must be at least 1')
+        super().__init__(dataset, shuffle=shuffle, seed=seed, round_up=round_up)
+        self.repeats = repeats
+        self.samples_in_epoch = repeats * len(dataset)
+        self.num_samples = math.ceil((self.samples_in_epoch - (0 if round_up else self.rank)) / self.world_size)
+        self.total_size = self.num_samples * self.world_size if round_up else self.samples_in_epoch
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        """Iterate over this process's share of the epoch."""
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        size = len(self.dataset)
+        order = [
+            SampleIndex(index, self.seed, self.epoch, repeat) for repeat in range(self.repeats)
+            for index in (torch.randperm(size, generator=generator).tolist() if self.shuffle else range(size))
+        ]
+        if self.round_up:
+            order = (order * math.ceil(self.total_size / len(order)))[:self.total_size]
+        yield from order[self.rank:self.total_size:self.world_size]

@@ -1,0 +1,204 @@
+"""The figures by which detectors are compared on DenseSIRST."""
+from typing import Any, Sequence
+
+import numpy as np
+from mmdet.registry import METRICS
+from mmdet.structures.bbox import get_box_tensor
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from ..errors import InputError
+from .matching import Instances, best_f1, counts_by_threshold, match, threshold_at_recall, voc_scores
+from .sky import centre_in_sky, sky_overlap
+
+# What the keys of each IoU threshold end in.
+IOU_SUFFIXES = {0.5: '', 0.75: '_iou75'}
+RECALL_OF_FPPI = 0.9
+
+
+@METRICS.register_module()
+class DenseSIRSTMetric(BaseMetric):
+    """Detection, false alarms in and out of the sky, and sky segmentation. All values are in [0, 1] but FPPI's.
+
+    =====================================  =============================================================================
+    ``mAP_07``, ``mAP_12``, ``recall``     Pascal VOC 2007's 11-point AP, VOC 2012's area AP and the recall over all
+                                           detections, at IoU 0.5: means over the classes that have true boxes, equal
+                                           to mmdet's ``eval_map``; 0 if none has
+    ``mAP_07_iou75``, ...                  The same three at IoU 0.75
+    ``precision``, ``f1``                  At the score where F1 is highest, IoU 0.5, all classes together
+    ``score_threshold``                    That score (the highest one if there are several; 1 if nothing is found)
+    ``FPPI_sky``, ``FPPI_other``           False alarms per image at scores of at least ``fppi_score`` with their centre
+                                           in and out of the true sky. A false alarm is a false positive at IoU 0.5,
+                                           duplicates included. A centre outside the image counts at the nearest pixel;
+                                           an ignored pixel counts as other, so that the two sum up to all false alarms
+    ``FPPI_sky_recall90``,                 The same at the highest score at which the recall of all classes together
+    ``FPPI_other_recall90``                reaches 0.9
+    ``sky_iou``                            Intersection over union of the sky, pixels summed over the set
+    =====================================  =============================================================================
+
+    A value that the data do not define is absent, and a line in the log says so: ``FPPI_*`` without a true sky map,
+    ``*_recall90`` where the recall stays below 0.9, ``sky_iou`` without maps to compare or without any sky in them.
+    Images without a true sky map count in all other values.
+
+    A sample is a dict, as mmengine's ``Evaluator`` makes it of a ``DetDataSample``: ``img_id``; ``gt_instances`` and
+    ``ignored_instances`` (``bboxes`` (N, 4), ``labels`` (N,)); ``pred_instances`` (``scores`` (N,) too); if there are
+    any, ``gt_sem_seg`` and ``pred_sem_seg`` (``sem_seg`` (1, H, W): 0 other, 1 sky, in the truth 255 ignored). Boxes
+    and maps are in pixels of the original image.
+
+    After the evaluation ``image_results`` holds one dict per image, on the main process: ``img_id``, ``img_path`` where
+    the sample has it, ``boxes`` (lists of ``[x1, y1, x2, y2]``), ``scores`` and ``labels``, as plain Python values.
+
+    Args:
+        fppi_score: The lowest score of a detection that counts in ``FPPI_sky`` and ``FPPI_other``.
+        legacy_coordinates: Gives boxes sides of ``x2 - x1 + 1``, as mmdet's ``VOCMetric`` does (the paper's protocol).
+            Every key but ``sky_iou``, which knows no boxes, then ends in ``_legacy``. To have both kinds in one
+            evaluator give one of them another ``prefix``.
+        collect_device: Where the results of several processes meet, ``'cpu'`` or ``'gpu'``.
+        prefix: What the keys start with, before a slash. ``densesirst`` by default.
+        collect_dir: A folder that all processes see, for ``collect_device='cpu'``.
+
+    Raises:
+        InputError: From ``process``, where a predicted sky map differs in size from the true one.
+    """
+
+    default_prefix = 'densesirst'
+
+    def __init__(self, fppi_score: float = 0.3, legacy_coordinates: bool = False, collect_device: str = 'cpu',
+                 prefix: str | None = None, collect_dir: str | None = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        self.fppi_score = fppi_score
+        self.legacy_coordinates = legacy_coordinates
+        self.image_results: list[dict] = []
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Match the detections of each image and count the pixels of its sky maps; the maps are not kept.
+
+        Args:
+            data_batch: Not used.
+            data_samples: The samples, as described above.
+        """
+        self.results.extend(self._evaluate_image(sample) for sample in data_samples)
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Sum the images up.
+
+        Args:
+            results: What ``process`` has stored, of all processes, in the order of the dataset.
+
+        Returns:
+            The values, by key without prefix.
+        """
+        self.image_results = [_plain(result) for result in results]
+        metrics = {**self._voc_metrics(results), **self._threshold_metrics(results)}
+        if self.legacy_coordinates:
+            metrics = {f'{key}_legacy': value for key, value in metrics.items()}
+        return {**metrics, **_sky_metrics(results)}
+
+    def _evaluate_image(self, sample: dict) -> dict:
+        """Reduce one sample to what the sums need; ``is_tp`` and ``is_fp`` are (2, N), one row per IoU threshold."""
+        num_classes = len(self.dataset_meta['classes'])
+        detections = _instances(sample['pred_instances'])
+        truth = _instances(sample['gt_instances'])
+        matches = [match(detections, truth, _instances(sample['ignored_instances']), num_classes, iou_thr,
+                         self.legacy_coordinates) for iou_thr in IOU_SUFFIXES]
+        is_tp, is_fp = np.stack(matches, axis=1)
+        result = {key: sample[key] for key in ('img_id', 'img_path') if key in sample}
+        result.update(detections._asdict(), is_tp=is_tp, is_fp=is_fp,
+                      num_gt=np.array([np.count_nonzero(truth.labels == label) for label in range(num_classes)]))
+        return {**result, **_evaluate_sky(sample, detections.boxes)}
+
+    def _voc_metrics(self, results: list[dict]) -> dict[str, float]:
+        scores, labels, is_tp, is_fp = _pool(results)
+        num_gt = sum(result['num_gt'] for result in results)
+        metrics = {}
+        for row, suffix in enumerate(IOU_SUFFIXES.values()):
+            by_class = [voc_scores(scores[own], is_tp[row, own], is_fp[row, own], num_gt[label])
+                        for label in np.flatnonzero(num_gt) for own in [labels == label]]
+            means = np.mean(by_class, axis=0) if by_class else np.zeros(3)
+            metrics.update({f'{key}{suffix}': float(value)
+                            for key, value in zip(('mAP_07', 'mAP_12', 'recall'), means, strict=True)})
+        return metrics
+
+    def _threshold_metrics(self, results: list[dict]) -> dict[str, float]:
+        """The values that hold at one score threshold, at IoU 0.5, over all classes together."""
+        scores, _, is_tp, is_fp = _pool(results)
+        num_gt = int(sum(result['num_gt'].sum() for result in results))
+        counts = counts_by_threshold(scores, is_tp[0], is_fp[0])
+        metrics = dict(zip(('precision', 'f1', 'score_threshold'), best_f1(counts, num_gt), strict=True))
+
+        mapped = [result for result in results if 'in_sky' in result]
+        if not mapped:
+            _notice('No image has a true sky map: FPPI_sky and FPPI_other are left out.')
+            return metrics
+        metrics.update(_false_alarms(mapped, self.fppi_score, ''))
+        threshold = threshold_at_recall(counts, num_gt, RECALL_OF_FPPI)
+        if threshold is None:
+            _notice(f'The recall stays below {RECALL_OF_FPPI}: FPPI_sky_recall90 and FPPI_other_recall90 are left out.')
+            return metrics
+        return {**metrics, **_false_alarms(mapped, threshold, '_recall90')}
+
+
+def _instances(instances: dict) -> Instances:
+    """Bring boxes, labels and, where there are any, scores to NumPy. No boxes at all may be an empty dict."""
+    if not instances:
+        return Instances(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    boxes = get_box_tensor(instances['bboxes']).float().cpu().numpy()
+    scores = instances['scores'].float().cpu().numpy() if 'scores' in instances else None
+    return Instances(boxes, instances['labels'].cpu().numpy(), scores)
+
+
+def _evaluate_sky(sample: dict, boxes: np.ndarray) -> dict:
+    """What the sums need of the sky maps; nothing of what the sample does not have."""
+    if 'gt_sem_seg' not in sample:
+        return {}
+    truth = _sky_map(sample['gt_sem_seg'])
+    result = {'in_sky': centre_in_sky(boxes, truth)}
+    if 'pred_sem_seg' in sample:
+        predicted = _sky_map(sample['pred_sem_seg'])
+        if predicted.shape != truth.shape:
+            raise InputError(
+                f'image {sample["img_id"]}: the predicted sky map has {predicted.shape} pixels and the true one '
+                f'{truth.shape}; in the test pipeline put LoadAnnotations after Resize')
+        result['sky_overlap'] = sky_overlap(predicted, truth)
+    return result
+
+
+def _sky_map(pixel_data: dict) -> np.ndarray:
+    return pixel_data['sem_seg'][0].cpu().numpy()
+
+
+def _pool(results: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Concatenate scores (N,), labels (N,), ``is_tp`` (2, N) and ``is_fp`` (2, N) of all images."""
+    return tuple(np.concatenate([result[key] for result in results], axis=-1)
+                 for key in ('scores', 'labels', 'is_tp', 'is_fp'))
+
+
+def _false_alarms(results: list[dict], threshold: float, suffix: str) -> dict[str, float]:
+    """False alarms per image in and out of the true sky, at scores of at least ``threshold``."""
+    scores, _, _, is_fp = _pool(results)
+    in_sky = np.concatenate([result['in_sky'] for result in results])
+    alarms = is_fp[0] & (scores >= threshold)
+    return {f'FPPI_sky{suffix}': float((alarms & in_sky).sum() / len(results)),
+            f'FPPI_other{suffix}': float((alarms & ~in_sky).sum() / len(results))}
+
+
+def _sky_metrics(results: list[dict]) -> dict[str, float]:
+    overlaps = [result['sky_overlap'] for result in results if 'sky_overlap' in result]
+    if not overlaps:
+        _notice('No image has both a true and a predicted sky map: sky_iou is left out.')
+        return {}
+    intersection, union = np.sum(overlaps, axis=0)
+    if not union:
+        _notice('There is neither true nor predicted sky: sky_iou is left out.')
+        return {}
+    return {'sky_iou': float(intersection / union)}
+
+
+def _plain(result: dict) -> dict:
+    """The detections of one image in Python values, ready for JSON."""
+    return {**{key: result[key] for key in ('img_id', 'img_path') if key in result},
+            **{key: result[key].tolist() for key in ('boxes', 'scores', 'labels')}}
+
+
+def _notice(message: str) -> None:
+    print_log(message, logger='current')

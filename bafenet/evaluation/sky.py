@@ -1,0 +1,40 @@
+"""The sky map as the metric sees it: how well it is predicted, and which boxes lie in it."""
+import numpy as np
+
+SKY, IGNORED = 1, 255
+
+
+def sky_overlap(predicted: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
+    """Count the pixels of the intersection and of the union of two sky maps.
+
+    Args:
+        predicted: (H, W), 1 = sky.
+        truth: (H, W), 0 = other, 1 = sky, 255 = ignored: counted in neither.
+
+    Returns:
+        Intersection and union in pixels.
+    """
+    predicted_sky, true_sky = predicted == SKY, truth == SKY
+    intersection = np.count_nonzero(predicted_sky & true_sky)
+    union = np.count_nonzero((predicted_sky | true_sky) & (truth != IGNORED))
+    return int(intersection), int(union)
+
+
+def centre_in_sky(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Tell which boxes have their centre in the true sky.
+
+    Pixel k covers [k, k + 1). A centre outside the image is looked up at the nearest pixel of the border, and an
+    ignored pixel is not sky, so that each box is on exactly one side.
+
+    Args:
+        boxes: (N, 4), ``[x1, y1, x2, y2]`` in pixels of the map.
+        truth: (H, W), 0 = other, 1 = sky, 255 = ignored.
+
+    Returns:
+        bool (N,).
+    """
+    # A network that diverges predicts NaN; it must not end the evaluation with an IndexError.
+    centres = np.nan_to_num((boxes[:, :2] + boxes[:, 2:]) / 2)
+    height, width = truth.shape
+    x, y = np.clip(np.floor(centres), 0, (width - 1, height - 1)).astype(np.intp).T
+    return truth[y, x] == SKY

@@ -1,0 +1,226 @@
+"""BAFE-Head: detection and sky segmentation from three towers, two of which exchange features (paper Fig. 5)."""
+from typing import Dict, List, Tuple
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule, Scale
+from mmdet.models.dense_heads import FCOSHead
+from mmdet.models.utils import multi_apply, unpack_gt_instances
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import ConfigType, InstanceList, OptConfigType
+from torch import Tensor
+
+from bafenet.errors import InputError
+
+# Sky maps hold 0 other, 1 sky and this value where nothing is known (padding).
+IGNORE_INDEX = 255
+
+
+@MODELS.register_module()
+class BAFEHead(FCOSHead):
+    """FCOS head with a sky segmentation tower and a feature exchange (paper Section IV-A and IV-B).
+
+    Per level: three towers (classification, regression, segmentation); a bottleneck at the end of the classification
+    and of the segmentation tower; the exchange between these two; then classification and centerness from the
+    exchanged classification features, distances from the regression tower, one sky logit from the exchanged
+    segmentation features.
+
+    Args:
+        with_seg: Build the segmentation tower. False is plain FCOS: neither bottlenecks nor exchange.
+        bottleneck: Put a bottleneck (C -> C / 2 -> C) at the end of the classification and segmentation towers.
+        exchange: Config of the exchange module, which is built with ``channels=feat_channels``; None for none.
+        loss_seg: Config of the sky loss, computed per level at the level's points and summed over the levels.
+        **kwargs: The arguments of mmdet's ``FCOSHead``.
+    """
+
+    def __init__(self,
+                 *args,
+                 with_seg: bool = True,
+                 bottleneck: bool = True,
+                 exchange: OptConfigType = dict(
+                     type='ChannelExchange', ratio=0.5, adapter=dict(type='MLPAdapter', hidden_channels=64)),
+                 loss_seg: ConfigType = dict(
+                     type='CrossEntropyLoss',
+                     use_sigmoid=True,
+                     ignore_index=IGNORE_INDEX,
+                     avg_non_ignore=True,
+                     loss_weight=1.0),
+                 **kwargs) -> None:
+        self.with_seg = with_seg
+        self.with_bottleneck = with_seg and bottleneck
+        self.exchange_cfg = exchange if with_seg else None
+        super().__init__(*args, **kwargs)
+        if with_seg:
+            self.loss_seg = MODELS.build(loss_seg)
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        if self.with_seg:
+            self._init_seg_layers()
+        if self.with_bottleneck:
+            self.cls_bottleneck = self._build_bottleneck()
+            self.seg_bottleneck = self._build_bottleneck()
+        if self.exchange_cfg is not None:
+            self.exchange = MODELS.build(dict(self.exchange_cfg, channels=self.feat_channels))
+
+    def _init_seg_layers(self) -> None:
+        self.seg_convs = nn.ModuleList(
+            ConvModule(
+                self.in_channels if i == 0 else self.feat_channels,
+                self.feat_channels,
+                3,
+                padding=1,
+                conv_cfg=self.conv_cfg,
+                norm_cfg=self.norm_cfg,
+                bias=self.conv_bias) for i in range(self.stacked_convs))
+        self.conv_seg = nn.Conv2d(self.feat_channels, 1, 3, padding=1)
+
+    def _build_bottleneck(self) -> nn.Sequential:
+        wide, narrow = self.feat_channels, self.feat_channels // 2
+        return nn.Sequential(
+            nn.Conv2d(wide, narrow, 3, padding=1), nn.BatchNorm2d(narrow), nn.ReLU(inplace=True),
+            nn.Conv2d(narrow, wide, 3, padding=1), nn.BatchNorm2d(wide), nn.ReLU(inplace=True))
+
+    def forward(self, x: Tuple[Tensor, ...]) -> Tuple[List[Tensor], ...]:
+        """Predict on every level.
+
+        Args:
+            x: FPN features, one (N, C, H_l, W_l) tensor per stride.
+
+        Returns:
+            Lists over the levels: class scores (N, num_classes, H_l, W_l), distances (N, 4, H_l, W_l) in pixels,
+            centernesses (N, 1, H_l, W_l) and, with ``with_seg``, sky logits (N, 1, H_l, W_l).
+
+        Raises:
+            InputError: If the number of feature levels is not the number of strides.
+        """
+        if len(x) != len(self.strides):
+            raise InputError(f'the neck gives {len(x)} levels and the head has {len(self.strides)} strides: '
+                             'neck.num_outs, bbox_head.strides and bbox_head.regress_ranges must agree')
+        return super().forward(x)
+
+    def forward_single(self, x: Tensor, scale: Scale, stride: int) -> Tuple[Tensor, ...]:
+        """Predict on one level; see :meth:`forward`."""
+        cls_feat, reg_feat, seg_feat = self._run_towers(x)
+        centerness = self.conv_centerness(reg_feat if self.centerness_on_reg else cls_feat)
+        outputs = self.conv_cls(cls_feat), self._distances(reg_feat, scale, stride), centerness
+        return (*outputs, self.conv_seg(seg_feat)) if self.with_seg else outputs
+
+    def _run_towers(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Classification, regression and segmentation features, bottlenecks and exchange included."""
+        cls_feat = reg_feat = seg_feat = x
+        for layer in self.cls_convs:
+            cls_feat = layer(cls_feat)
+        for layer in self.reg_convs:
+            reg_feat = layer(reg_feat)
+        if self.with_seg:
+            for layer in self.seg_convs:
+                seg_feat = layer(seg_feat)
+        if self.with_bottleneck:
+            cls_feat, seg_feat = self.cls_bottleneck(cls_feat), self.seg_bottleneck(seg_feat)
+        if self.exchange_cfg is not None:
+            cls_feat, seg_feat = self.exchange(cls_feat, seg_feat)
+        return cls_feat, reg_feat, seg_feat
+
+    def _distances(self, reg_feat: Tensor, scale: Scale, stride: int) -> Tensor:
+        """Distances to the four sides as FCOS defines them; float32, since exp overflows in half precision."""
+        distances = scale(self.conv_reg(reg_feat)).float()
+        if not self.norm_on_bbox:
+            return distances.exp()
+        return distances.clamp(min=0) if self.training else distances.clamp(min=0) * stride
+
+    def loss(self, x: Tuple[Tensor, ...], batch_data_samples: SampleList) -> Dict[str, Tensor]:
+        """Losses of both tasks.
+
+        Args:
+            x: FPN features, one (N, C, H_l, W_l) tensor per stride.
+            batch_data_samples: Samples with ``gt_instances`` and, with ``with_seg``, ``gt_sem_seg`` as uint8
+                (1, H, W) of the padded batch, 1 = sky, 255 = ignored.
+
+        Returns:
+            ``loss_cls``, ``loss_bbox``, ``loss_centerness`` and, with ``with_seg``, ``loss_seg`` with one entry per
+            level.
+        """
+        outputs = self(x)
+        gt_instances, gt_ignored, img_metas = unpack_gt_instances(batch_data_samples)
+        losses = self.loss_by_feat(*outputs[:3], gt_instances, img_metas, gt_ignored)
+        if self.with_seg:
+            losses['loss_seg'] = self.loss_seg_by_feat(outputs[3], batch_data_samples)
+        return losses
+
+    def loss_seg_by_feat(self, sky_logits: List[Tensor], batch_data_samples: SampleList) -> List[Tensor]:
+        """Sigmoid cross-entropy of the sky logits at the points of each level; see :meth:`loss`."""
+        if any('gt_sem_seg' not in sample for sample in batch_data_samples):
+            raise InputError('BAFEHead(with_seg=True) needs the sky map of every training image: put '
+                             'LoadSkyAnnotations into the training pipeline')
+        sky_maps = torch.stack([sample.gt_sem_seg.sem_seg for sample in batch_data_samples])
+        losses, = multi_apply(self._loss_seg_single, sky_logits, self.strides, sky_maps=sky_maps)
+        return losses
+
+    def _loss_seg_single(self, logits: Tensor, stride: int, sky_maps: Tensor) -> Tuple[Tensor]:
+        truth = sample_at_points(sky_maps, stride, logits.shape[-2:]).long()
+        return (self.loss_seg(logits.float().flatten().unsqueeze(-1), truth.flatten().unsqueeze(-1)), )
+
+    def predict(self,
+                x: Tuple[Tensor, ...],
+                batch_data_samples: SampleList,
+                rescale: bool = False) -> InstanceList:
+        """Boxes of each sample, after NMS; the contract of mmdet's dense heads."""
+        return self._predict_boxes(self(x), batch_data_samples, rescale)
+
+    def predict_with_sky(self,
+                         x: Tuple[Tensor, ...],
+                         batch_data_samples: SampleList,
+                         rescale: bool = False) -> Tuple[InstanceList, List[Tensor]]:
+        """Boxes and the sky map of each sample.
+
+        Args:
+            x: FPN features, one (N, C, H_l, W_l) tensor per stride.
+            batch_data_samples: Samples with ``img_shape`` and ``ori_shape``.
+            rescale: Give both in the original image and not in the network's input.
+
+        Returns:
+            Instances per sample, and sky maps per sample: uint8 (1, H, W), 1 = sky.
+        """
+        outputs = self(x)
+        boxes = self._predict_boxes(outputs, batch_data_samples, rescale)
+        sky_maps = [
+            self._sky_map(logits[None], sample.metainfo, rescale)
+            for logits, sample in zip(outputs[3][0], batch_data_samples, strict=True)
+        ]
+        return boxes, sky_maps
+
+    def _predict_boxes(self, outputs: Tuple[List[Tensor], ...], batch_data_samples: SampleList,
+                       rescale: bool) -> InstanceList:
+        img_metas = [sample.metainfo for sample in batch_data_samples]
+        return self.predict_by_feat(*outputs[:3], batch_img_metas=img_metas, rescale=rescale)
+
+    def _sky_map(self, logits: Tensor, img_meta: dict, rescale: bool) -> Tensor:
+        """Sky map (1, H, W) from the logits (1, 1, H_0, W_0) of the finest level: padding is cut before rescaling."""
+        height, width = img_meta['img_shape'][:2]
+        logits = F.interpolate(logits.float(), scale_factor=self.strides[0], mode='bilinear', align_corners=False)
+        logits = logits[..., :height, :width]
+        if rescale and tuple(img_meta['ori_shape'][:2]) != (height, width):
+            logits = F.interpolate(logits, size=img_meta['ori_shape'][:2], mode='bilinear', align_corners=False)
+        return (logits[0] >= 0).to(torch.uint8)
+
+
+def sample_at_points(maps: Tensor, stride: int, size: Tuple[int, int]) -> Tensor:
+    """Read maps at the points (i + 1/2) * stride of a feature level.
+
+    Where the map's size is a multiple of the stride this is ``F.interpolate(mode='nearest-exact')``.
+
+    Args:
+        maps: Label maps, (N, 1, H, W), any integer dtype.
+        stride: Stride of the level in pixels.
+        size: Height and width of the level's grid.
+
+    Returns:
+        Labels (N, 1, *size); 255 where a point lies outside the map.
+    """
+    bottom = max(size[0] * stride - maps.shape[-2], 0)
+    right = max(size[1] * stride - maps.shape[-1], 0)
+    maps = F.pad(maps, (0, right, 0, bottom), value=IGNORE_INDEX)
+    return maps[..., stride // 2::stride, stride // 2::stride][..., :size[0], :size[1]]

@@ -1,0 +1,6 @@
+"""What a person looks at."""
+from .drawing import draw_sample, save_panel
+from .hooks import TestPanelHook
+from .visualizer import SkyLocalVisualizer
+
+__all__ = ['SkyLocalVisualizer', 'TestPanelHook', 'draw_sample', 'save_panel']

@@ -1,0 +1,113 @@
+"""One picture of one sample: targets of a few pixels, enlarged until a person can judge them."""
+from typing import Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from bafenet.fileio import atomic_path
+
+# RGB.
+TRUE_COLOR = (64, 224, 96)
+PREDICTED_COLOR = (255, 72, 64)
+SKY_COLOR = (64, 160, 255)
+Color = Tuple[int, int, int]
+
+
+def draw_sample(image: np.ndarray,
+                true_boxes: Optional[np.ndarray] = None,
+                predicted_boxes: Optional[np.ndarray] = None,
+                sky_map: Optional[np.ndarray] = None,
+                min_side: int = 768) -> np.ndarray:
+    """Draw true boxes, predicted boxes and a sky map on an enlarged image.
+
+    True boxes are drawn one screen pixel outside the target and predicted ones two further out, so that both can be
+    seen and neither hides the target. The sky is tinted and outlined.
+
+    Args:
+        image: uint8 (H, W, 3), RGB.
+        true_boxes: float (n, 4), ``[x1, y1, x2, y2]`` in pixels of ``image``.
+        predicted_boxes: float (m, 4), likewise.
+        sky_map: (H, W), 1 = sky.
+        min_side: The image is enlarged by the smallest whole factor that brings its longer side to this many pixels.
+
+    Returns:
+        uint8 (H * zoom, W * zoom, 3), RGB.
+    """
+    height, width = image.shape[:2]
+    zoom = max(1, -(-min_side // max(height, width)))
+    size = (width * zoom, height * zoom)
+    canvas = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_NEAREST)
+    if sky_map is not None:
+        canvas = _draw_sky(canvas, cv2.resize((sky_map == 1).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST))
+    for boxes, color, gap in ((true_boxes, TRUE_COLOR, 1), (predicted_boxes, PREDICTED_COLOR, 3)):
+        if boxes is not None:
+            _draw_boxes(canvas, np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * zoom, color, gap)
+    return canvas
+
+
+def _draw_sky(canvas: np.ndarray, sky: np.ndarray) -> np.ndarray:
+    tint = np.zeros_like(canvas)
+    tint[sky == 1] = SKY_COLOR
+    canvas = cv2.addWeighted(canvas, 1.0, tint, 0.12, 0)
+    outlines, _ = cv2.findContours(sky, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(canvas, outlines, -1, SKY_COLOR, 1)
+
+
+def _draw_boxes(canvas: np.ndarray, boxes: np.ndarray, color: Color, gap: int) -> None:
+    """Outline boxes in place, ``gap`` pixels outside of them; cv2.rectangle's second corner is inclusive."""
+    corners = np.round(boxes).astype(int) + np.array([-gap, -gap, gap - 1, gap - 1])
+    for x1, y1, x2, y2 in corners.tolist():
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), color, 1)
+
+
+def sample_layers(sample, score_threshold: float) -> dict:
+    """The layers of a predicted sample for :func:`draw_sample`.
+
+    Args:
+        sample: A ``DetDataSample`` with any of ``gt_instances``, ``pred_instances`` and ``pred_sem_seg``.
+        score_threshold: Predictions at or above this score are drawn.
+
+    Returns:
+        The keyword arguments ``true_boxes``, ``predicted_boxes`` and ``sky_map`` that the sample has.
+    """
+    layers = {}
+    if 'gt_instances' in sample:
+        layers['true_boxes'] = _numpy(sample.gt_instances.bboxes)
+    if 'pred_instances' in sample:
+        kept = sample.pred_instances.scores >= score_threshold
+        layers['predicted_boxes'] = _numpy(sample.pred_instances.bboxes[kept])
+    if 'pred_sem_seg' in sample:
+        layers['sky_map'] = _numpy(sample.pred_sem_seg.sem_seg).squeeze(0)
+    return layers
+
+
+def _numpy(values) -> np.ndarray:
+    values = getattr(values, 'tensor', values)
+    return values.detach().cpu().numpy() if hasattr(values, 'detach') else np.asarray(values)
+
+
+def save_panel(path: str, pictures: Sequence[np.ndarray], titles: Sequence[str]) -> None:
+    """Write pictures side by side with a legend as one PNG, atomically.
+
+    Args:
+        path: PNG file to write.
+        pictures: uint8 (H, W, 3) RGB each.
+        titles: One per picture.
+    """
+    columns = min(3, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(5 * columns, 5.2 * rows + 0.4), layout='constrained')
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, picture, title in zip(axes, pictures, titles, strict=False):
+        axis.imshow(picture, interpolation='none')
+        axis.set_title(title)
+    legend = {'true box': TRUE_COLOR, 'predicted box': PREDICTED_COLOR, 'predicted sky': SKY_COLOR}
+    patches = [Patch(color=np.array(color) / 255, label=label) for label, color in legend.items()]
+    figure.legend(handles=patches, loc='outside lower center', ncols=3)
+    with atomic_path(path) as temporary:
+        FigureCanvasAgg(figure).print_figure(temporary, dpi=100)

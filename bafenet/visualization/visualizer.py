@@ -1,0 +1,53 @@
+"""What ``--show`` and ``--show-dir`` draw."""
+from typing import Optional
+
+import mmcv
+import numpy as np
+from mmdet.registry import VISUALIZERS
+from mmdet.structures import DetDataSample
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.dist import master_only
+
+from .drawing import draw_sample, sample_layers
+
+
+@VISUALIZERS.register_module()
+class SkyLocalVisualizer(DetLocalVisualizer):
+    """Draws tiny targets and the sky; mmdet's own hides 3-pixel targets under labels and fails on two sky classes."""
+
+    @master_only
+    def add_datasample(self,
+                       name: str,
+                       image: np.ndarray,
+                       data_sample: Optional[DetDataSample] = None,
+                       draw_gt: bool = True,
+                       draw_pred: bool = True,
+                       show: bool = False,
+                       wait_time: float = 0,
+                       out_file: Optional[str] = None,
+                       pred_score_thr: float = 0.3,
+                       step: int = 0) -> None:
+        """Draw one sample: show it, write it to ``out_file``, or hand it to the backends.
+
+        Args:
+            name: Name of the picture.
+            image: uint8 (H, W, 3), RGB.
+            data_sample: Truth and prediction.
+            draw_gt: Draw the true boxes.
+            draw_pred: Draw the predicted boxes and the predicted sky.
+            show: Open a window.
+            wait_time: Seconds to show it; 0 waits for a key.
+            out_file: Image file to write.
+            pred_score_thr: Lowest score of a predicted box that is drawn.
+            step: Step for the backends.
+        """
+        layers = {} if data_sample is None else sample_layers(data_sample, pred_score_thr)
+        wanted = {'true_boxes': draw_gt, 'predicted_boxes': draw_pred, 'sky_map': draw_pred}
+        drawn = draw_sample(image, **{key: layer for key, layer in layers.items() if wanted[key]})
+        self.set_image(drawn)
+        if show:
+            self.show(drawn, win_name=name, wait_time=wait_time)
+        if out_file is not None:
+            mmcv.imwrite(drawn[..., ::-1], out_file)
+        else:
+            self.add_image(name, drawn, step)

@@ -1,0 +1,62 @@
+# DenseSIRST read as it is: boxes 0-based with exclusive ends, chosen on validation, tested once.
+dataset_type = 'DenseSIRSTDataset'
+data_root = 'data/SIRSTdevkit'
+input_size = (512, 512)
+
+train_pipeline = [
+    dict(type='LoadInfraredImage'),
+    dict(type='LoadSkyAnnotations'),
+    # The paper's text keeps the aspect ratio, its FLOPs say that it is lost.
+    dict(type='Resize', scale=input_size, keep_ratio=False),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadInfraredImage'),
+    dict(type='Resize', scale=input_size, keep_ratio=False),
+    # After Resize, so that the truth keeps original coordinates.
+    dict(type='LoadSkyAnnotations'),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=2,
+    persistent_workers=True,
+    # The paper's release passes the data three times an epoch.
+    sampler=dict(type='EpochSampler', repeats=3),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='Splits/train_v2.txt',
+        box_origin=0,
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='Splits/val_v2.txt',
+        box_origin=0,
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='Splits/test_v2.txt',
+        box_origin=0,
+        test_mode=True,
+        pipeline=test_pipeline))
+
+val_evaluator = dict(type='DenseSIRSTMetric', legacy_coordinates=False)
+test_evaluator = val_evaluator

@@ -1,0 +1,44 @@
+# The demo's protocol: procedural scenes, small enough for a laptop CPU.
+_base_ = './ours.py'
+
+data_root = 'data/demo'
+# Twice the images' 192 pixels, so that a stride of 4 is one of 2 on the scene: a 3-pixel box then always holds a point.
+input_size = (384, 384)
+max_epochs = 12
+
+train_pipeline = [
+    dict(type='LoadInfraredImage'),
+    dict(type='LoadSkyAnnotations'),
+    dict(type='Resize', scale=input_size, keep_ratio=False),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadInfraredImage'),
+    dict(type='Resize', scale=input_size, keep_ratio=False),
+    dict(type='LoadSkyAnnotations'),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    sampler=dict(repeats=1),
+    dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
+
+train_cfg = dict(max_epochs=max_epochs, val_interval=2)
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.05), clip_grad=dict(max_norm=10))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
+    dict(
+        type='CosineAnnealingLR',
+        begin=0,
+        end=max_epochs,
+        T_max=max_epochs,
+        eta_min_ratio=0.01,
+        by_epoch=True,
+        convert_to_iter_based=True),
+]
+default_hooks = dict(logger=dict(interval=25), panel=dict(type='TestPanelHook', file='predictions.png', num_images=6))

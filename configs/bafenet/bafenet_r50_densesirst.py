@@ -1,0 +1,3 @@
+_base_ = ['../_base_/models/bafenet_r50.py', '../_base_/protocols/ours.py']
+
+model = _base_.protocol_model

@@ -1,0 +1,87 @@
+"""What several tests share: a tiny devkit, the tiny network, the real dataset where it is at hand."""
+import os
+from pathlib import Path
+
+# Before torch: two test processes share two cores.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+import bafenet  # noqa: F401
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL_DATA = ROOT / 'data' / 'SIRSTdevkit'
+
+
+@pytest.fixture(autouse=True)
+def _mmdet_scope():
+    init_default_scope('mmdet')
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The real DenseSIRST, or a skip that says so."""
+    if not REAL_DATA.is_dir():
+        pytest.skip('the real dataset is not at data/SIRSTdevkit')
+    return REAL_DATA
+
+
+def write_devkit(root: Path, samples: dict, splits: dict) -> Path:
+    """Write a devkit: ``samples`` maps a name to (image, boxes, sky map), ``splits`` a file stem to names."""
+    for folder in ('PNGImages', 'SIRST/BBox', 'SIRST/PaletteMask', 'SkySeg/PaletteMask', 'Splits'):
+        (root / folder).mkdir(parents=True)
+    for name, (image, boxes, sky) in samples.items():
+        cv2.imwrite(str(root / 'PNGImages' / f'{name}.png'), image)
+        write_palette(root / 'SkySeg/PaletteMask' / f'{name}.png', sky)
+        mask = np.zeros(image.shape[:2], np.uint8)
+        for x1, y1, x2, y2 in boxes:
+            mask[y1:y2, x1:x2] = 1
+        write_palette(root / 'SIRST/PaletteMask' / f'{name}.png', mask)
+        (root / 'SIRST/BBox' / f'{name}.xml').write_text(voc_xml(boxes), encoding='utf-8')
+    for split, names in splits.items():
+        (root / 'Splits' / f'{split}.txt').write_text('\n'.join(names) + '\n', encoding='utf-8')
+    return root
+
+
+def write_palette(path: Path, labels: np.ndarray) -> None:
+    """Write labels as a palette PNG."""
+    image = Image.fromarray(labels.astype(np.uint8), mode='P')
+    image.putpalette([0, 0, 0, 128, 0, 0])
+    image.save(path)
+
+
+def voc_xml(boxes, name: str = 'Target') -> str:
+    """A VOC annotation."""
+    items = ''.join(f'<object><name>{name}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax>'
+                    f'<ymax>{y2}</ymax></bndbox></object>' for x1, y1, x2, y2 in boxes)
+    return f'<annotation>{items}</annotation>'
+
+
+def draw_scene(rng: np.random.Generator, size: int = 64, num_targets: int = 4):
+    """Bright squares of 6 pixels on a dark sky over a brighter ground: (image, boxes, sky map)."""
+    horizon = size * 2 // 3
+    image = rng.integers(20, 40, (size, size), dtype=np.uint8)
+    image[horizon:] += 60
+    sky = np.zeros((size, size), np.uint8)
+    sky[:horizon] = 1
+    cells = rng.permutation((horizon // 12) * (size // 12))[:num_targets]
+    boxes = []
+    for cell in cells:
+        y, x = divmod(int(cell), size // 12)
+        boxes.append((12 * x + 2, 12 * y + 2, 12 * x + 8, 12 * y + 8))
+        image[12 * y + 2:12 * y + 8, 12 * x + 2:12 * x + 8] = 220
+    return image, boxes, sky
+
+
+@pytest.fixture(scope='session')
+def devkit(tmp_path_factory) -> Path:
+    """A devkit of 12 scenes of 64x64: 8 to train, 2 to validate, 2 to test. Not to be changed."""
+    rng = np.random.default_rng(0)
+    names = [f'scene_{i}' for i in range(12)]
+    samples = {name: draw_scene(rng) for name in names}
+    splits = {'train_v2': names[:8], 'val_v2': names[8:10], 'test_v2': names[10:], 'trainval_v2': names[:10]}
+    return write_devkit(tmp_path_factory.mktemp('devkit') / 'SIRSTdevkit', samples, splits)

@@ -1,0 +1,187 @@
+"""The dataset: what it reads, and that nothing bad passes silently."""
+import shutil
+import xml.etree.ElementTree as ElementTree
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import voc_xml, write_palette
+from mmdet.registry import DATASETS
+from PIL import Image
+from scipy import ndimage
+
+from bafenet.datasets import DenseSIRSTDataset
+from bafenet.errors import InputError
+
+LOAD = [dict(type='LoadInfraredImage'), dict(type='LoadSkyAnnotations')]
+TRAIN = [*LOAD, dict(type='Resize', scale=(96, 80), keep_ratio=False), dict(type='RandomFlip', prob=0.5),
+         dict(type='PackDetInputs')]
+
+
+@pytest.fixture
+def copy(devkit, tmp_path):
+    """A devkit that a test may spoil."""
+    return shutil.copytree(devkit, tmp_path / 'SIRSTdevkit')
+
+
+def read(root, split='train_v2', **kwargs):
+    return DenseSIRSTDataset(data_root=str(root), ann_file=f'Splits/{split}.txt', **kwargs)
+
+
+def first(root):
+    return (root / 'Splits/train_v2.txt').read_text().split()[0]
+
+
+def test_reads_the_layout_from_root_and_split_alone(devkit):
+    dataset = DATASETS.build(dict(type='DenseSIRSTDataset', data_root=str(devkit), ann_file='Splits/train_v2.txt'))
+    assert len(dataset) == 8 and dataset.metainfo['classes'] == ('Target', )
+    info = dataset.get_data_info(0)
+    name = first(devkit)
+    assert info['img_id'] == name and (info['width'], info['height']) == (64, 64)
+    assert Image.open(info['target_mask_path']).size == (64, 64)
+    xml = ElementTree.parse(devkit / 'SIRST/BBox' / f'{name}.xml')
+    expected = [[float(field.text) for field in box] for box in xml.iter('bndbox')]
+    assert [item['bbox'] for item in info['instances']] == expected
+
+
+@pytest.mark.parametrize('origin', [0, 1])
+def test_samples_have_float32_boxes_labels_and_the_sky_map(devkit, origin):
+    sample = read(devkit, pipeline=LOAD, box_origin=origin)[0]
+    boxes = sample['gt_bboxes'].tensor
+    mask = np.array(Image.open(sample['target_mask_path']))
+    # In this devkit a box is the extent of its mask component, so with origin 0 both agree.
+    extents = [[s[1].start, s[0].start, s[1].stop, s[0].stop] for s in ndimage.find_objects(ndimage.label(mask)[0])]
+    assert boxes.dtype == torch.float32
+    assert sorted(boxes.tolist()) == sorted((np.array(extents) - origin).tolist())
+    assert sample['gt_bboxes_labels'].tolist() == [0] * len(boxes)
+    assert sample['img'].shape == (64, 64, 3) and sample['img'].dtype == np.uint8
+    np.testing.assert_array_equal(sample['gt_seg_map'], np.array(Image.open(sample['seg_map_path'])))
+    assert set(np.unique(sample['gt_seg_map'])) == {0, 1}
+
+
+def test_packs_for_the_network(devkit):
+    packed = read(devkit, pipeline=TRAIN)[0]
+    assert packed['inputs'].shape == (3, 80, 96)
+    assert packed['data_samples'].gt_sem_seg.sem_seg.shape == (1, 80, 96)
+
+
+@pytest.mark.parametrize('what', ['PNGImages', 'SIRST/BBox', 'SkySeg/PaletteMask'])
+def test_a_missing_file_is_named(copy, what):
+    file = copy / what / (first(copy) + ('.xml' if what.endswith('BBox') else '.png'))
+    file.unlink()
+    with pytest.raises(InputError, match=str(file)):
+        read(copy)
+
+
+def test_a_missing_split_or_folder_is_named(copy):
+    with pytest.raises(InputError, match='nosuch.txt: no such split'):
+        read(copy, 'nosuch')
+    shutil.rmtree(copy / 'SkySeg')
+    with pytest.raises(InputError, match='SkySeg/PaletteMask: no such folder'):
+        read(copy)
+
+
+@pytest.mark.parametrize(('text', 'message'), [('', 'names no image'), ('a\na\n', 'more than once: a')])
+def test_a_bad_split_is_named(copy, text, message):
+    (copy / 'Splits/bad.txt').write_text(text)
+    with pytest.raises(InputError, match=f'bad.txt: .*{message}'):
+        read(copy, 'bad')
+
+
+@pytest.mark.parametrize(('xml', 'message'), [
+    ('<annotation><object>', 'not a VOC annotation'),
+    ('<annotation><object><name>Target</name></object></annotation>', 'not a VOC annotation'),
+    (voc_xml([('a', 1, 2, 3)]), 'not a VOC annotation'),
+    (voc_xml([(1, 1, 3, 3)], name='Bird'), "class 'Bird'"),
+    (voc_xml([(5, 5, 5, 9)]), 'has no area'),
+    (voc_xml([(9, 5, 5, 9)]), 'has no area'),
+    (voc_xml([('nan', 5, 9, 9)]), 'has no area'),
+    (voc_xml([(60, 60, 65, 64)]), 'lies outside the 64x64 image'),
+    (voc_xml([(-1, 0, 4, 4)]), 'lies outside the 64x64 image'),
+])
+def test_bad_boxes_are_named(copy, xml, message):
+    file = copy / 'SIRST/BBox' / f'{first(copy)}.xml'
+    file.write_text(xml)
+    with pytest.raises(InputError, match=f'{file}: .*{message}'):
+        read(copy)
+
+
+def test_a_sky_map_of_another_size_is_named(copy):
+    file = copy / 'SkySeg/PaletteMask' / f'{first(copy)}.png'
+    write_palette(file, np.zeros((64, 65)))
+    with pytest.raises(InputError, match=f'{file}: the sky map is not of its image'):
+        read(copy)
+
+
+@pytest.mark.parametrize('what', ['PNGImages', 'SkySeg/PaletteMask'])
+def test_a_file_that_does_not_decode_is_named(copy, what):
+    file = copy / what / f'{first(copy)}.png'
+    whole = file.read_bytes()
+    file.write_bytes(b'no image')
+    with pytest.raises(InputError, match=f'{file}: does not decode'):
+        read(copy)
+    # A whole header over a lost end is found when the image is loaded.
+    file.write_bytes(whole[:len(whole) * 2 // 3])
+    dataset = read(copy, pipeline=TRAIN)
+    with pytest.raises(InputError, match=f'{file}: the (image|sky map) does not decode'):
+        dataset[0]
+
+
+def test_a_binary_mask_as_sky_map_is_named(copy):
+    file = copy / 'SkySeg/PaletteMask' / f'{first(copy)}.png'
+    cv2.imwrite(str(file), np.full((64, 64), 128, np.uint8))
+    with pytest.raises(InputError, match=f'{file}: a sky map has one channel'):
+        read(copy, pipeline=TRAIN)[0]
+
+
+def test_nothing_is_filtered_or_replaced(devkit):
+    with pytest.raises(InputError, match='filter_cfg'):
+        read(devkit, filter_cfg=dict(filter_empty_gt=True))
+    dataset = read(devkit, pipeline=[lambda results: None])
+    with pytest.raises(InputError, match='dropped this image'):
+        dataset[3]
+
+
+@pytest.mark.parametrize('origin', [2, -1, 0.5])
+def test_a_box_origin_other_than_0_or_1_is_refused(devkit, origin):
+    with pytest.raises(InputError, match='box_origin'):
+        read(devkit, box_origin=origin)
+
+
+@pytest.mark.parametrize(('split', 'images', 'targets'), [('train_v2', 512, None), ('val_v2', 256, None),
+                                                          ('test_v2', 256, 3454), ('trainval_v2', 768, 10201)])
+def test_real_splits(real_data, split, images, targets):
+    dataset = read(real_data, split)
+    assert len(dataset) == images
+    if targets:
+        assert sum(len(dataset.get_data_info(i)['instances']) for i in range(images)) == targets
+
+
+@pytest.mark.parametrize(('origin', 'count', 'holding'), [(0, 3454, 1209), (1, 3454, 1200)])
+def test_real_targets_that_hold_a_stride_8_point(real_data, origin, count, holding):
+    """The figures of label assignment at 512x512, which hang on the boxes' origin."""
+    dataset = read(real_data, 'test_v2', box_origin=origin)
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    boxes = np.concatenate([
+        np.array([item['bbox'] for item in info['instances']]).reshape(-1, 4) * 512 /
+        np.tile((info['width'], info['height']), 2) for info in infos
+    ])
+    # A point lies at 8i + 4; strictly inside, as FCOS asks.
+    points = np.floor((boxes[:, :2] - 4) / 8) * 8 + 12
+    inside = (points < boxes[:, 2:]).all(axis=1)
+    assert len(boxes) == count
+    assert inside.sum() == holding
+
+
+def test_real_boxes_are_the_extents_of_their_masks(real_data):
+    dataset = read(real_data, 'train_v2')
+    found = total = 0
+    for i in range(0, 512, 16):
+        info = dataset.get_data_info(i)
+        labels, _ = ndimage.label(np.array(Image.open(info['target_mask_path'])) > 0, np.ones((3, 3)))
+        extents = {(s[1].start, s[0].start, s[1].stop, s[0].stop) for s in ndimage.find_objects(labels)}
+        boxes = {tuple(map(int, item['bbox'])) for item in info['instances']}
+        found += len(boxes & extents)
+        total += len(boxes)
+    assert found / total > 0.98
