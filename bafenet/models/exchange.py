@@ -1,12 +1,15 @@
 """What crosses between the two tasks: adapters and the exchange of features (paper Section IV-B)."""
 from typing import Optional, Tuple
 
+import torch
 import torch.nn as nn
 from mmdet.registry import MODELS
 from mmdet.utils import OptConfigType
 from torch import Tensor
 
 from bafenet.errors import InputError
+
+from .piecewise import scalar_perceptron
 
 
 @MODELS.register_module()
@@ -34,7 +37,11 @@ class MLPAdapter(nn.Module):
         """Adapt ``x`` of shape (N, C, H, W), float; the result has the same shape."""
         if self.mix_channels:
             return self.layers(x.movedim(1, -1)).movedim(-1, 1)
-        return self.layers(x.unsqueeze(-1)).squeeze(-1)
+        if torch.jit.is_tracing() or torch.compiler.is_compiling():
+            # Counters, exporters and compilers see the perceptron itself.
+            return self.layers(x.unsqueeze(-1)).squeeze(-1)
+        inner, _, outer = self.layers
+        return scalar_perceptron(x, inner.weight, inner.bias, outer.weight, outer.bias)
 
 
 @MODELS.register_module()

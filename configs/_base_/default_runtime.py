@@ -4,13 +4,15 @@ runner_type = 'DetectionRunner'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
-    effective_lr=dict(type='EffectiveLRHook'),
+    runtime_info=dict(type='EffectiveLRHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     progress=dict(type='TestProgressHook'),
     visualization=dict(type='DetVisualizationHook'))
+# So that several processes validate with the same BatchNorm statistics.
+custom_hooks = [dict(type='SyncBuffersHook')]
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -12,10 +12,11 @@ model = dict(
         norm_cfg=dict(requires_grad=True),
         norm_eval=False,
         init_cfg=None),
-    neck=dict(in_channels=[16, 32, 64, 128], out_channels=channels, start_level=0),
+    neck=dict(in_channels=[16, 32, 64, 128], out_channels=channels, start_level=0, num_outs=4),
     bbox_head=dict(
         in_channels=channels,
         feat_channels=channels,
         stacked_convs=2,
-        strides=[4, 8, 16],
+        strides=[4, 8, 16, 32],
+        regress_ranges=((-1, 64), (64, 128), (128, 256), (256, 512)),
         norm_cfg=dict(type='GN', num_groups=8, requires_grad=True)))

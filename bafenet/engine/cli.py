@@ -1,0 +1,192 @@
+"""What ``tools/train.py`` and ``tools/test.py`` do once their arguments are parsed."""
+import json
+import os
+import platform
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+import cv2
+import mmcv
+import mmdet
+import mmengine
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from bafenet.errors import InputError
+from bafenet.evaluation import DenseSIRSTMetric, print_metrics
+from bafenet.fileio import write_text
+
+from .options import load_config
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn bad input into one line on standard error and exit status 2."""
+    try:
+        yield
+    except InputError as error:
+        # A data loader's worker sends its traceback along; the last line is the message.
+        message = str(error).strip().splitlines()[-1]
+        prefix = f'{InputError.__module__}.{InputError.__qualname__}: '
+        print(f'error: {message.removeprefix(prefix)}', file=sys.stderr)
+        sys.exit(2)
+
+
+def train(config: str,
+          work_dir: Optional[str] = None,
+          amp: bool = False,
+          resume: Optional[str] = None,
+          cfg_options: Optional[List[str]] = None,
+          launcher: str = 'none',
+          auto_scale_lr: bool = False,
+          seed: Optional[int] = None,
+          deterministic: bool = False) -> None:
+    """Train a config.
+
+    Args:
+        config: Config file.
+        work_dir: Folder for checkpoints and logs; ``work_dirs/`` and the config's name where it is None.
+        amp: Train in mixed precision.
+        resume: Checkpoint to resume, or ``'auto'`` for the latest of the work dir.
+        cfg_options: ``KEY=VALUE`` options.
+        launcher: ``'none'`` or a distributed launcher, as mmengine names them.
+        auto_scale_lr: Scale the learning rate with the batch size.
+        seed: Seed of weights, order and augmentation.
+        deterministic: Deterministic algorithms on CUDA too.
+
+    Raises:
+        InputError: Where the input is bad.
+    """
+    cfg = prepare_config(config, work_dir, cfg_options, launcher, seed, deterministic)
+    if amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    if auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise InputError(f'{config}: --auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        cfg.auto_scale_lr.enable = True
+    if resume:
+        cfg.resume = True
+        cfg.load_from = None if resume == 'auto' else resume
+    build_runner(cfg).train()
+
+
+def test(config: str,
+         checkpoint: str,
+         work_dir: Optional[str] = None,
+         out: Optional[str] = None,
+         show: bool = False,
+         show_dir: Optional[str] = None,
+         wait_time: float = 2.0,
+         cfg_options: Optional[List[str]] = None,
+         launcher: str = 'none') -> dict:
+    """Test a checkpoint on the test split and print a table.
+
+    Args:
+        config: Config file.
+        checkpoint: Checkpoint file, or the work dir whose best one is meant.
+        work_dir: Folder for logs; ``work_dirs/`` and the config's name where it is None.
+        out: JSON file for every metric and the detections of each image.
+        show: Show each image in a window.
+        show_dir: Write each image, with true and predicted boxes and the predicted sky, to this folder.
+        wait_time: Seconds to show an image.
+        cfg_options: ``KEY=VALUE`` options.
+        launcher: ``'none'`` or a distributed launcher.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        InputError: Where the input is bad.
+    """
+    if out and not out.endswith('.json'):
+        raise InputError(f'--out {out}: the file must end in .json')
+    if show and sys.platform.startswith('linux') and not (os.environ.get('DISPLAY')
+                                                          or os.environ.get('WAYLAND_DISPLAY')):
+        raise InputError('--show: there is no display; write the pictures with --show-dir instead')
+    cfg = prepare_config(config, work_dir, cfg_options, launcher)
+    cfg.load_from = find_checkpoint(checkpoint)
+    if show or show_dir:
+        # The hook joins a relative folder to itself once per image.
+        cfg.default_hooks.visualization.update(
+            draw=True, show=show, wait_time=wait_time, test_out_dir=show_dir and os.path.abspath(show_dir))
+    runner = build_runner(cfg)
+    metrics = runner.test()
+    if is_main_process():
+        print_metrics(metrics)
+        if out:
+            write_results(out, runner, metrics, config)
+    return metrics
+
+
+def prepare_config(config: str,
+                   work_dir: Optional[str],
+                   cfg_options: Optional[List[str]],
+                   launcher: str,
+                   seed: Optional[int] = None,
+                   deterministic: bool = False) -> Config:
+    """Read a config and set what the command line says about the run; see :func:`train`."""
+    cfg = load_config(config, cfg_options)
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(config).stem)
+    if seed is not None:
+        if not 0 <= seed < 2**32:
+            raise InputError(f'--seed {seed}: must be from 0 to 2**32 - 1')
+        cfg.setdefault('randomness', {}).seed = seed
+    if deterministic:
+        # cuBLAS reads it when CUDA starts.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+        cfg.setdefault('randomness', {}).deterministic = True
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The runner that the config names."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def find_checkpoint(path: str) -> str:
+    """The checkpoint itself, or the best one of a work dir.
+
+    Raises:
+        InputError: If there is none, or more than one best.
+    """
+    if not os.path.isdir(path):
+        return path
+    best = sorted(str(file) for file in Path(path).glob('best_*.pth'))
+    if len(best) != 1:
+        found = f'there are {len(best)}: {", ".join(best)}' if best else 'there is none'
+        raise InputError(f'{path}: expected one best_*.pth in the folder and {found}; name the checkpoint file')
+    return best[0]
+
+
+def write_results(out: str, runner: Runner, metrics: dict, config: str) -> None:
+    """Write every metric and the detections of each image as JSON, with what is needed to repeat the run."""
+    images = [metric.image_results for metric in runner.test_evaluator.metrics if isinstance(metric, DenseSIRSTMetric)]
+    results = dict(
+        config=config,
+        checkpoint=runner.cfg.load_from,
+        split=runner.cfg.test_dataloader.dataset.ann_file,
+        metrics=metrics,
+        environment=environment(),
+        images=images[0] if images else [])
+    write_text(out, json.dumps(results, indent=1, allow_nan=False) + '\n')
+    runner.logger.info(f'wrote {out}')
+
+
+def environment() -> dict:
+    """Versions and device that a number was measured with."""
+    cuda = torch.cuda.is_available()
+    return dict(
+        python=platform.python_version(),
+        torch=torch.__version__,
+        mmengine=mmengine.__version__,
+        mmcv=mmcv.__version__,
+        mmdet=mmdet.__version__,
+        opencv=cv2.__version__,
+        device=torch.cuda.get_device_name() if cuda else f'cpu ({os.cpu_count()} cores, {platform.machine()})')

@@ -1,0 +1,198 @@
+"""Hooks: checkpoints that a kill cannot cost, the true learning rate in the log, progress while testing."""
+import resource
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import Any, List, Optional, Sequence
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook, Hook, RuntimeInfoHook
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+from tqdm.contrib.logging import tqdm_logging_redirect
+
+from ..errors import InputError
+from ..fileio import write_text
+
+
+class _RemovesLater:
+    """A storage backend that only notes which files it is told to remove."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.removed: List[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        self.removed.append(path)
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """mmengine's ``CheckpointHook``, but nothing is removed before its successor is written.
+
+    A run killed at any moment finds in ``last_checkpoint`` the name of a whole file, and keeps either the
+    previous best checkpoint or the new one. Takes the arguments of ``CheckpointHook``.
+
+    Raises:
+        InputError: if ``max_keep_ckpts`` is 0 or 1.
+    """
+
+    # A slash starts a metric's name after its prefix: FPPI_sky_recall90 is no recall.
+    _default_greater_keys = [*CheckpointHook._default_greater_keys, '/recall', '/f1', '/sky_iou']
+    _default_less_keys = [*CheckpointHook._default_less_keys, '/FPPI']
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.max_keep_ckpts in (0, 1):
+            raise InputError(f'default_hooks.checkpoint.max_keep_ckpts={self.max_keep_ckpts} leaves no checkpoint to '
+                             'fall back on: set it to 2 or more, or to -1 to keep all')
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Leave out the functions in the state of a scheduler (OneCycleLR): they are not read back, nor needed."""
+        schedulers = checkpoint.get('param_schedulers', [])
+        for state in chain(*schedulers.values()) if isinstance(schedulers, dict) else schedulers:
+            for name in [name for name, value in state.items() if callable(value)]:
+                del state[name]
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        """Save a checkpoint, then point ``last_checkpoint`` at it, then remove the outdated one."""
+        outdated = self._note_step(runner, step)
+        filename = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, filename)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            filename,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args)
+        if is_main_process():
+            write_text(Path(runner.work_dir, 'last_checkpoint'), self.last_ckpt)
+            self._remove(outdated)
+
+    def _note_step(self, runner: Runner, step: int) -> List[str]:
+        """Take ``step`` among the checkpoints to keep, and return the paths of those that it pushes out."""
+        if self.max_keep_ckpts < 0 or step in self.keep_ckpt_ids:
+            return []
+        steps = [*self.keep_ckpt_ids, step]
+        self.keep_ckpt_ids.append(step)  # a deque of bounded length
+        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        return [self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old))
+                for old in steps[:-self.max_keep_ckpts]]
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """Save the best checkpoint by each key of ``save_best``, then remove those that they replace."""
+        absent = [key for key in self.save_best or () if key != 'auto' and key not in metrics]
+        if absent:
+            raise InputError(f'default_hooks.checkpoint.save_best names {", ".join(absent)}, which the evaluation did '
+                             f'not give: choose from {", ".join(metrics)}')
+        backend = self.file_backend
+        self.file_backend = _RemovesLater(backend)
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+            replaced = self.file_backend.removed
+        finally:
+            self.file_backend = backend
+        self._remove(replaced)
+
+    def _remove(self, paths: Sequence[str]) -> None:
+        """Remove checkpoints, except those that bear the name of a current one."""
+        best = getattr(self, 'best_ckpt_path_dict', {'': getattr(self, 'best_ckpt_path', None)})
+        for path in set(paths) - {self.last_ckpt, *best.values()}:
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+
+
+@HOOKS.register_module()
+class EffectiveLRHook(RuntimeInfoHook):
+    """mmengine's ``RuntimeInfoHook``, but ``lr`` is the step size that is really applied.
+
+    D-Adaptation and Prodigy take steps of d · lr with their own estimate d, kept in the parameter groups.
+    ``base_lr``, where mmengine logs it, stays the factor of the config. Without a GPU, whose memory mmengine logs,
+    ``memory`` is the largest resident memory of the process so far, in MiB. Goes in the place of
+    ``RuntimeInfoHook``: ``default_hooks = dict(runtime_info=dict(type='EffectiveLRHook'))``.
+    """
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Write the iteration and the learning rates to the message hub."""
+        runner.message_hub.update_info('iter', runner.iter)
+        rates = {name: rate[0] for name, rate in runner.optim_wrapper.get_lr().items()}
+        if isinstance(runner.optim_wrapper, OptimWrapper):
+            rates['lr'] *= float(runner.optim_wrapper.optimizer.param_groups[0].get('d', 1.0))
+        for name, rate in rates.items():
+            runner.message_hub.update_scalar(f'train/{name}', rate)
+        if not torch.cuda.is_available():
+            runner.message_hub.update_scalar('train/memory', _peak_memory())
+
+
+def _peak_memory() -> int:
+    """Largest resident memory of this process so far, in MiB; Linux counts in KiB and macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (2**20 if sys.platform == 'darwin' else 2**10)
+
+
+@HOOKS.register_module()
+class TestProgressHook(Hook):
+    """Progress bar with rate and remaining time while testing and validating.
+
+    Shown by the first process alone, and only where the standard error is a terminal.
+
+    Args:
+        disable: Whether to show none at all.
+    """
+
+    def __init__(self, disable: bool = False) -> None:
+        self._disable = disable
+        self._context: Optional[Any] = None
+        self._bar: Optional[Any] = None
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Open the bar."""
+        self._open(runner, runner.val_dataloader, 'validating')
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Open the bar."""
+        self._open(runner, runner.test_dataloader, 'testing')
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Count the images of a batch."""
+        self._advance(outputs)
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Count the images of a batch."""
+        self._advance(outputs)
+
+    def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
+        """Close the bar."""
+        self._close()
+
+    def after_test_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
+        """Close the bar."""
+        self._close()
+
+    def _open(self, runner: Runner, dataloader: DataLoader, what: str) -> None:
+        if self._disable or not is_main_process() or not sys.stderr.isatty():
+            return
+        # Log lines are printed above the bar instead of through it.
+        self._context = tqdm_logging_redirect(
+            total=len(dataloader.sampler), desc=what, unit='image', leave=False, loggers=[runner.logger])
+        self._bar = self._context.__enter__()
+
+    def _advance(self, outputs: Sequence) -> None:
+        if self._bar is not None:
+            self._bar.update(len(outputs))
+
+    def _close(self) -> None:
+        if self._context is not None:
+            self._context.__exit__(None, None, None)
+            self._context = self._bar = None

@@ -1,0 +1,157 @@
+"""The runner: mmengine's, with mistakes answered in one line and several processes on a machine without a GPU."""
+import datetime
+import os
+from typing import Any, Iterator, Optional, Tuple, Union
+
+import torch
+from mmdet.registry import RUNNERS
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
+from mmengine.model import PretrainedInit, is_model_wrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
+from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
+from torch import nn
+
+from ..errors import InputError
+from .checkpoints import load_weights, one_line, require_checkpoint
+
+_FROM_SCRATCH = ('model.backbone.init_cfg=None model.backbone.norm_cfg.requires_grad=True '
+                 'model.backbone.norm_eval=False')
+
+
+@MMENGINE_RUNNERS.register_module()  # a runner is looked up before the scope of its config is in force
+@RUNNERS.register_module()
+class DetectionRunner(Runner):
+    """mmengine's ``Runner``, with these differences.
+
+    - Testing and resuming load a checkpoint strictly; fine-tuning (``load_from`` while training) does not, and
+      logs what was not loaded.
+    - Pretrained weights are not asked for where a checkpoint will be resumed; where they cannot be had the error
+      says how to train without.
+    - Several processes work without a GPU, by gloo.
+
+    Use it by ``runner_type = 'DetectionRunner'`` in a config. Takes the arguments of ``Runner``.
+
+    Raises:
+        InputError: in one line, for what a user can mend: a checkpoint that is missing, unreadable, or of another
+            network; pretrained weights that cannot be had; mixed precision without a GPU.
+    """
+
+    _strict = True
+
+    @classmethod
+    def from_cfg(cls, cfg: Any) -> 'DetectionRunner':
+        """Build a runner from a config, after a check that the checkpoint it names exists."""
+        if cfg.get('load_from') is not None:
+            require_checkpoint(cfg['load_from'])
+        return super().from_cfg(cfg)
+
+    # --- Environment --------------------------------------------------------------------------------------------------
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up the environment; without a GPU, connect the processes of ``torchrun`` by gloo."""
+        if self.launcher == 'pytorch' and get_device() == 'cpu' and not is_distributed():
+            timeout = env_cfg.get('dist_cfg', {}).get('timeout', 1800)
+            torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=timeout))
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: Optional[dict], model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes, without device ids where there is no GPU."""
+        if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
+            model_wrapper_cfg = {
+                'type': 'MMDistributedDataParallel',
+                'broadcast_buffers': False,
+                'find_unused_parameters': self.cfg.get('find_unused_parameters', False),
+                **(model_wrapper_cfg or {}),
+                'device_ids': None
+            }
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
+        """Build the optimizer; refuse mixed precision where there is no device for it."""
+        if isinstance(optim_wrapper, dict) and get_device() in ('cpu', 'mps'):
+            wrapper_type = optim_wrapper.get('type')
+            if isinstance(wrapper_type, str):
+                wrapper_type = OPTIM_WRAPPERS.get(wrapper_type)
+            if isinstance(wrapper_type, type) and issubclass(wrapper_type, AmpOptimWrapper):
+                raise InputError('mixed precision (--amp, optim_wrapper.type=AmpOptimWrapper) needs a GPU and there is '
+                                 'none: leave out --amp, or set optim_wrapper.type=OptimWrapper')
+        return super().build_optim_wrapper(optim_wrapper)
+
+    # --- Weights ------------------------------------------------------------------------------------------------------
+
+    def train(self) -> nn.Module:
+        """Train; a checkpoint to fine-tune from (``load_from`` without ``resume``) need not fit in full."""
+        self._strict = self._resume
+        return super().train()
+
+    def _init_model_weights(self) -> None:
+        """Initialise the network, without pretrained weights where a checkpoint will be resumed."""
+        resumes = self._resume and (self._load_from or find_latest_checkpoint(self.work_dir)) is not None
+        for path, module, cfg in _pretrained(self._unwrapped_model):
+            if resumes:
+                module.init_cfg = None
+            else:
+                _require_pretrained(path, cfg['checkpoint'])
+        super()._init_model_weights()
+
+    @property
+    def _unwrapped_model(self) -> nn.Module:
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: Optional[bool] = None) -> dict:
+        """Load a checkpoint into the network.
+
+        Args:
+            filename: Path, or address with a scheme that mmengine knows (``https://``, ``torchvision://``).
+            map_location: As for :func:`torch.load`.
+            strict: Whether every weight must fit; by default True except when fine-tuning.
+
+        Raises:
+            InputError: if the file is unreadable, is no checkpoint of this network, or, when resuming, holds no
+                optimizer state.
+        """
+        checkpoint = CheckpointLoader.load_checkpoint(filename, map_location=map_location)
+        if self._resume:
+            _require_training_state(filename, checkpoint)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        report = load_weights(self._unwrapped_model, checkpoint)
+        strict = self._strict if strict is None else strict
+        if report.loaded == 0 or (strict and not report.fits):
+            raise InputError(f'checkpoint {filename} does not fit the network of the config, weights: '
+                             f'{report.describe(examples=1)}; give the config that it was trained with')
+        if not report.fits:
+            self.logger.warning(f'Of {filename} {report.loaded} weights were loaded; not loaded: {report.describe()}')
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
+        return checkpoint
+
+
+def _pretrained(model: nn.Module) -> Iterator[Tuple[str, nn.Module, dict]]:
+    """Yield path in the config, module and ``init_cfg`` of each module that asks for pretrained weights."""
+    for name, module in model.named_modules():
+        cfg = getattr(module, 'init_cfg', None)
+        for part in cfg if isinstance(cfg, (list, tuple)) else [cfg]:
+            if isinstance(part, dict) and part.get('type') in ('Pretrained', PretrainedInit):
+                yield '.'.join(filter(None, ('model', name))), module, part
+
+
+def _require_pretrained(path: str, checkpoint: str) -> None:
+    """Check that pretrained weights can be had, downloading them if need be."""
+    try:
+        CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    except (InputError, OSError, KeyError) as error:
+        reason = f'no weights of the name {error}' if isinstance(error, KeyError) else one_line(error)
+        raise InputError(f'pretrained weights {checkpoint} of {path} cannot be had ({reason}): give a file by '
+                         f'--cfg-options {path}.init_cfg.checkpoint=FILE, or train from scratch with a *_scratch '
+                         f'config or --cfg-options {_FROM_SCRATCH}') from error
+
+
+def _require_training_state(filename: Union[str, os.PathLike], checkpoint: dict) -> None:
+    """Check that training can go on from a checkpoint; a best checkpoint, for one, holds weights alone."""
+    absent = [key for key in ('meta', 'message_hub', 'optimizer') if key not in checkpoint]
+    if absent:
+        raise InputError(f'checkpoint {filename} cannot be resumed, it holds no {" and no ".join(absent)}: resume from '
+                         'an epoch_N.pth or iter_N.pth, or start a new run from its weights with load_from alone')

@@ -1,0 +1,167 @@
+"""Checkpoints are replaced after their successors are written, the log tells the true step size, a bar is shown."""
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from toy_runs import toy_runner, validation
+
+from bafenet.engine import hooks
+from bafenet.errors import InputError
+
+
+def checkpoint_hook(**kwargs) -> dict:
+    """Overrides that set the checkpoint hook of a run."""
+    return {'default_hooks': {'checkpoint': {'type': 'AtomicCheckpointHook', 'interval': 1, **kwargs}}}
+
+
+def checkpoints_in(folder: Path) -> set:
+    return {file.name for file in folder.glob('*.pth')}
+
+
+@pytest.mark.parametrize('number', [0, 1])
+def test_fewer_than_two_checkpoints_are_refused(number):
+    with pytest.raises(InputError, match='max_keep_ckpts'):
+        hooks.AtomicCheckpointHook(interval=1, max_keep_ckpts=number)
+
+
+def test_only_the_latest_checkpoints_are_kept(tmp_path):
+    toy_runner(tmp_path, epochs=4, **checkpoint_hook(max_keep_ckpts=2)).train()
+    assert checkpoints_in(tmp_path) == {'epoch_3.pth', 'epoch_4.pth'}
+    assert Path((tmp_path / 'last_checkpoint').read_text()) == tmp_path / 'epoch_4.pth'
+    # The checkpoint itself tells a resumed run which ones there are.
+    hub = torch.load(tmp_path / 'epoch_4.pth', weights_only=True)['message_hub']
+    assert hub['runtime_info']['keep_ckpt_ids'] == [3, 4]
+
+
+def test_the_best_by_each_of_two_keys_is_kept(tmp_path):
+    script = [{'a': 1.0, 'b': 5.0}, {'a': 0.5, 'b': 6.0}, {'a': 2.0, 'b': 1.0}, {'a': 0.1, 'b': 0.1}]
+    overrides = checkpoint_hook(save_best=['toy/a', 'toy/b'], rule='greater', max_keep_ckpts=2)
+    toy_runner(tmp_path, epochs=4, **overrides, **validation(script)).train()
+    assert checkpoints_in(tmp_path) == {
+        'epoch_3.pth', 'epoch_4.pth', 'best_toy_a_epoch_3.pth', 'best_toy_b_epoch_2.pth'}
+    # Epoch 4 brought no new best, so its checkpoint holds the two before.
+    info = torch.load(tmp_path / 'epoch_4.pth', weights_only=True)['message_hub']['runtime_info']
+    assert (info['best_score_toy/a'], info['best_score_toy/b']) == (2.0, 6.0)
+    assert Path(info['best_ckpt_toy/a']).name == 'best_toy_a_epoch_3.pth'
+
+
+@pytest.mark.parametrize('save_best', ['toy/a', ['toy/a', 'toy/b']])
+def test_nothing_is_removed_before_its_successor_is_written(tmp_path, monkeypatch, save_best):
+    """At each removal there are two whole checkpoints that are newer, and a best one of the same key."""
+    removed = []
+    remove = os.remove
+
+    def watch(path):
+        name = Path(path).name
+        removed.append(name)
+        last = torch.load((tmp_path / 'last_checkpoint').read_text(), weights_only=True)
+        kind, epoch = name.removesuffix('.pth').rsplit('_', 1)
+        newer = tmp_path / f'{kind}_{last["meta"]["epoch"]}.pth'
+        assert last['meta']['epoch'] >= int(epoch) + (2 if kind == 'epoch' else 1)
+        assert torch.load(newer, weights_only=True)['state_dict']
+        remove(path)
+
+    monkeypatch.setattr(os, 'remove', watch)
+    overrides = checkpoint_hook(save_best=save_best, rule='greater', max_keep_ckpts=2)
+    toy_runner(tmp_path, epochs=3, **overrides, **validation([{'a': e, 'b': e} for e in (1.0, 2.0, 3.0)])).train()
+    keys = ['a'] if save_best == 'toy/a' else ['a', 'b']
+    assert sorted(removed) == sorted(['epoch_1.pth', *(f'best_toy_{k}_epoch_{e}.pth' for k in keys for e in (1, 2))])
+
+
+def test_a_best_checkpoint_that_is_written_again_stays(tmp_path):
+    """Validating twice in one epoch gives the second best the name of the first."""
+    overrides = checkpoint_hook(save_best='toy/a', rule='greater')
+    runner = toy_runner(tmp_path, epochs=1, **overrides, **validation([{'a': 1.0}, {'a': 2.0}]))
+    runner.train()
+    runner.val_loop.run()
+    assert 'best_toy_a_epoch_1.pth' in checkpoints_in(tmp_path)
+
+
+def test_a_kill_after_the_new_best_keeps_both(tmp_path, monkeypatch):
+    """Where the run dies between the new best and the update of ``epoch_2.pth``, nothing is lost."""
+    saved = []
+    save = hooks.Runner.save_checkpoint
+
+    def die_at_the_update(self, out_dir, filename, *args, **kwargs):
+        saved.append(filename)
+        if saved.count('epoch_2.pth') == 2:
+            raise KeyboardInterrupt
+        save(self, out_dir, filename, *args, **kwargs)
+
+    monkeypatch.setattr(hooks.Runner, 'save_checkpoint', die_at_the_update)
+    overrides = {**checkpoint_hook(save_best='toy/a', rule='greater'), **validation([{'a': 1.0}, {'a': 2.0}])}
+    with pytest.raises(KeyboardInterrupt):
+        toy_runner(tmp_path, epochs=2, **overrides).train()
+    assert checkpoints_in(tmp_path) == {
+        'epoch_1.pth', 'epoch_2.pth', 'best_toy_a_epoch_1.pth', 'best_toy_a_epoch_2.pth'}
+    best = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)['message_hub']['runtime_info']['best_ckpt']
+    assert Path(best) == tmp_path / 'best_toy_a_epoch_1.pth'
+
+
+def test_a_metric_that_is_absent_is_named(tmp_path):
+    runner = toy_runner(tmp_path, epochs=1, **checkpoint_hook(save_best='toy/mAP'), **validation([{'a': 1.0}]))
+    with pytest.raises(InputError, match='save_best names toy/mAP.*choose from toy/a'):
+        runner.train()
+
+
+def test_the_rule_follows_from_the_name_of_the_metric():
+    keys = ['densesirst/mAP_07', 'densesirst/recall', 'densesirst/f1', 'densesirst/sky_iou', 'densesirst/FPPI_other',
+            'densesirst/FPPI_sky_recall90']
+    assert hooks.AtomicCheckpointHook(save_best=keys).rules == ['greater'] * 4 + ['less'] * 2
+
+
+class RecordsSteps(Hook):
+    """Notes factor and estimate of the step that the optimizer is about to take."""
+
+    def __init__(self):
+        self.steps = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        group = runner.optim_wrapper.optimizer.param_groups[-1]
+        self.steps.append((group['lr'], group.get('d')))
+
+
+@pytest.mark.parametrize('name', ['AdamW', 'DAdaptAdam', 'Prodigy'])
+def test_the_log_gives_the_step_size_that_is_applied(tmp_path, name):
+    records = RecordsSteps()
+    wrapper = {'optimizer': {'type': name, 'lr': 1.0, 'weight_decay': 0.05}, 'paramwise_cfg': {'norm_decay_mult': 0}}
+    scheduler = {'type': 'ConstantLR', 'factor': 0.25, 'by_epoch': False, 'end': 5}
+    runner = toy_runner(tmp_path, epochs=3, optim_wrapper=wrapper, param_scheduler=scheduler)
+    runner.register_hook(records)
+    runner.train()
+    log_dir = Path(runner.log_dir)
+    logged = [json.loads(line)['lr'] for line in (log_dir / 'vis_data' / 'scalars.json').read_text().splitlines()]
+
+    assert {factor for factor, _ in records.steps} == {0.25, 1.0}
+    if name == 'AdamW':
+        expected = [factor for factor, _ in records.steps]
+    else:
+        assert len({estimate for _, estimate in records.steps}) > 3
+        expected = [factor * estimate for factor, estimate in records.steps]
+    assert logged == pytest.approx(expected, rel=1e-6)
+    text = next(log_dir.glob('*.log')).read_text()
+    assert f'[3][3/3]  base_lr: 1.0000e+00 lr: {expected[-1]:.4e}' in text
+    assert len(runner.message_hub.get_scalar('train/lr').data[0]) == len(expected)
+
+
+@pytest.mark.parametrize(('terminal', 'disable', 'shown'), [(True, False, True), (True, True, False),
+                                                            (False, False, False)])
+def test_the_progress_bar_counts_images_on_a_terminal_alone(tmp_path, monkeypatch, capfd, terminal, disable, shown):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: terminal, raising=False)
+    runner = toy_runner(tmp_path, custom_hooks=[{'type': 'TestProgressHook', 'disable': disable}])
+    handlers = list(runner.logger.handlers)
+    runner.test()
+    error = capfd.readouterr().err
+    assert ('testing' in error) == shown
+    assert ('0/6 [' in error) == shown
+    assert runner.logger.handlers == handlers
+
+
+def test_the_progress_bar_is_shown_while_validating(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
+    toy_runner(tmp_path, epochs=1, custom_hooks=[{'type': 'TestProgressHook'}], **validation()).train()
+    assert 'validating' in capfd.readouterr().err

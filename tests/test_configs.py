@@ -1,0 +1,103 @@
+"""The configs: protocols as stated, one statement of each setting, every network builds and learns."""
+import pytest
+import torch
+from conftest import ROOT
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+
+FILES = sorted(str(file.relative_to(ROOT / 'configs')) for file in (ROOT / 'configs').rglob('*.py')
+               if '_base_' not in file.parts)
+NETWORKS = [f'{network}_{depth}{kind}_densesirst.py' for network in ('bafenet/bafenet', 'baselines/fcos')
+            for depth in ('r18', 'r50') for kind in ('', '_scratch', '_paper')]
+
+
+def read(name):
+    return Config.fromfile(ROOT / 'configs' / name, import_custom_modules=False)
+
+
+def test_the_named_configs_exist():
+    assert set(NETWORKS) <= set(FILES) and 'demo/bafenet_r18_demo.py' in FILES
+
+
+@pytest.mark.parametrize('name', [name for name in NETWORKS if '_paper' not in name])
+def test_our_protocol(name):
+    cfg = read(name)
+    loaders = cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader
+    assert [loader.dataset.ann_file for loader in loaders] == [
+        'Splits/train_v2.txt', 'Splits/val_v2.txt', 'Splits/test_v2.txt']
+    assert {loader.dataset.box_origin for loader in loaders} == {0}
+    assert not cfg.val_evaluator.legacy_coordinates and not cfg.test_evaluator.legacy_coordinates
+    assert cfg.model.backbone.style == 'pytorch'
+    # Torchvision's weights expect RGB in [0, 1] with these statistics, here times 255.
+    statistics = cfg.model.data_preprocessor
+    assert torch.allclose(torch.tensor(statistics.mean) / 255, torch.tensor([0.485, 0.456, 0.406]), atol=1e-3)
+    assert torch.allclose(torch.tensor(statistics.std) / 255, torch.tensor([0.229, 0.224, 0.225]), atol=1e-3)
+    assert statistics.bgr_to_rgb
+
+
+@pytest.mark.parametrize('name', [name for name in NETWORKS if '_paper' in name])
+def test_the_papers_protocol(name):
+    cfg = read(name)
+    loaders = cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader
+    assert [loader.dataset.ann_file for loader in loaders] == [
+        'Splits/trainval_v2.txt', 'Splits/test_v2.txt', 'Splits/test_v2.txt']
+    assert {loader.dataset.box_origin for loader in loaders} == {1}
+    assert cfg.val_evaluator.legacy_coordinates and cfg.test_evaluator.legacy_coordinates
+    assert cfg.default_hooks.checkpoint.save_best == ['densesirst/mAP_07_legacy', 'densesirst/mAP_12_legacy']
+    assert cfg.model.backbone.style == 'caffe' and not cfg.model.data_preprocessor.bgr_to_rgb
+    assert cfg.model.data_preprocessor.std == [1, 1, 1]
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_the_papers_schedule(name):
+    cfg = read(name)
+    assert cfg.train_cfg.max_epochs == 20 and cfg.train_dataloader.batch_size == 2
+    assert cfg.train_dataloader.sampler.repeats == 3
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay, optimizer.decouple) == ('DAdaptAdam', 1, 0.05, True)
+    assert cfg.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0, bias_decay_mult=0)
+    assert [(step.type, step.get('milestones'), step.get('end')) for step in cfg.param_scheduler] == [
+        ('ConstantLR', None, 500), ('MultiStepLR', [8, 16], 20)]
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_backbones(name):
+    backbone = read(name).model.backbone
+    assert backbone.frozen_stages == -1
+    if '_scratch' in name:
+        assert backbone.init_cfg is None and backbone.norm_cfg.requires_grad and not backbone.norm_eval
+    else:
+        assert backbone.init_cfg.checkpoint == f'torchvision://resnet{backbone.depth}'
+        assert not backbone.norm_cfg.requires_grad and backbone.norm_eval
+
+
+def narrowed(cfg):
+    """The same network with a narrow backbone and head, so that a step on a CPU takes little."""
+    backbone = cfg.model.backbone
+    backbone.init_cfg = None
+    if 'base_channels' not in backbone:
+        expansion = 4 if backbone.depth >= 50 else 1
+        backbone.update(base_channels=4, stem_channels=4)
+        cfg.model.neck.update(in_channels=[4 * expansion * 2**i for i in range(4)], out_channels=32)
+        cfg.model.bbox_head.update(in_channels=32, feat_channels=32, stacked_convs=1)
+    return cfg
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_every_network_trains_a_step_and_predicts_on_its_own_pipelines(name, devkit):
+    cfg = narrowed(read(name))
+    torch.manual_seed(0)
+    network = MODELS.build(cfg.model)
+    train, test = (DATASETS.build({**loader.dataset, 'data_root': str(devkit), 'ann_file': 'Splits/test_v2.txt'})
+                   for loader in (cfg.train_dataloader, cfg.test_dataloader))
+    batch = [train[0], train[1]]
+    batch = {key: [sample[key] for sample in batch] for key in batch[0]}
+    total, _ = network.train().parse_losses(network(**network.data_preprocessor(batch, True), mode='loss'))
+    total.backward()
+    assert torch.isfinite(total)
+    with torch.no_grad():
+        sample, = network.eval().test_step({key: [value] for key, value in test[0].items()})
+    assert sample.gt_sem_seg.sem_seg.shape == (1, 64, 64)
+    assert sample.pred_instances.bboxes.shape[1] == 4
+    if cfg.model.type == 'BAFENet':
+        assert sample.pred_sem_seg.sem_seg.shape == (1, 64, 64)
