@@ -1,0 +1,213 @@
+"""Clusters of small targets: what to paste, where, and the paste itself (paper Section III-B and Section IV-C)."""
+from dataclasses import dataclass
+from typing import NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from .gaussian import Rng, blend, draw_weights, mask_boxes, visible_mask
+from .placement import draw_integers, draw_true, place_regions, place_targets, region_corners
+
+
+@dataclass(frozen=True)
+class ClusterRecipe:
+    """The ranges of a cluster, both ends included; the paper's values by default.
+
+    Attributes:
+        num_clusters: Regions in an image.
+        region_size: Side of the square region in pixels.
+        targets_per_cluster: Targets in a region; where it cannot hold the number drawn, as many as fit.
+        spacing: Empty pixels between a target and its nearest neighbour.
+        brightness: lambda of Eq. 1.
+        sigma: sigma_x and sigma_y of Eq. 2, in half patch sides.
+        offset: mu_x and mu_y of Eq. 3, in half patch sides.
+        rotation: theta of Eq. 3 in degrees.
+        clustered: False places as many targets one by one, anywhere (Table II).
+        gaussian: False puts the patch in the place of the background, as plain copy-paste does (Table II).
+    """
+
+    num_clusters: Tuple[int, int] = (1, 3)
+    region_size: int = 20
+    targets_per_cluster: Tuple[int, int] = (8, 12)
+    spacing: Tuple[int, int] = (1, 2)
+    brightness: Tuple[float, float] = (0.5, 1.0)
+    sigma: Tuple[float, float] = (0.3, 0.6)
+    offset: Tuple[float, float] = (-0.2, 0.0)
+    rotation: Tuple[float, float] = (-90, 90)
+    clustered: bool = True
+    gaussian: bool = True
+
+
+class TargetLibrary(NamedTuple):
+    """Target patches of different sizes in one array.
+
+    Attributes:
+        patches: (n, H, W) uint8, each patch in the top left corner, 0 outside of it.
+        sizes: (n, 2) int64, height and width of each patch.
+    """
+
+    patches: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def from_patches(cls, patches: Sequence[np.ndarray]) -> 'TargetLibrary':
+        """Stack (h, w) uint8 patches of any sizes."""
+        sizes = np.array([patch.shape for patch in patches], np.int64)
+        stacked = np.zeros((len(patches), *sizes.max(axis=0)), np.uint8)
+        for target, patch in zip(stacked, patches, strict=True):
+            target[:patch.shape[0], :patch.shape[1]] = patch
+        return cls(stacked, sizes)
+
+    def pick(self, indices: np.ndarray) -> 'TargetLibrary':
+        """The chosen targets, in the order of ``indices`` (k,)."""
+        return TargetLibrary(self.patches[indices], self.sizes[indices])
+
+    def resized(self, sizes: np.ndarray) -> 'TargetLibrary':
+        """The targets brought to other sizes (n, 2), bilinearly, as ``cv2.resize`` does by default."""
+        if np.array_equal(sizes, self.sizes):
+            return self
+        target = np.arange(len(sizes))[:, None, None]
+        rows, row_shares = _bilinear_taps(self.sizes[:, 0], sizes[:, 0])
+        cols, col_shares = _bilinear_taps(self.sizes[:, 1], sizes[:, 1])
+        values = sum(self.patches[target, row[:, :, None], col[:, None, :]] * row_share[:, :, None] *
+                     col_share[:, None, :] for row, row_share in zip(rows, row_shares, strict=True)
+                     for col, col_share in zip(cols, col_shares, strict=True))
+        return TargetLibrary(np.rint(values).astype(np.uint8), sizes)
+
+
+def _bilinear_taps(old: np.ndarray, new: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """The two old pixels, and their shares, that make each new one along an axis; both (2, n, max(new)).
+
+    Beyond a patch's new length the shares are 0.
+    """
+    index = np.arange(new.max(initial=1))
+    last = old[:, None] - 1
+    position = np.clip((index + 0.5) * (old / new)[:, None] - 0.5, 0, last)
+    low = np.floor(position).astype(np.int64)
+    share = position - low
+    inside = index < new[:, None]
+    return np.stack([low, np.minimum(low + 1, last)]), np.stack([1 - share, share]) * inside
+
+
+class PastedTargets(NamedTuple):
+    """An image with pasted targets, and what can be seen of them.
+
+    Attributes:
+        image: The image, shape and dtype of the one given.
+        boxes: (n, 4) int64, 0-based ``[x1, y1, x2, y2]`` with exclusive ends: the extent of the visible mask.
+        visible: (n, H, W) bool, the visible mask of each target, on the grid of its patch.
+        corners: (n, 2) int64, row and column of the patch's top left corner in the image.
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    visible: np.ndarray
+    corners: np.ndarray
+
+    def masks(self) -> np.ndarray:
+        """The visible mask of each target, (n, H, W) bool of the image's size."""
+        masks = np.zeros((len(self.boxes), *self.image.shape[:2]), bool)
+        target, row, col = np.nonzero(self.visible)
+        masks[target, self.corners[target, 0] + row, self.corners[target, 1] + col] = True
+        return masks
+
+    def mask(self) -> np.ndarray:
+        """All visible masks in one (H, W) bool mask of the image's size."""
+        mask = np.zeros(self.image.shape[:2], bool)
+        target, row, col = np.nonzero(self.visible)
+        mask[self.corners[target, 0] + row, self.corners[target, 1] + col] = True
+        return mask
+
+
+def place_clusters(allowed: np.ndarray, sizes: np.ndarray, rng: Rng, recipe: ClusterRecipe,
+                   scale: Sequence[float] = (1.0, 1.0)) -> Tuple[np.ndarray, np.ndarray]:
+    """Draw how many targets there are, which ones of a library, and where each of them goes.
+
+    In clusters, unless ``recipe.clustered`` is False. The regions stay farther apart than the targets in them, so that
+    each cluster is one.
+
+    Args:
+        allowed: (H, W) bool or uint8, non-zero where a target may be.
+        sizes: (m, 2) int, height and width in pixels of the library's targets, which are drawn with replacement.
+        rng: Source of the draws.
+        recipe: Numbers, sizes and spacing.
+        scale: Pixels of this image per native pixel, vertically and horizontally. The spacing is brought to it and
+            rounded, none below 1; the region's size is in pixels of this image.
+
+    Returns:
+        (n,) int64, the targets that found a place, as indices into ``sizes``, and (n, 2) int64, row and column of their
+        top left corners. n is 0 where nothing fits.
+    """
+    low, high = recipe.spacing
+    gaps = [tuple(max(round(gap * factor), min(gap, 1)) for factor in scale) for gap in range(low, high + 1)]
+    count = int(draw_integers(rng, *recipe.num_clusters))
+    if not recipe.clustered:
+        number = int(draw_integers(rng, *recipe.targets_per_cluster, count).sum())
+        return _place_one_by_one(allowed, sizes, draw_integers(rng, 0, len(sizes) - 1, number), gaps[0], rng)
+    region = (recipe.region_size, recipe.region_size)
+    picks, corners = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)]
+    for region_corner in place_regions(allowed, region, count, rng, margin=max(gaps[-1]) + 1):
+        drawn = draw_integers(rng, 0, len(sizes) - 1, int(draw_integers(rng, *recipe.targets_per_cluster)))
+        placed = place_targets(region, sizes[drawn], gaps, rng)
+        fits = placed[:, 0] >= 0
+        picks.append(drawn[fits])
+        corners.append(region_corner + placed[fits])
+    return np.concatenate(picks), np.concatenate(corners)
+
+
+def _place_one_by_one(allowed: np.ndarray, sizes: np.ndarray, drawn: np.ndarray, gap: Tuple[int, int],
+                      rng: Rng) -> Tuple[np.ndarray, np.ndarray]:
+    """Place each drawn target uniformly over all positions that the ones before it have left."""
+    free = np.array(allowed, np.uint8)
+    picks, corners = [], []
+    for index in drawn.tolist():
+        height, width = sizes[index].tolist()
+        corner = draw_true(region_corners(free, (height, width)), rng)
+        if corner is not None:
+            row, col = corner
+            free[max(row - gap[0], 0):row + height + gap[0], max(col - gap[1], 0):col + width + gap[1]] = 0
+            picks.append(index)
+            corners.append(corner)
+    return np.array(picks, np.int64), np.array(corners, np.int64).reshape(-1, 2)
+
+
+def paste_targets(image: np.ndarray, targets: TargetLibrary, corners: np.ndarray, rng: Rng,
+                  recipe: ClusterRecipe) -> PastedTargets:
+    """Blend targets into a copy of an image (paper Eq. 1-3), each with a Gaussian and a brightness of its own.
+
+    With ``recipe.gaussian=False`` a patch takes the place of the background, and all of it counts as visible.
+
+    Args:
+        image: (H, W) or (H, W, C), values in [0, 255]. It is not changed.
+        targets: The n targets.
+        corners: (n, 2) int, row and column of each top left corner. The patches lie in the image and apart.
+        rng: Source of the draws.
+        recipe: Ranges of brightness, sigma, offset and rotation.
+
+    Returns:
+        The new image and the targets that can be seen in it, in order; one that raises no pixel is left out.
+    """
+    grid = np.indices(targets.patches.shape[1:])
+    inside = (grid[0] < targets.sizes[:, 0, None, None]) & (grid[1] < targets.sizes[:, 1, None, None])
+    target, row, col = np.nonzero(inside)
+    pixels = (corners[target, 0] + row, corners[target, 1] + col)
+
+    before = image[pixels]
+    # One trailing axis for the channels of a colour image, none for a grey one.
+    per_pixel = (-1, ) + (1, ) * (image.ndim - 2)
+    patch = targets.patches[target, row, col].reshape(per_pixel)
+    if recipe.gaussian:
+        weights = draw_weights(targets.sizes, rng, recipe.sigma, recipe.offset, recipe.rotation)
+        brightness = rng.uniform(*recipe.brightness, len(corners))
+        after = blend(before, patch, weights[target, row, col].reshape(per_pixel),
+                      brightness[target].reshape(per_pixel))
+    else:
+        after = np.broadcast_to(patch, before.shape).astype(image.dtype)
+    pasted = image.copy()
+    pasted[pixels] = after
+
+    visible = np.zeros(inside.shape, bool)
+    raised = visible_mask(before, after) if recipe.gaussian else np.ones(before.shape, bool)
+    visible[target, row, col] = raised.any(axis=tuple(range(1, before.ndim)))
+    seen = visible.any(axis=(1, 2))
+    boxes = mask_boxes(visible[seen]) + corners[seen][:, [1, 0, 1, 0]]
+    return PastedTargets(pasted, boxes, visible[seen], corners[seen])

@@ -1,0 +1,233 @@
+"""Writing sets in the layout of SIRSTdevkit, and the demo set as a whole."""
+import json
+import os
+import shutil
+import tempfile
+import xml.etree.ElementTree as ET
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Sequence, TypeVar, Union
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from ..errors import InputError
+from .clusters import TargetLibrary
+from .scenes import MIN_SIZE, draw_scene, make_library
+
+IMAGES, BOXES, POINTS, SPLITS = 'PNGImages', 'SIRST/BBox', 'SIRST/Point_label', 'Splits'
+TARGET_BINARY, TARGET_PALETTE = 'SIRST/BinaryMask', 'SIRST/PaletteMask'
+SKY_BINARY, SKY_PALETTE = 'SkySeg/BinaryMask', 'SkySeg/PaletteMask'
+FOLDERS = (IMAGES, BOXES, TARGET_BINARY, TARGET_PALETTE, POINTS, SKY_BINARY, SKY_PALETTE, SPLITS)
+
+CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+
+Item, Result = TypeVar('Item'), TypeVar('Result')
+
+SETTINGS_FILE = 'demo_set.json'
+# To be raised whenever the same settings give another set.
+DEMO_VERSION = 1
+VAL_SHARE, TEST_SHARE = 2 / 15, 1 / 5
+
+
+def make_folders(root: Path) -> None:
+    """Create the empty folders of a SIRSTdevkit."""
+    for folder in FOLDERS:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+
+
+def write_sample(root: Path, name: str, image: np.ndarray, sky: np.ndarray, target_mask: np.ndarray,
+                 boxes: np.ndarray) -> None:
+    """Write one image with all its annotations; the folders must exist.
+
+    Objects and points stand in the same order, that of ``boxes``. A point is, as in DenseSIRST, the centroid of a
+    target's mask, cut to whole pixels.
+
+    Args:
+        root: The devkit.
+        name: File name without suffix.
+        image: (H, W) uint8.
+        sky: (H, W) bool.
+        target_mask: (H, W) bool.
+        boxes: (n, 4) int, 0-based ``[x1, y1, x2, y2]`` with exclusive ends, one around each target of the mask.
+    """
+    Image.fromarray(image).save(root / IMAGES / f'{name}.png')
+    # The palettes of DenseSIRST: black and red, and the 256 colours of Pascal VOC.
+    _write_masks(root / TARGET_BINARY, root / TARGET_PALETTE, name, target_mask, [0, 0, 0, 255, 0, 0])
+    _write_masks(root / SKY_BINARY, root / SKY_PALETTE, name, sky, _voc_palette())
+    targets = [{'name': 'Target', 'bndbox': dict(zip(CORNERS, box, strict=True))} for box in boxes.tolist()]
+    _write_xml(root / BOXES / f'{name}.xml', {'filename': name}, image.shape, 1, targets)
+    for folder, label in ((TARGET_BINARY, 'Target'), (SKY_BINARY, 'Sky')):
+        _write_xml(root / folder / f'{name}.xml', {'folder': IMAGES, 'filename': f'{name}.png'}, image.shape, 3,
+                   [{'name': label, 'difficult': 0, 'pixels': {'id': 0}}])
+    points = [_centroid(target_mask, box) for box in boxes]
+    (root / POINTS / f'{name}_pixels0.txt').write_text(''.join(f'{x} {y}\n' for x, y in points))
+
+
+def _write_masks(binary: Path, palette: Path, name: str, mask: np.ndarray, colours: List[int]) -> None:
+    """Write a mask as grey levels 0 and 255 and as palette indices 0 and 1."""
+    Image.fromarray(mask.astype(np.uint8) * 255).save(binary / f'{name}_pixels0.png')
+    indexed = Image.fromarray(mask.astype(np.uint8))
+    indexed.putpalette(colours)
+    indexed.save(palette / f'{name}.png')
+
+
+def _voc_palette() -> List[int]:
+    """Pascal VOC's colours: red has bits 0, 3, 6 of the index as its highest, green 1, 4, 7, blue 2 and 5."""
+    index = np.arange(256)[:, None]
+    channel = np.arange(3)
+    return sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3)).ravel().tolist()
+
+
+def _write_xml(path: Path, head: Dict, shape: tuple, depth: int, objects: List[Dict]) -> None:
+    size = {'width': shape[1], 'height': shape[0], 'depth': depth}
+    root = _element('annotation', {**head, 'size': size})
+    root.extend(_element('object', fields) for fields in objects)
+    ET.indent(root)
+    path.write_text(ET.tostring(root, encoding='unicode') + '\n', encoding='utf-8')
+
+
+def _element(tag: str, content: Union[Dict, str, int]) -> ET.Element:
+    """An XML element from nested dicts."""
+    element = ET.Element(tag)
+    if isinstance(content, dict):
+        element.extend(_element(*item) for item in content.items())
+    else:
+        element.text = str(content)
+    return element
+
+
+def _centroid(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Column and row (int) of the centre of gravity of the mask in a box, cut to whole pixels."""
+    x1, y1, x2, y2 = box
+    row, col = np.nonzero(mask[y1:y2, x1:x2])
+    return np.array([x1 + col.mean(), y1 + row.mean()]).astype(int)
+
+
+def write_splits(root: Path, splits: Dict[str, List[str]]) -> None:
+    """Write ``Splits/NAME.txt`` for each split, one image name a line."""
+    for split, names in splits.items():
+        (root / SPLITS / f'{split}.txt').write_text('\n'.join(names))
+
+
+def draw_splits(names: List[str], seed: int) -> Dict[str, List[str]]:
+    """Divide names at random: about 2/3 for training, 2/15 for validation, 1/5 for testing, at least one in each.
+
+    Args:
+        names: At least three.
+        seed: Seed of the division.
+
+    Returns:
+        The names of ``train_v2``, ``val_v2``, ``test_v2`` and, the first two together, ``trainval_v2``; each sorted.
+    """
+    order = np.random.default_rng([seed, len(names)]).permutation(sorted(names)).tolist()
+    val, test = (max(round(share * len(names)), 1) for share in (VAL_SHARE, TEST_SHARE))
+    parts = {'val_v2': order[:val], 'test_v2': order[val:val + test], 'train_v2': order[val + test:]}
+    parts['trainval_v2'] = parts['train_v2'] + parts['val_v2']
+    return {split: sorted(part) for split, part in parts.items()}
+
+
+def write_demo_set(out: Union[str, Path], images: int = 300, size: int = 192, seed: int = 0, workers: int = 1,
+                   force: bool = False) -> bool:
+    """Write the demo set, whole or not at all.
+
+    It is built in a temporary folder beside ``out`` and renamed when it is complete. Image ``demo_0001`` is scene 1 of
+    the seed, and so on: its content depends on the seed, its number and the size alone.
+
+    Args:
+        out: The folder to create.
+        images: Number of images, at least 3.
+        size: Side of the images in pixels.
+        seed: Seed of everything.
+        workers: Processes to use; the result does not depend on it.
+        force: Replace a demo set that is there with other settings.
+
+    Returns:
+        True if the set was written, False if it is there already, made with the same settings.
+
+    Raises:
+        InputError: An argument is out of range, ``out`` exists and is not to be replaced, or it cannot be written.
+    """
+    least = {'images': 3, 'size': MIN_SIZE, 'seed': 0, 'workers': 1}
+    for name, value in zip(least, (images, size, seed, workers), strict=True):
+        if value < least[name]:
+            raise InputError(f'{name} is {value}; give at least {least[name]}')
+    settings = {'set': 'BAFE-Net demo', 'version': DEMO_VERSION, 'images': images, 'size': size, 'seed': seed}
+    out = Path(out).resolve()
+    try:
+        if not _must_write(out, settings, force):
+            return False
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f'.{out.name}-') as temporary:
+            root = Path(temporary) / 'new'
+            _build(root, settings, workers)
+            _swap_in(root, out, Path(temporary) / 'old')
+    except OSError as error:
+        raise InputError(f'{out}: cannot write the demo set: {error.strerror or error}') from error
+    return True
+
+
+def _must_write(out: Path, settings: Dict, force: bool) -> bool:
+    """Whether there is something to do; raises InputError where something is in the way."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return True
+    present = _read_settings(out / SETTINGS_FILE)
+    if present.get('set') != settings['set']:
+        raise InputError(f'{out}: exists and is not a demo set; it is left as it is, choose another folder')
+    if force:
+        return True
+    if present != settings:
+        raise InputError(f'{out}: a demo set with other settings or of another version is there; --force replaces it')
+    return False
+
+
+def _read_settings(path: Path) -> Dict:
+    """The settings of a demo set; empty where there are none."""
+    try:
+        settings = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _build(root: Path, settings: Dict, workers: int) -> None:
+    make_folders(root)
+    count, seed, size = settings['images'], settings['seed'], settings['size']
+    write = partial(_write_scene, root, seed, size, make_library(seed))
+    names = parallel_map(write, range(1, count + 1), workers)
+    names = list(tqdm(names, 'demo set', count, unit='image', disable=None))
+    write_splits(root, draw_splits(names, seed))
+    (root / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + '\n')
+
+
+def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    """``map`` in so many processes; the results come in the order of the items."""
+    if workers == 1:
+        yield from map(function, items)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(function, items, chunksize=8)
+
+
+def _write_scene(root: Path, seed: int, size: int, library: TargetLibrary, index: int) -> str:
+    scene = draw_scene(seed, index, size, library)
+    name = f'demo_{index:04d}'
+    # From top to bottom, as DenseSIRST lists its boxes.
+    order = np.lexsort((scene.boxes[:, 0], scene.boxes[:, 1]))
+    write_sample(root, name, scene.image, scene.sky, scene.target_mask, scene.boxes[order])
+    return name
+
+
+def _swap_in(new: Path, out: Path, old: Path) -> None:
+    """Put a folder where another one may be; whatever fails, the one before is not lost."""
+    if out.exists():
+        os.replace(out, old)
+    try:
+        os.replace(new, out)
+    except BaseException:
+        if old.exists():
+            os.replace(old, out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
