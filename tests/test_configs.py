@@ -101,3 +101,58 @@ def test_every_network_trains_a_step_and_predicts_on_its_own_pipelines(name, dev
     assert sample.pred_instances.bboxes.shape[1] == 4
     if cfg.model.type == 'BAFENet':
         assert sample.pred_sem_seg.sem_seg.shape == (1, 64, 64)
+
+
+# Table II of the paper: which row has which part. (a) has no paste at all.
+TABLE_2 = {
+    'a': None,
+    'b': dict(clustered=False, gaussian=False, background='any'),
+    'c': dict(clustered=True, gaussian=False, background='any'),
+    'd': dict(clustered=False, gaussian=True, background='any'),
+    'e': dict(clustered=True, gaussian=True, background='any'),
+    'f': dict(clustered=True, gaussian=True, background='sky'),
+}
+
+
+def differences(ours, theirs, path=''):
+    """Paths of a config at which two differ, with both values."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return {key: value for name in ours.keys() | theirs.keys()
+                for key, value in differences(ours.get(name), theirs.get(name), f'{path}.{name}').items()}
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        return {key: value for i, pair in enumerate(zip(ours, theirs, strict=True))
+                for key, value in differences(*pair, f'{path}.{i}').items()}
+    return {} if ours == theirs else {path: (ours, theirs)}
+
+
+def built_from(cfg):
+    """The parts of a config that a run is built from."""
+    return {key: value for key, value in cfg.to_dict().items()
+            if key in ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper',
+                       'param_scheduler', 'train_cfg', 'val_evaluator', 'test_evaluator')}
+
+
+@pytest.mark.parametrize('row', 'bcdef')
+def test_rows_of_table_2_differ_in_the_switches_alone(row):
+    cfg, full = read(f'bafenet/ablations/table2_{row}.py'), read('bafenet/bafenet_r50_densesirst.py')
+    expected = {f'.train_dataloader.dataset.pipeline.2.{switch}': (value, TABLE_2['f'][switch])
+                for switch, value in TABLE_2[row].items() if value != TABLE_2['f'][switch]}
+    assert differences(built_from(cfg), built_from(full)) == expected
+    steps = [step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'BAGCopyPaste']
+    assert [{key: step[key] for key in TABLE_2[row]} for step in steps] == [TABLE_2[row]]
+
+
+def test_row_a_of_table_2_has_no_paste():
+    cfg, full = read('bafenet/ablations/table2_a.py'), read('bafenet/bafenet_r50_densesirst.py')
+    changed, = differences(built_from(cfg), built_from(full)).items()
+    assert changed[0] == '.train_dataloader.dataset.pipeline'
+    assert changed[1][0] == [step for step in changed[1][1] if step['type'] != 'BAGCopyPaste']
+
+
+def test_bag_cp_is_on_in_bafe_net_and_off_in_the_baselines():
+    for name in NETWORKS:
+        pipeline = [step.type for step in read(name).train_dataloader.dataset.pipeline]
+        assert ('BAGCopyPaste' in pipeline) == name.startswith('bafenet')
+        if 'BAGCopyPaste' in pipeline:
+            # Ours pastes native pixels, the paper's release into the resized image.
+            assert (pipeline.index('BAGCopyPaste') > pipeline.index('Resize')) == ('_paper' in name)

@@ -2,8 +2,9 @@
 from .densesirst import DenseSIRSTDataset
 from .randomness import SampleIndex, seeded_draws
 from .samplers import EpochSampler
-from .transforms import LoadInfraredImage, LoadSkyAnnotations
+from .transforms import BAGCopyPaste, LoadInfraredImage, LoadSkyAnnotations
 
 __all__ = [
-    'DenseSIRSTDataset', 'EpochSampler', 'LoadInfraredImage', 'LoadSkyAnnotations', 'SampleIndex', 'seeded_draws'
+    'BAGCopyPaste', 'DenseSIRSTDataset', 'EpochSampler', 'LoadInfraredImage', 'LoadSkyAnnotations', 'SampleIndex',
+    'seeded_draws'
 ]

@@ -2,7 +2,7 @@
 import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 from mmdet.datasets import BaseDetDataset
@@ -61,6 +61,15 @@ class DenseSIRSTDataset(BaseDetDataset):
             target_mask_path='SIRST/PaletteMask',
             seg_map_path='SkySeg/PaletteMask')
         super().__init__(*args, data_prefix={**prefix, **(data_prefix or {})}, **kwargs)
+
+    def full_init(self) -> None:
+        """Load the annotations, then let each transform that has a ``prepare(dataset)`` see the dataset, once."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        for transform in _walk(self.pipeline):
+            if hasattr(transform, 'prepare'):
+                transform.prepare(self)
 
     def load_data_list(self) -> List[dict]:
         """Read the annotations of every image of the split; see the class for the errors."""
@@ -125,6 +134,13 @@ class DenseSIRSTDataset(BaseDetDataset):
             raise InputError(f'{self.get_data_info(int(index))["img_path"]}: a transform of the pipeline dropped this '
                              'image; remove the transform that does')
         return sample
+
+
+def _walk(transform: Any) -> Iterator[Any]:
+    """A transform and all that it is composed of."""
+    yield transform
+    for part in getattr(transform, 'transforms', ()):
+        yield from _walk(part)
 
 
 def image_size(path: str) -> Tuple[int, int]:

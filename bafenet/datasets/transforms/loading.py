@@ -1,4 +1,6 @@
-"""Loading images and sky maps, with the file named when one is bad."""
+"""Loading images and sky maps: with the file named when one is bad, and decoded once where memory allows."""
+from typing import Dict, Optional
+
 import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
@@ -8,9 +10,45 @@ from mmdet.registry import TRANSFORMS
 from bafenet.errors import InputError
 
 
+class DecodedCache:
+    """Decoded arrays by file, up to a memory bound.
+
+    Nothing is evicted: where every file is visited once an epoch in random order, a newcomer is worth no more than
+    what is there. Each process of a data loader has its own.
+
+    Args:
+        megabytes: Memory bound in MiB; 0 keeps nothing.
+    """
+
+    def __init__(self, megabytes: float) -> None:
+        if megabytes < 0:
+            raise InputError(f'cache_mb={megabytes} must be 0 or more MiB')
+        self.room = int(megabytes * 2**20)
+        self._arrays: Dict[str, np.ndarray] = {}
+
+    def get(self, path: str) -> Optional[np.ndarray]:
+        """The array of a file, not to be written to, or None."""
+        return self._arrays.get(path)
+
+    def put(self, path: str, array: np.ndarray) -> None:
+        """Keep a copy of an array, if there is room."""
+        if array.nbytes <= self.room:
+            self.room -= array.nbytes
+            self._arrays[path] = array.copy()
+
+
 @TRANSFORMS.register_module()
 class LoadInfraredImage(LoadImageFromFile):
-    """mmcv's ``LoadImageFromFile`` (uint8 BGR, grey in three equal channels), which names a file that is damaged."""
+    """mmcv's ``LoadImageFromFile`` (uint8 BGR, grey in three equal channels), which names a file that is damaged.
+
+    Args:
+        cache_mb: Keep decoded images up to this many MiB in each process of the data loader, grey ones as one channel.
+        **kwargs: Further arguments of mmcv's ``LoadImageFromFile``.
+    """
+
+    def __init__(self, cache_mb: float = 0, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self._cache = DecodedCache(cache_mb)
 
     def transform(self, results: dict) -> dict:
         """Add ``img`` (H, W, 3), ``img_shape`` and ``ori_shape``.
@@ -18,10 +56,20 @@ class LoadInfraredImage(LoadImageFromFile):
         Raises:
             InputError: If the image is missing or does not decode.
         """
+        path = results['img_path']
+        cached = self._cache.get(path)
+        if cached is not None:
+            in_colour = self.color_type == 'color' and cached.ndim == 2
+            image = cv2.cvtColor(cached, cv2.COLOR_GRAY2BGR) if in_colour else cached.copy()
+            results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+            return results
         try:
-            return super().transform(results)
+            results = super().transform(results)
         except (OSError, SyntaxError, ValueError, AssertionError, cv2.error) as error:
-            raise InputError(f'{results["img_path"]}: the image does not decode ({error}); replace the file') from error
+            raise InputError(f'{path}: the image does not decode ({error}); replace the file') from error
+        if self._cache.room:
+            self._cache.put(path, _grey_plane(results['img']))
+        return results
 
 
 @TRANSFORMS.register_module()
@@ -30,14 +78,20 @@ class LoadSkyAnnotations(LoadAnnotations):
 
     Args:
         imdecode_backend: ``'pillow'`` by default, which gives the indices of a palette PNG; OpenCV gives its colours.
+        cache_mb: Keep decoded sky maps up to this many MiB in each process of the data loader.
         **kwargs: Further arguments of mmdet's ``LoadAnnotations``.
     """
 
-    def __init__(self, imdecode_backend: str = 'pillow', **kwargs) -> None:
+    def __init__(self, imdecode_backend: str = 'pillow', cache_mb: float = 0, **kwargs) -> None:
         super().__init__(with_bbox=True, with_seg=True, imdecode_backend=imdecode_backend, **kwargs)
+        self._cache = DecodedCache(cache_mb)
 
     def _load_seg_map(self, results: dict) -> None:
         path = results['seg_map_path']
+        cached = self._cache.get(path)
+        if cached is not None:
+            results.update(gt_seg_map=cached.copy(), ignore_index=self.ignore_index)
+            return
         try:
             super()._load_seg_map(results)
         except (OSError, SyntaxError, ValueError, AttributeError, cv2.error) as error:
@@ -46,3 +100,11 @@ class LoadSkyAnnotations(LoadAnnotations):
         if sky_map.ndim != 2 or sky_map.dtype != np.uint8 or cv2.inRange(sky_map, 2, 254).any():
             raise InputError(f'{path}: a sky map has one channel of 0 (other), 1 (sky) and 255 (ignored), as in '
                              'SkySeg/PaletteMask')
+        self._cache.put(path, sky_map)
+
+
+def _grey_plane(image: np.ndarray) -> np.ndarray:
+    """One channel of an image whose channels are all equal; else the image."""
+    if image.ndim == 3 and (image[..., 1:] == image[..., :1]).all():
+        return image[..., 0]
+    return image

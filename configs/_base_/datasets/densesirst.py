@@ -11,6 +11,15 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
+# BAG-CP in native pixels, so that Resize treats pasted and present targets alike.
+bag_cp_pipeline = [
+    dict(type='LoadInfraredImage'),
+    dict(type='LoadSkyAnnotations'),
+    dict(type='BAGCopyPaste', clustered=True, gaussian=True, background='sky'),
+    dict(type='Resize', scale=input_size, keep_ratio=False),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
 test_pipeline = [
     dict(type='LoadInfraredImage'),
     dict(type='Resize', scale=input_size, keep_ratio=False),

@@ -13,6 +13,14 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
+bag_cp_pipeline = [
+    dict(type='LoadInfraredImage'),
+    dict(type='LoadSkyAnnotations'),
+    dict(type='BAGCopyPaste', clustered=True, gaussian=True, background='sky'),
+    dict(type='Resize', scale=input_size, keep_ratio=False),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
 test_pipeline = [
     dict(type='LoadInfraredImage'),
     dict(type='Resize', scale=input_size, keep_ratio=False),

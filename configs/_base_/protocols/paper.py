@@ -1,6 +1,15 @@
 # The protocol of the paper's release, as it was: for comparing with its tables, not for new work.
 _base_ = './ours.py'
 
+# The release pastes after the resize, and truncates every box to whole pixels of the small image.
+bag_cp_pipeline = [
+    dict(type='LoadInfraredImage'),
+    dict(type='LoadSkyAnnotations'),
+    dict(type='Resize', scale=_base_.input_size, keep_ratio=False),
+    dict(type='BAGCopyPaste', clustered=True, gaussian=True, background='sky', truncate_boxes=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
 train_dataloader = dict(dataset=dict(ann_file='Splits/trainval_v2.txt', box_origin=1))
 # The release picks its epochs on the test split, once by each mAP.
 val_dataloader = dict(dataset=dict(ann_file='Splits/test_v2.txt', box_origin=1))

@@ -1,0 +1,211 @@
+"""BAG-CP: Background-Aware Gaussian Copy-Paste (paper Section IV-C), over the pure functions of ``synthesis``."""
+import os
+import random
+from typing import Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
+from mmengine.dataset import BaseDataset
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+
+from bafenet.errors import InputError
+from bafenet.synthesis.clusters import ClusterRecipe, PastedTargets, TargetLibrary, paste_targets, place_clusters
+from bafenet.synthesis.library import build_library, load_library, save_library, shrink
+
+SKY = 1
+
+
+@TRANSFORMS.register_module()
+class BAGCopyPaste(BaseTransform):
+    """Paste clusters of Gaussian-blended targets, into the sky only (paper Eq. 1-3; recipe of Section III-B).
+
+    Before a ``Resize`` it pastes native pixels, so that pasted and present targets are resized alike (our protocol).
+    After one (the paper's protocol) patches and gaps are brought to the scale of the small image and rounded, none
+    below one pixel; a region keeps ``region_size`` pixels. All draws come from the global ``random`` and NumPy states.
+
+    Reads and writes ``img`` (H, W) or (H, W, C), uint8, ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags`` and,
+    where they are present, ``gt_masks``; reads ``gt_seg_map`` (1 = sky) and ``scale_factor``. Existing annotations stay
+    as they are, in order; pasted ones follow. A pasted box is the extent of the pixels that the blend raises by at
+    least one grey level. Where no region fits, the image passes unchanged. No array of the caller is written to.
+
+    Args:
+        library: Target library, a ``.npz`` file or a list of grey uint8 patches. Where the file does not exist, it is
+            built there from the images of the dataset that uses the transform; None is
+            ``TargetLibrary/SPLIT.npz`` under the dataset's root.
+        num_clusters: Fewest and most regions in an image.
+        region_size: Side of the square regions in pixels.
+        targets_per_cluster: Fewest and most targets in a region; as many as fit where it cannot hold the number drawn.
+        max_target_size: Larger patches of the library are shrunk to this many native pixels.
+        spacing: Fewest and most empty pixels between a target and its nearest neighbour.
+        brightness: Range of lambda, Eq. 1.
+        sigma: Range of sigma_x and sigma_y, Eq. 2, on coordinates from -1 to 1 across the patch.
+        offset: Range of mu_x and mu_y, Eq. 3; mu = -rho as released, rho in [0, 0.2].
+        rotation: Range of theta in degrees, Eq. 3.
+        prob: Probability that an image is pasted into.
+        max_gt: No target is added beyond this many in an image; None for no limit.
+        clustered: Table II. False places as many targets one by one, anywhere.
+        gaussian: Table II. False puts the patch in the place of the background, as plain copy-paste does.
+        background: Table II. ``'sky'``, or ``'any'`` to paste everywhere.
+        remove_background: Where the library is built: subtract the local background from its patches.
+        truncate_boxes: Truncate every box, old ones too, to whole pixels and drop those thinner than one, as the
+            paper's release does. Only for the paper's protocol.
+
+    Raises:
+        InputError: If an argument is out of range, if there is no library, or if the sample has no sky map and
+            ``background='sky'``.
+    """
+
+    def __init__(self,
+                 library: Union[str, Sequence[np.ndarray], None] = None,
+                 num_clusters: Tuple[int, int] = (1, 3),
+                 region_size: int = 20,
+                 targets_per_cluster: Tuple[int, int] = (8, 12),
+                 max_target_size: int = 5,
+                 spacing: Tuple[int, int] = (1, 2),
+                 brightness: Tuple[float, float] = (0.5, 1.0),
+                 sigma: Tuple[float, float] = (0.3, 0.6),
+                 offset: Tuple[float, float] = (-0.2, 0.0),
+                 rotation: Tuple[float, float] = (-90, 90),
+                 prob: float = 1.0,
+                 max_gt: Optional[int] = None,
+                 clustered: bool = True,
+                 gaussian: bool = True,
+                 background: str = 'sky',
+                 remove_background: bool = False,
+                 truncate_boxes: bool = False) -> None:
+        if background not in ('sky', 'any'):
+            raise InputError(f"BAGCopyPaste: background={background!r} must be 'sky' or 'any'")
+        if not 0 <= prob <= 1:
+            raise InputError(f'BAGCopyPaste: prob={prob} must be from 0 to 1')
+        if max_target_size < 1:
+            raise InputError(f'BAGCopyPaste: max_target_size={max_target_size} must be at least 1')
+        self.recipe = ClusterRecipe(
+            num_clusters=tuple(num_clusters),
+            region_size=region_size,
+            targets_per_cluster=tuple(targets_per_cluster),
+            spacing=tuple(spacing),
+            brightness=tuple(brightness),
+            sigma=tuple(sigma),
+            offset=tuple(offset),
+            rotation=tuple(rotation),
+            clustered=clustered,
+            gaussian=gaussian)
+        self.max_target_size = max_target_size
+        self.prob = prob
+        self.max_gt = max_gt
+        self.background = background
+        self.remove_background = remove_background
+        self.truncate_boxes = truncate_boxes
+        self.library_file = library if isinstance(library, (str, os.PathLike)) else None
+        self.library: Optional[TargetLibrary] = None
+        if self.library_file is not None and os.path.isfile(self.library_file):
+            self.library = load_library(self.library_file, max_target_size)
+        elif library is not None and self.library_file is None:
+            self.library = TargetLibrary.from_patches([shrink(np.asarray(patch), max_target_size) for patch in library])
+
+    def prepare(self, dataset: BaseDataset) -> None:
+        """Load the library, or build it from the dataset's own images; the dataset calls this once, at its start."""
+        if self.library is not None:
+            return
+        split = os.path.splitext(os.path.basename(dataset.ann_file))[0]
+        path = self.library_file or os.path.join(dataset.data_root, 'TargetLibrary', f'{split}.npz')
+        if os.path.isfile(path):
+            self.library = load_library(path, self.max_target_size)
+            return
+        print_log(f'building the target library {path} from the {len(dataset)} images of {dataset.ann_file}, once',
+                  'current')
+        samples = [dataset.get_data_info(i) for i in range(len(dataset))]
+        patches = build_library([sample['img_path'] for sample in samples],
+                                [sample['target_mask_path'] for sample in samples],
+                                remove_background=self.remove_background)
+        self.library = TargetLibrary.from_patches([shrink(patch, self.max_target_size) for patch in patches])
+        if is_main_process():
+            self._save(path, patches, split)
+
+    def _save(self, path: str, patches: Sequence[np.ndarray], split: str) -> None:
+        try:
+            save_library(path, patches, dict(split=split, remove_background=self.remove_background))
+        except OSError as error:
+            # A dataset may lie where nothing can be written; the next run builds again.
+            print_log(f'{path}: the target library cannot be written ({error.strerror}); it is kept in memory',
+                      'current')
+
+    def transform(self, results: dict) -> dict:
+        """Paste into one sample; see the class."""
+        if self.library is None:
+            raise InputError('BAGCopyPaste has no target library: give library=FILE.npz (made by '
+                             'tools/dataset/build_library.py), or use it in the pipeline of a DenseSIRSTDataset')
+        if random.random() >= self.prob:
+            return results
+        boxes = _corners(results['gt_bboxes'])
+        scale = np.array(results.get('scale_factor', (1.0, 1.0)))[::-1]
+        sizes = np.maximum(np.rint(self.library.sizes * scale), 1).astype(np.int64)
+        indices, places = place_clusters(self._allowed(results, boxes), sizes, np.random, self.recipe, scale)
+        if self.max_gt is not None:
+            room = max(self.max_gt - len(boxes), 0)
+            indices, places = indices[:room], places[:room]
+        if len(indices):
+            targets = self.library.pick(indices).resized(sizes[indices])
+            _add(results, paste_targets(results['img'], targets, places, np.random, self.recipe))
+        if self.truncate_boxes:
+            _truncate(results)
+        return results
+
+    def _allowed(self, results: dict, boxes: np.ndarray) -> np.ndarray:
+        """Pixels (H, W) uint8 where a target may be: of the wanted background, and clear of the present targets."""
+        height, width = results['img'].shape[:2]
+        if self.background == 'any':
+            allowed = np.ones((height, width), np.uint8)
+        elif results.get('gt_seg_map') is None:
+            raise InputError(f'{results.get("img_path", "a sample")}: BAGCopyPaste needs the sky map; put '
+                             'LoadSkyAnnotations before it, or set background=\'any\'')
+        else:
+            allowed = (results['gt_seg_map'] == SKY).view(np.uint8)
+        gap = self.recipe.spacing[0]
+        low = np.maximum(np.floor(boxes[:, :2]).astype(int) - gap, 0)
+        high = np.maximum(np.ceil(boxes[:, 2:]).astype(int) + gap, 0)
+        for (x1, y1), (x2, y2) in zip(low.tolist(), high.tolist(), strict=True):
+            allowed[y1:y2, x1:x2] = 0
+        return allowed
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}({self.recipe}, max_target_size={self.max_target_size}, prob={self.prob}, '
+                f'max_gt={self.max_gt}, background={self.background!r}, truncate_boxes={self.truncate_boxes})')
+
+
+def _corners(boxes: Union[BaseBoxes, np.ndarray]) -> np.ndarray:
+    return boxes.numpy() if isinstance(boxes, BaseBoxes) else np.asarray(boxes)
+
+
+def _add(results: dict, pasted: PastedTargets) -> None:
+    """Put the new image and the annotations of the pasted targets into the sample."""
+    count = len(pasted.boxes)
+    new = pasted.boxes.astype(np.float32)
+    old = results['gt_bboxes']
+    if isinstance(old, BaseBoxes):
+        results['gt_bboxes'] = HorizontalBoxes(torch.cat([old.tensor, torch.from_numpy(new)]))
+    else:
+        results['gt_bboxes'] = np.concatenate([old, new.astype(old.dtype)])
+    for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
+        results[key] = np.concatenate([results[key], np.zeros(count, results[key].dtype)])
+    if 'gt_masks' in results:
+        height, width = pasted.image.shape[:2]
+        masks = np.concatenate([results['gt_masks'].to_ndarray(), pasted.masks().astype(np.uint8)])
+        results['gt_masks'] = BitmapMasks(masks, height, width)
+    results['img'] = pasted.image
+
+
+def _truncate(results: dict) -> None:
+    """Truncate all boxes to whole pixels and drop those that have no area left."""
+    boxes = np.trunc(_corners(results['gt_bboxes']))
+    kept = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    is_boxes = isinstance(results['gt_bboxes'], BaseBoxes)
+    results['gt_bboxes'] = HorizontalBoxes(torch.from_numpy(boxes[kept])) if is_boxes else boxes[kept]
+    for key in ('gt_bboxes_labels', 'gt_ignore_flags', 'gt_masks'):
+        if key in results:
+            results[key] = results[key][kept]

@@ -1,0 +1,160 @@
+"""What ``tools/benchmark.py`` measures: times as median and 95th percentile, with the machine beside them."""
+import copy
+import os
+import platform
+import random
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Callable, Dict, List, Sequence
+
+import cv2
+import numpy as np
+from mmcv.transforms import Compose
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset
+from bafenet.errors import InputError
+
+PASTE_SIZE = 512
+
+
+def machine() -> str:
+    """One line about the machine: processor, cores, system."""
+    info = Path('/proc/cpuinfo')
+    names = [line.split(':', 1)[1].strip() for line in info.read_text().splitlines()
+             if line.startswith('model name')] if info.is_file() else []
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f'{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}'
+
+
+def summary(seconds: Sequence[float]) -> Dict[str, float]:
+    """Median and 95th percentile of times, in milliseconds."""
+    values = np.asarray(seconds) * 1000
+    return dict(median_ms=float(np.median(values)), p95_ms=float(np.percentile(values, 95)), runs=len(values))
+
+
+def time_each(calls: Dict[str, Callable[[int], object]], runs: int, warmup: int = 3) -> Dict[str, List[float]]:
+    """Time several calls in turn, so that a machine whose speed drifts slows all of them alike.
+
+    Args:
+        calls: Functions of the run's number, by name.
+        runs: Runs of each that count.
+        warmup: Runs of each before, that do not count.
+
+    Returns:
+        Seconds of each run, by name.
+    """
+    times = {name: [] for name in calls}
+    for run in tqdm(range(-warmup, runs), desc='measuring', leave=False):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call(max(run, 0))
+            if run >= 0:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def benchmark_augment(config: str, data_root: str, images: int, cache_mb: float) -> dict:
+    """Time BAG-CP alone, and a config's training pipeline against decoding and resizing alone.
+
+    Runs on one core. Image i is the same for every pipeline, and the pipelines take turns.
+
+    Args:
+        config: Config file whose training pipeline has BAG-CP.
+        data_root: Devkit.
+        images: Images per measurement.
+        cache_mb: Memory bound of the measurement with decoded files cached, in MiB.
+
+    Returns:
+        Results by name: times as :func:`summary` gives them, ratios of medians of the per-image ratios, memory in MiB.
+
+    Raises:
+        InputError: If the pipeline has no BAG-CP.
+    """
+    cv2.setNumThreads(1)
+    cfg = Config.fromfile(config).train_dataloader.dataset
+    cfg.data_root = data_root
+    dataset = DATASETS.build(cfg)
+    pipeline = dataset.pipeline.transforms
+    paste = next((step for step in pipeline if isinstance(step, BAGCopyPaste)), None)
+    if paste is None:
+        raise InputError(f'{config}: its training pipeline has no BAGCopyPaste')
+    decoding = [step for step in cfg.pipeline if step.type in ('LoadInfraredImage', 'LoadSkyAnnotations', 'Resize')]
+    results = dict(machine=machine(), config=config, images=images)
+    results['BAG-CP on 512x512, all sky'] = summary(_time_paste(paste, images))
+    infos = _draw_infos(dataset, images)
+    calls = _pipelines(pipeline, decoding, cache_mb)
+    for info in infos:
+        # Read once before, so that the disk is not measured and the cache is full.
+        calls['training, cached'](copy.deepcopy(info))
+    times = time_each({name: lambda run, call=call: call(copy.deepcopy(infos[run])) for name, call in calls.items()},
+                      images)
+    results.update({name: summary(seconds) for name, seconds in times.items()})
+    base = np.array(times['decode and resize'])
+    results['training / decode and resize'] = float(np.sum(times['training']) / base.sum())
+    results['training, cached / decode and resize'] = float(np.sum(times['training, cached']) / base.sum())
+    library = paste.library
+    results['library, MiB'] = (library.patches.nbytes + library.sizes.nbytes) / 2**20
+    results['worker memory over 3 passes, MiB'] = _worker_memory(dataset, images)
+    return results
+
+
+def _time_paste(paste: BAGCopyPaste, runs: int) -> List[float]:
+    rng = np.random.default_rng(0)
+    image = np.repeat(rng.integers(40, 90, (PASTE_SIZE, PASTE_SIZE, 1), dtype=np.uint8), 3, axis=2)
+    sky = np.ones((PASTE_SIZE, PASTE_SIZE), np.uint8)
+    empty = dict(gt_bboxes=np.zeros((0, 4), np.float32), gt_bboxes_labels=np.zeros(0, np.int64),
+                 gt_ignore_flags=np.zeros(0, bool))
+    random.seed(0)
+    np.random.seed(0)
+    return time_each({'paste': lambda _: paste(dict(img=image, gt_seg_map=sky, **empty))}, runs)['paste']
+
+
+def _draw_infos(dataset: DenseSIRSTDataset, images: int) -> List[dict]:
+    chosen = np.random.default_rng(0).permutation(len(dataset))
+    return [dataset.get_data_info(int(chosen[i % len(chosen)])) for i in range(images)]
+
+
+def _pipelines(pipeline: list, decoding: List[dict], cache_mb: float) -> Dict[str, Callable]:
+    cached = [Compose([dict(type=type(step).__name__, cache_mb=cache_mb)]).transforms[0]
+              if type(step).__name__ in ('LoadInfraredImage', 'LoadSkyAnnotations') else step for step in pipeline]
+    return {'decode and resize': Compose(decoding), 'training': Compose(pipeline), 'training, cached': Compose(cached)}
+
+
+def _worker_memory(dataset: DenseSIRSTDataset, images: int) -> List[float]:
+    """Resident memory of a worker process after each of three passes over the same images."""
+    context = get_context('fork')
+    queue = context.SimpleQueue()
+    worker = context.Process(target=_three_passes, args=(dataset, images, queue))
+    worker.start()
+    passes = [queue.get() for _ in range(3)]
+    worker.join()
+    return passes
+
+
+def _three_passes(dataset: DenseSIRSTDataset, images: int, queue) -> None:
+    for _ in range(3):
+        for index in range(images):
+            dataset[index % len(dataset)]
+        pages = int(Path('/proc/self/statm').read_text().split()[1])
+        queue.put(pages * os.sysconf('SC_PAGE_SIZE') / 2**20)
+
+
+def print_results(results: dict) -> None:
+    """Print what a benchmark gives as a table."""
+    table = Table(title=results['machine'])
+    for column in ('measurement', 'median', 'p95', 'runs'):
+        table.add_column(column, justify='left' if column == 'measurement' else 'right')
+    for name, value in results.items():
+        if isinstance(value, dict):
+            table.add_row(name, f'{value["median_ms"]:.2f} ms', f'{value["p95_ms"]:.2f} ms', str(value['runs']))
+        elif isinstance(value, float):
+            table.add_row(name, f'{value:.2f}', '', '')
+        elif isinstance(value, list):
+            table.add_row(name, ' → '.join(f'{item:.0f}' for item in value), '', '')
+    Console().print(table)

@@ -1,0 +1,39 @@
+#!/usr/bin/env python
+"""Measure speed and memory: median and 95th percentile, with a line about the machine."""
+import argparse
+import json
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--out', metavar='FILE.json', help='write the results')
+    tasks = parser.add_subparsers(dest='task', required=True)
+    augment = tasks.add_parser('augment', help='BAG-CP, the training pipeline, the memory of a worker')
+    augment.add_argument('--config', default='configs/bafenet/bafenet_r50_densesirst.py')
+    augment.add_argument('--data-root', default='data/SIRSTdevkit')
+    augment.add_argument('--images', type=int, default=200, help='images per measurement [200]')
+    augment.add_argument('--cache-mb', type=float, default=2048, help='bound of the cache of decoded files [2048]')
+    # After the subcommand too, where people look for it.
+    augment.add_argument('--out', metavar='FILE.json', default=argparse.SUPPRESS, help='write the results')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    args = parse_args()
+    from mmengine.registry import init_default_scope
+
+    import bafenet  # noqa: F401
+    from bafenet.engine import benchmark, cli
+    from bafenet.fileio import write_text
+    with cli.one_line_errors():
+        init_default_scope('mmdet')
+        results = benchmark.benchmark_augment(args.config, args.data_root, args.images, args.cache_mb)
+        benchmark.print_results(results)
+        if args.out:
+            write_text(args.out, json.dumps(results, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()
