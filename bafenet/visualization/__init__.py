@@ -1,6 +1,7 @@
 """What a person looks at."""
+from .contact_sheet import write_contact_sheet
 from .drawing import draw_sample, save_panel
 from .hooks import TestPanelHook
 from .visualizer import SkyLocalVisualizer
 
-__all__ = ['SkyLocalVisualizer', 'TestPanelHook', 'draw_sample', 'save_panel']
+__all__ = ['SkyLocalVisualizer', 'TestPanelHook', 'draw_sample', 'save_panel', 'write_contact_sheet']

@@ -12,6 +12,7 @@ from bafenet.fileio import atomic_path
 # RGB.
 TRUE_COLOR = (64, 224, 96)
 PREDICTED_COLOR = (255, 72, 64)
+PASTED_COLOR = (255, 208, 0)
 SKY_COLOR = (64, 160, 255)
 Color = Tuple[int, int, int]
 
@@ -19,17 +20,19 @@ Color = Tuple[int, int, int]
 def draw_sample(image: np.ndarray,
                 true_boxes: Optional[np.ndarray] = None,
                 predicted_boxes: Optional[np.ndarray] = None,
+                pasted_boxes: Optional[np.ndarray] = None,
                 sky_map: Optional[np.ndarray] = None,
                 min_side: int = 768) -> np.ndarray:
     """Draw true boxes, predicted boxes and a sky map on an enlarged image.
 
-    True boxes are drawn one screen pixel outside the target and predicted ones two further out, so that both can be
-    seen and neither hides the target. The sky is tinted and outlined.
+    True and pasted boxes are drawn one screen pixel outside the target and predicted ones two further out, so that
+    both can be seen and neither hides the target. The sky is tinted and outlined.
 
     Args:
         image: uint8 (H, W, 3), RGB.
         true_boxes: float (n, 4), ``[x1, y1, x2, y2]`` in pixels of ``image``.
         predicted_boxes: float (m, 4), likewise.
+        pasted_boxes: float (k, 4), likewise: true boxes that an augmentation has added.
         sky_map: (H, W), 1 = sky.
         min_side: The image is enlarged by the smallest whole factor that brings its longer side to this many pixels.
 
@@ -42,7 +45,8 @@ def draw_sample(image: np.ndarray,
     canvas = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_NEAREST)
     if sky_map is not None:
         canvas = _draw_sky(canvas, cv2.resize((sky_map == 1).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST))
-    for boxes, color, gap in ((true_boxes, TRUE_COLOR, 1), (predicted_boxes, PREDICTED_COLOR, 3)):
+    layers = ((true_boxes, TRUE_COLOR, 1), (pasted_boxes, PASTED_COLOR, 1), (predicted_boxes, PREDICTED_COLOR, 3))
+    for boxes, color, gap in layers:
         if boxes is not None:
             _draw_boxes(canvas, np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * zoom, color, gap)
     return canvas

@@ -1,0 +1,123 @@
+"""A contact sheet of training samples as the network will see them."""
+from typing import Dict, List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from tqdm import tqdm
+
+from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset, SampleIndex, seeded_draws
+from bafenet.fileio import atomic_path
+
+from .drawing import draw_sample
+
+# Side of the enlarged part of a sample, in pixels of the network's input.
+INSET = 32
+# Added to the labels of pasted targets while the pipeline runs, so that they are known whatever it drops.
+PASTED = 1000
+
+
+class AugmentedSample(NamedTuple):
+    """A sample after the training pipeline.
+
+    Attributes:
+        name: Image id.
+        image: uint8 (H, W, 3), RGB.
+        boxes: float (n, 4), ``[x1, y1, x2, y2]`` in pixels of ``image``.
+        pasted: bool (n,), which boxes BAG-CP has added.
+        sky_map: uint8 (H, W), 1 = sky.
+    """
+
+    name: str
+    image: np.ndarray
+    boxes: np.ndarray
+    pasted: np.ndarray
+    sky_map: np.ndarray
+
+
+def augment(dataset: DenseSIRSTDataset, index: SampleIndex) -> AugmentedSample:
+    """Run the training pipeline on one sample, up to where it is packed for the network.
+
+    Args:
+        dataset: Dataset with a training pipeline.
+        index: The visit of a sample whose draws are wanted.
+    """
+    results = dataset.get_data_info(int(index))
+    with seeded_draws(index):
+        for transform in dataset.pipeline.transforms:
+            if type(transform).__name__ == 'PackDetInputs':
+                break
+            before = len(results.get('gt_bboxes_labels', ()))
+            results = transform(results)
+            if isinstance(transform, BAGCopyPaste):
+                results['gt_bboxes_labels'] = results['gt_bboxes_labels'] + PASTED * (
+                    np.arange(len(results['gt_bboxes_labels'])) >= before)
+    image = results['img']
+    image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image[..., ::-1]
+    return AugmentedSample(results['img_id'], image, results['gt_bboxes'].numpy(),
+                           results['gt_bboxes_labels'] >= PASTED, results['gt_seg_map'])
+
+
+def draw_cell(sample: AugmentedSample, cell: int) -> np.ndarray:
+    """The whole sample and, beside it, its densest cluster enlarged: uint8 (cell, 2 cell, 3), RGB."""
+    layers = _layers(sample.boxes, sample.pasted, sample.sky_map)
+    whole = draw_sample(sample.image, **layers, min_side=cell)
+    scale = cell / max(whole.shape[:2])
+    whole = cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    canvas = np.zeros((cell, 2 * cell, 3), np.uint8)
+    canvas[:whole.shape[0], :whole.shape[1]] = whole
+    x, y = _inset_corner(sample)
+    part = draw_sample(sample.image[y:y + INSET, x:x + INSET], min_side=cell, **_layers(
+        sample.boxes - (x, y, x, y), sample.pasted, sample.sky_map[y:y + INSET, x:x + INSET]))
+    canvas[:, cell:] = cv2.resize(part, (cell, cell), interpolation=cv2.INTER_AREA)
+    cv2.putText(canvas, sample.name, (8, cell - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+    return canvas
+
+
+def _layers(boxes: np.ndarray, pasted: np.ndarray, sky_map: np.ndarray) -> Dict[str, np.ndarray]:
+    return dict(true_boxes=boxes[~pasted], pasted_boxes=boxes[pasted], sky_map=sky_map)
+
+
+def _inset_corner(sample: AugmentedSample) -> Tuple[int, int]:
+    """Corner of the part to enlarge: around the target, pasted if there is one, with the most targets near it."""
+    height, width = sample.image.shape[:2]
+    centre = np.array([width, height]) / 2
+    if len(sample.boxes):
+        centres = (sample.boxes[:, :2] + sample.boxes[:, 2:]) / 2
+        near = (np.abs(centres[:, None] - centres[None]).max(axis=2) < INSET / 2)
+        chosen = (near.sum(axis=1) + PASTED * sample.pasted).argmax()
+        centre = centres[near[chosen]].mean(axis=0)
+    corner = np.clip((centre - INSET / 2).astype(int), 0, np.maximum((width - INSET, height - INSET), 0))
+    return int(corner[0]), int(corner[1])
+
+
+def write_contact_sheet(cfg: Config, out: str, count: int, columns: int, cell: int,
+                        epoch: int) -> List[AugmentedSample]:
+    """Draw samples of a config's training set, spread evenly over it, into one PNG.
+
+    Boxes that were there are green, pasted ones yellow, and the sky is tinted and outlined in blue.
+
+    Args:
+        cfg: Config with a ``train_dataloader``.
+        out: PNG file to write.
+        count: Number of samples.
+        columns: Samples in a row.
+        cell: Height of a sample in screen pixels; it is twice as wide.
+        epoch: Whose draws are shown; the seed is that of the config.
+
+    Returns:
+        The samples.
+    """
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    seed = cfg.get('randomness', {}).get('seed') or 0
+    count = min(count, len(dataset))
+    samples, cells = [], []
+    for i in tqdm(range(count), desc='augmenting'):
+        samples.append(augment(dataset, SampleIndex(len(dataset) * i // count, seed, epoch)))
+        cells.append(draw_cell(samples[-1], cell))
+    cells += [np.zeros_like(cells[0])] * (-count % columns)
+    sheet = np.vstack([np.hstack(cells[i:i + columns]) for i in range(0, len(cells), columns)])
+    with atomic_path(out) as temporary:
+        cv2.imwrite(str(temporary), sheet[..., ::-1])
+    return samples

@@ -1,0 +1,400 @@
+"""The check of a devkit: a clean set has no problem, and each way of spoiling one is found and named."""
+import hashlib
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT, voc_xml, write_palette
+from PIL import Image
+
+from bafenet.datasets import DenseSIRSTDataset, checks
+from bafenet.errors import InputError
+from bafenet.synthesis.devkit import write_demo_set
+
+BOX, PALETTE, BINARY = 'SIRST/BBox', 'SIRST/PaletteMask', 'SIRST/BinaryMask'
+SKY, SKY_BINARY, POINT, IMAGE = 'SkySeg/PaletteMask', 'SkySeg/BinaryMask', 'SIRST/Point_label', 'PNGImages'
+
+
+@pytest.fixture(scope='module')
+def full(devkit, tmp_path_factory):
+    """The devkit with binary masks and point labels too. Not to be changed."""
+    root = shutil.copytree(devkit, tmp_path_factory.mktemp('full') / 'SIRSTdevkit')
+    for folder in (BINARY, SKY_BINARY, POINT):
+        (root / folder).mkdir()
+    for image in (root / IMAGE).iterdir():
+        name = image.stem
+        for palette, binary in ((PALETTE, BINARY), (SKY, SKY_BINARY)):
+            labels = np.array(Image.open(root / palette / image.name))
+            Image.fromarray(labels * 255).save(root / binary / f'{name}_pixels0.png')
+        centres = [f'{(x1 + x2) // 2} {(y1 + y2) // 2}\n' for x1, y1, x2, y2 in true_boxes(root, name)]
+        (root / POINT / f'{name}_pixels0.txt').write_text(''.join(reversed(centres)))
+    return root
+
+
+@pytest.fixture
+def copy(full, tmp_path):
+    """A full devkit that a test may spoil."""
+    return shutil.copytree(full, tmp_path / 'SIRSTdevkit')
+
+
+@pytest.fixture(scope='module')
+def tool():
+    """``tools/dataset/check.py`` as a module."""
+    spec = importlib.util.spec_from_file_location('check_tool', ROOT / 'tools/dataset/check.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def true_boxes(root, name):
+    box = ElementTree.parse(root / BOX / f'{name}.xml').getroot().iter('bndbox')
+    return [[int(side.text) for side in sides] for sides in box]
+
+
+def set_boxes(root, boxes, name='scene_3'):
+    (root / BOX / f'{name}.xml').write_text(voc_xml(boxes))
+
+
+def problems(root, **kwargs):
+    return checks.check_devkit(root, **kwargs).problems
+
+
+def edit(path, function):
+    """Change the pixels of an image file."""
+    Image.fromarray(function(np.array(Image.open(path)))).save(path)
+
+
+def replace(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def digests(root):
+    return {path: hashlib.md5(path.read_bytes()).hexdigest() for path in root.rglob('*') if path.is_file()}
+
+
+def shifted(root, shift, which=slice(None)):
+    boxes = np.array(true_boxes(root, 'scene_3'))
+    boxes[which] += shift
+    set_boxes(root, boxes.tolist())
+
+
+def one_pixel(pixels):
+    pixels[-1, 0] ^= 255
+    return pixels
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def reads(root):
+    """Whether the dataset takes the training split."""
+    dataset = DenseSIRSTDataset(data_root=str(root), ann_file='Splits/train_v2.txt', pipeline=[
+        dict(type='LoadInfraredImage'), dict(type='LoadSkyAnnotations')])
+    return len([dataset[index] for index in range(len(dataset))]) > 0
+
+
+def duplicate_image(root, mode):
+    """Give an image of the training split the pixels of one of the test split."""
+    with Image.open(root / IMAGE / 'scene_10.png') as image:
+        image.convert(mode).save(root / IMAGE / 'scene_3.png')
+
+
+SPOILS = {
+    'image cut short': (lambda root: truncate(root / IMAGE / 'scene_3.png'),
+                        [(IMAGE + '/scene_3.png', 'does not decode as an image')]),
+    'image that is text': (lambda root: (root / IMAGE / 'scene_3.png').write_text('no image'),
+                           [(IMAGE + '/scene_3.png', 'does not decode as an image')]),
+    'image missing': (lambda root: (root / IMAGE / 'scene_3.png').unlink(), [
+        (f'{folder}/scene_3{suffix}', 'there is no PNGImages/scene_3.png') for folder, suffix in
+        ((BOX, '.xml'), (PALETTE, '.png'), (BINARY, '_pixels0.png'), (SKY, '.png'), (SKY_BINARY, '_pixels0.png'),
+         (POINT, '_pixels0.txt'))
+    ] + [(f'Splits/{split}.txt', 'there is no PNGImages/scene_3.png') for split in ('train_v2', 'trainval_v2')]),
+    'stray file': (lambda root: (root / IMAGE / 'scene_3.jpg').write_text(''),
+                   [(IMAGE + '/scene_3.jpg', 'never read')]),
+    **{f'{folder} missing': (lambda root, file=file: (root / file).unlink(), [(file, 'is missing')])
+       for folder, file in ((folder, f'{folder}/scene_3{suffix}') for folder, suffix in (
+           (BOX, '.xml'), (PALETTE, '.png'), (BINARY, '_pixels0.png'), (SKY, '.png'), (SKY_BINARY, '_pixels0.png'),
+           (POINT, '_pixels0.txt')))},
+    'folder missing': (lambda root: shutil.rmtree(root / SKY), [(SKY, 'this folder is absent; the dataset needs it')]),
+    'splits missing': (lambda root: shutil.rmtree(root / 'Splits'), [('Splits', 'the dataset needs it')] + [
+        (f'{IMAGE}/scene_{i}.png', 'is in no split') for i in range(12)]),
+    'sky map of another size': (lambda root: edit(root / SKY / 'scene_3.png', lambda labels: labels[:-1]),
+                                [(SKY + '/scene_3.png', 'is 64x63, but the image is 64x64')]),
+    'target mask of another size': (lambda root: edit(root / PALETTE / 'scene_3.png', lambda labels: labels[:, 1:]),
+                                    [(PALETTE + '/scene_3.png', 'is 63x64, but the image is 64x64')]),
+    'sky map cut short': (lambda root: truncate(root / SKY_BINARY / 'scene_3_pixels0.png'),
+                          [(SKY_BINARY + '/scene_3_pixels0.png', 'does not decode')]),
+    'sky map of other values': (lambda root: edit(root / SKY / 'scene_3.png', lambda labels: labels * 3),
+                                [(SKY + '/scene_3.png', 'holds the values 3; only 0, 1, 255')]),
+    'target mask in colours': (lambda root: edit(root / PALETTE / 'scene_3.png',
+                                                 lambda labels: np.dstack([labels] * 3)),
+                               [(PALETTE + '/scene_3.png', 'has the mode RGB')]),
+    'binary mask with indices': (lambda root: edit(root / BINARY / 'scene_3_pixels0.png', lambda mask: mask // 255),
+                                 [(BINARY + '/scene_3_pixels0.png', 'holds the values 1; only 0, 255')]),
+    'target masks that differ': (lambda root: edit(root / BINARY / 'scene_3_pixels0.png', one_pixel),
+                                 [(BINARY + '/scene_3_pixels0.png', '1 pixels differ from SIRST/PaletteMask')]),
+    'sky maps that differ': (lambda root: edit(root / SKY_BINARY / 'scene_3_pixels0.png', one_pixel),
+                             [(SKY_BINARY + '/scene_3_pixels0.png', '1 pixels differ from SkySeg/PaletteMask')]),
+    'XML cut short': (lambda root: truncate(root / BOX / 'scene_3.xml'), [(BOX + '/scene_3.xml', 'does not parse')]),
+    'XML of another class': (lambda root: replace(root / BOX / 'scene_3.xml', 'Target', 'Bird'),
+                             [(BOX + '/scene_3.xml', "object 1 is of class 'Bird'")]),
+    'XML of another image': (lambda root: replace(root / BOX / 'scene_3.xml', '<annotation>',
+                                                  '<annotation><filename>scene_4.png</filename>'),
+                             [(BOX + '/scene_3.xml', "belongs to the image 'scene_4.png'")]),
+    'XML of another size': (lambda root: replace(root / BOX / 'scene_3.xml', '<annotation>', '<annotation><size>'
+                                                 '<width>64</width><height>65</height></size>'),
+                            [(BOX + '/scene_3.xml', 'says that the image is 64x65; it is 64x64')]),
+    'box of words': (lambda root: replace(root / BOX / 'scene_3.xml', '<xmin>', '<xmin>about '),
+                     [(BOX + '/scene_3.xml', 'object 1 has no box of four numbers'),
+                      (BOX + '/scene_3.xml', 'no box for the mask component'), (POINT, '4 points for 3 boxes'),
+                      (POINT, 'lies in no box')]),
+    'box that is not a number': (lambda root: replace(root / BOX / 'scene_3.xml', '<xmin>', '<xmin>nan</xmin><xmin>'),
+                                 [(BOX + '/scene_3.xml', 'object 1 has no box of four numbers'),
+                                  (BOX + '/scene_3.xml', 'no box for the mask component'),
+                                  (POINT, '4 points for 3 boxes'), (POINT, 'lies in no box')]),
+    'box without area': (lambda root: set_boxes(root, true_boxes(root, 'scene_3') + [[5, 5, 5, 9]]),
+                         [(BOX + '/scene_3.xml', 'object 5: the box [5, 5, 5, 9] has no area')]),
+    'box outside': (lambda root: shifted(root, [0, 0, 64, 0], 1),
+                    [(BOX + '/scene_3.xml', 'lies outside the 64x64 image'),
+                     (BOX + '/scene_3.xml', '1 of 4 boxes wrong by xmin +0, ymin +0, xmax +64, ymax +0')]),
+    'boxes of SIRST-V2': (lambda root: shifted(root, 1), [
+        (BOX + '/scene_3.xml', '4 of 4 boxes shifted by +1 in all four numbers (the convention of SIRST-V2) against '
+         'the mask component: object 1, 2, 3, 4')]),
+    'one box two pixels off': (lambda root: shifted(root, -2, 2), [
+        (BOX + '/scene_3.xml', '1 of 4 boxes shifted by -2 in all four numbers against the mask component: object 3')]),
+    'inclusive ends': (lambda root: shifted(root, [0, 0, -1, -1]), [
+        (BOX + '/scene_3.xml', '4 of 4 boxes wrong by xmin +0, ymin +0, xmax -1, ymax -1')]),
+    'box missing': (lambda root: set_boxes(root, true_boxes(root, 'scene_3')[1:]),
+                    [(BOX + '/scene_3.xml', 'no box for the mask component'), (POINT, '4 points for 3 boxes'),
+                     (POINT, 'lies in no box')]),
+    'box twice': (lambda root: set_boxes(root, true_boxes(root, 'scene_3') + true_boxes(root, 'scene_3')[:1]),
+                  [(BOX + '/scene_3.xml', 'object 5: no mask component'), (POINT, '4 points for 5 boxes')]),
+    'box of nothing': (lambda root: set_boxes(root, true_boxes(root, 'scene_3') + [[50, 50, 54, 54]]),
+                       [(BOX + '/scene_3.xml', 'object 5: no mask component for the box [50, 50, 54, 54]'),
+                        (POINT, '4 points for 5 boxes'), (POINT, 'no point lies in the box [50, 50, 54, 54]')]),
+    'point moved': (lambda root: (root / POINT / 'scene_3_pixels0.txt').write_text('60 60\n' + '\n'.join(
+        (root / POINT / 'scene_3_pixels0.txt').read_text().splitlines()[1:])),
+                    [(POINT + '/scene_3_pixels0.txt', 'the point [60, 60] lies in no box'),
+                     (POINT + '/scene_3_pixels0.txt', 'no point lies in the box')]),
+    'point that is a word': (lambda root: (root / POINT / 'scene_3_pixels0.txt').write_text('here 5\n'),
+                             [(POINT + '/scene_3_pixels0.txt', 'does not hold two numbers in each line')]),
+    'name in two splits': (lambda root: replace(root / 'Splits/test_v2.txt', 'scene_10', 'scene_10\nscene_3\nscene_9'),
+                           [('Splits/test_v2.txt', 'scene_3 is in Splits/train_v2.txt too'),
+                            ('Splits/test_v2.txt', 'scene_9 is in Splits/val_v2.txt too')]),
+    'test names in a lone trainval': (lambda root: [(root / 'Splits' / f'{role}_mini.txt').write_text('scene_1')
+                                                    for role in ('trainval', 'test')],
+                                      [('Splits/test_mini.txt', 'scene_1 is in Splits/trainval_mini.txt too')]),
+    'name twice in a split': (lambda root: replace(root / 'Splits/test_v2.txt', 'scene_10', 'scene_10\nscene_10'),
+                              [('Splits/test_v2.txt', 'names scene_10 2 times')]),
+    'name without files': (lambda root: replace(root / 'Splits/test_v2.txt', 'scene_10', 'scene_10\nscene_99'),
+                           [('Splits/test_v2.txt', 'there is no PNGImages/scene_99.png')]),
+    'image in no split': (lambda root: replace(root / 'Splits/test_v2.txt', 'scene_10', ''),
+                          [(IMAGE + '/scene_10.png', 'is in no split')]),
+    'empty split': (lambda root: (root / 'Splits/test_v3.txt').write_text('\n'),
+                    [('Splits/test_v3.txt', 'names no image')]),
+    'split that is no text': (lambda root: (root / 'Splits/test_v3.txt').write_bytes(b'\xff\xfe\xfa'),
+                              [('Splits/test_v3.txt', 'is not a text file')]),
+    'trainval of something else': (lambda root: replace(root / 'Splits/trainval_v2.txt', 'scene_3\n', ''),
+                                   [('Splits/trainval_v2.txt', 'is not train_v2 and val_v2 together; 1 names differ')]),
+    'same file in two splits': (lambda root: duplicate_image(root, 'L'), [
+        (IMAGE + '/scene_10.png', 'in Splits/test_v2.txt, has the pixels of PNGImages/scene_3.png in Splits/train')]),
+    'same picture in two splits': (lambda root: duplicate_image(root, 'RGBA'), [
+        (IMAGE + '/scene_10.png', 'in Splits/test_v2.txt, has the pixels of PNGImages/scene_3.png in Splits/train')]),
+}
+WARNINGS = {'stray file', 'image in no split', 'trainval of something else'}
+
+
+def test_a_clean_set_has_no_problem_and_is_counted(full):
+    report = checks.check_devkit(full)
+    assert report.problems == [] and report.errors == 0
+    targets = sum(len(true_boxes(full, image.stem)) for image in (full / IMAGE).iterdir())
+    counts = report.counts()
+    assert counts['images'] == 12 and counts['targets'] == counts['mask components'] == targets == 48
+    assert counts['boxes equal to their component'] == targets and dict(report.shifts()) == {(0, 0, 0, 0): targets}
+    assert {split: len(names) for split, names in report.splits.items()} == {
+        'train_v2': 8, 'val_v2': 2, 'test_v2': 2, 'trainval_v2': 10}
+
+
+def test_the_demo_set_is_clean(tmp_path):
+    write_demo_set(tmp_path / 'demo', images=3, size=128)
+    report = checks.check_devkit(tmp_path / 'demo')
+    assert report.problems == [] and report.counts()['targets'] > 0
+
+
+def test_optional_folders_that_are_absent_are_told_once(devkit):
+    found = problems(devkit)
+    assert [problem.file for problem in found] == [BINARY, POINT, SKY_BINARY]
+    assert {problem.severity for problem in found} == {'warning'}
+
+
+@pytest.mark.parametrize('spoil', SPOILS)
+def test_each_spoiled_file_is_named_and_no_other(copy, spoil):
+    function, expected = SPOILS[spoil]
+    function(copy)
+    report = checks.check_devkit(copy)
+    lines = [str(problem) for problem in report.problems]
+    # One line for each thing expected, and nothing else.
+    for file, message in expected:
+        assert any(line.startswith(file) and message in line for line in lines), (file, message, lines)
+    assert len(lines) == len(expected), lines
+    assert (report.errors == 0) == (spoil in WARNINGS)
+    # What the dataset refuses is an error here.
+    assert report.errors or reads(copy)
+
+
+def test_a_problem_never_ends_the_check(copy):
+    for index, spoil in enumerate(('image cut short', 'XML cut short', 'sky map of another size', 'point moved')):
+        SPOILS[spoil][0](copy)
+        # Each spoils scene_3; give the damage to another image.
+        for path in copy.rglob('scene_3[._]*'):
+            path.replace(path.with_name(path.name.replace('scene_3', f'scene_{20 + index}')))
+            original = path.with_name(path.name.replace('scene_3', 'scene_4'))
+            shutil.copy(original, path)
+    files = {problem.file for problem in problems(copy) if problem.severity == 'error'}
+    assert files == {'PNGImages/scene_20.png', 'SIRST/BBox/scene_21.xml', 'SkySeg/PaletteMask/scene_22.png',
+                     'SIRST/Point_label/scene_23_pixels0.txt'}
+
+
+def test_ignored_sky_differs_from_nothing(copy):
+    def ignore(labels):
+        labels[:5] = 255
+        return labels
+    edit(copy / SKY / 'scene_3.png', ignore)
+    assert problems(copy) == []
+
+
+def test_targets_that_touch_at_a_corner_are_one_component(copy):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[10:12, 10:12] = mask[12:15, 12:14] = 1
+    write_palette(copy / PALETTE / 'scene_3.png', mask)
+    Image.fromarray(mask * 255).save(copy / BINARY / 'scene_3_pixels0.png')
+    (copy / POINT / 'scene_3_pixels0.txt').write_text('11 11\n')
+    set_boxes(copy, [[10, 10, 14, 15]])
+    assert problems(copy) == []
+
+
+def test_workers_change_nothing(copy):
+    shifted(copy, 1)
+    truncate(copy / IMAGE / 'scene_5.png')
+    one, two = (checks.check_devkit(copy, workers) for workers in (1, 2))
+    assert one.as_dict() == two.as_dict() and one.errors == 2
+    with pytest.raises(InputError, match='--workers 0'):
+        checks.check_devkit(copy, 0)
+
+
+@pytest.mark.parametrize('shift', [(1, 1, 1, 1), (-2, -2, -2, -2), (0, 0, 1, 1), (-1, 0, 2, 1)])
+def test_boxes_are_matched_to_the_components_they_were_made_from(shift):
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        # Components at least 2 pixels apart, so that no other is as near.
+        cells = rng.permutation(100)[:rng.integers(0, 30)]
+        corner = 8 * np.stack([cells % 10, cells // 10], axis=1) + rng.integers(0, 2, (len(cells), 2))
+        components = np.hstack([corner, corner + rng.integers(2, 5, (len(cells), 2))])
+        order = rng.permutation(len(cells))
+        boxes = (components + np.where(rng.random((len(cells), 1)) < 0.5, shift, 0))[order].astype(float)
+        pairs = checks.match_boxes(boxes, components)
+        np.testing.assert_array_equal(pairs, np.stack([np.arange(len(cells)), order], axis=1).reshape(-1, 2))
+
+
+def test_fixed_boxes_are_the_true_ones_and_the_source_is_untouched(full, copy, tmp_path):
+    shifted(copy, 1, slice(0, 3))
+    xml = copy / BOX / 'scene_3.xml'
+    replace(xml, '<name>', '<pose>left</pose><name>')
+    truncate(copy / BOX / 'scene_5.xml')
+    before, out = digests(copy), tmp_path / 'new' / 'fixed'
+    assert checks.write_fixed_boxes(checks.check_devkit(copy), out) == (3, 1)
+    assert digests(copy) == before
+    assert [path.name for path in out.parent.iterdir()] == ['fixed']
+    fixed = ElementTree.parse(out / 'scene_3.xml').getroot()
+    assert [[int(side.text) for side in box] for box in fixed.iter('bndbox')] == true_boxes(full, 'scene_3')
+    assert fixed.findtext('object/pose') == 'left'
+    for path in (copy / BOX).iterdir():
+        if path.name != 'scene_3.xml':
+            assert (out / path.name).read_bytes() == path.read_bytes()
+    shutil.rmtree(copy / BOX)
+    shutil.copytree(out, copy / BOX)
+    assert [problem.file for problem in problems(copy)] == ['SIRST/BBox/scene_5.xml']
+
+
+def test_fixed_boxes_go_to_a_new_folder_only_and_whole(copy, tmp_path, monkeypatch):
+    shifted(copy, 1)
+    report = checks.check_devkit(copy)
+    (tmp_path / 'there').mkdir()
+    with pytest.raises(InputError, match='there: exists'):
+        checks.write_fixed_boxes(report, tmp_path / 'there')
+    with pytest.raises(InputError, match='lies in the devkit'):
+        checks.write_fixed_boxes(report, copy / 'SIRST' / 'BBox2')
+
+    def fail(*_):
+        raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(checks.shutil, 'copyfile', fail)
+    with pytest.raises(InputError, match='out: cannot be written: No space left'):
+        checks.write_fixed_boxes(report, tmp_path / 'out')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['SIRSTdevkit', 'there']
+
+
+def test_the_tool_prints_each_problem_and_says_so_by_its_exit_status(tool, full, copy, tmp_path, capsys):
+    assert tool.main([str(full)]) == 0
+    assert 'no problem found' in capsys.readouterr().out
+    shifted(copy, 1)
+    truncate(copy / SKY / 'scene_5.png')
+    out = tmp_path / 'report' / 'check.json'
+    assert tool.main([str(copy), '--json', str(out), '--fix-boxes', str(tmp_path / 'fixed')]) == 1
+    printed = capsys.readouterr().out
+    assert '\nSkySeg/PaletteMask/scene_5.png: does not decode' in printed and '+1, +1, +1, +1' in printed
+    found = json.loads(out.read_text())
+    assert found['errors'] == 2 and found['counts']['boxes that differ from their component'] == 4
+    assert [problem['file'] for problem in found['problems']] == [BOX + '/scene_3.xml', SKY + '/scene_5.png']
+    assert found['shifts'][1] == {'box minus component': [1, 1, 1, 1], 'boxes': 4, 'share': 4 / 48}
+    assert (tmp_path / 'fixed' / 'scene_3.xml').is_file()
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['absent'], 'no PNG image'),
+    (['KIT', '--workers', '0'], '--workers 0'),
+    (['KIT', '--fix-boxes', 'KIT'], 'exists'),
+    (['KIT', '--json', '/dev/null/check.json'], 'check.json: cannot be written'),
+])
+def test_bad_input_is_one_line_and_exit_status_2(tool, devkit, capsys, arguments, message):
+    with pytest.raises(SystemExit) as caught:
+        tool.main([str(devkit) if argument == 'KIT' else argument for argument in arguments])
+    assert caught.value.code == 2
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith('error: ') and message in line
+
+
+@pytest.mark.parametrize('name', ['check', 'stats'])
+def test_help_does_not_wait_for_pytorch(name):
+    code = (f'import runpy, sys; sys.argv = ["{name}", "--help"]\n'
+            f'try: runpy.run_path("tools/dataset/{name}.py", run_name="__main__")\n'
+            'except SystemExit: print("torch" in sys.modules)')
+    run = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert run.stdout.startswith('usage: ') and run.stdout.endswith('False\n'), run.stderr
+
+
+def test_the_real_boxes_are_those_of_their_masks_but_for_the_left_over_ones(real_data):
+    images = [checks.check_image(real_data, [BOX, PALETTE], name) for name in checks.image_names(real_data)]
+    report = checks.DevkitReport(real_data, images, [], {})
+    assert report.counts()['targets'] == report.counts()['mask components'] == 13655
+    assert dict(report.shifts()) == {(0, 0, 0, 0): 13634, (1, 1, 1, 1): 21}
+
+
+def test_real_images_whole(real_data, tmp_path):
+    # The one whose shifted box leaves its point outside, a colour image's worth of others, and no duplicates.
+    names = ['Misc_59', 'Misc_10', 'iraytek-96', 'S20210713_S3_3']
+    folders = [folder for folder in checks.SUFFIXES if (real_data / folder).is_dir()]
+    reports = {name: checks.check_image(real_data, folders, name) for name in names}
+    assert [problem.kind for problem in reports['Misc_59'].problems] == ['box shifted', 'point', 'point']
+    assert all(reports[name].problems == [] for name in names[1:])
+    # OpenCV's labelling, independent of SciPy's.
+    mask = cv2.imread(str(real_data / BINARY / 'Misc_10_pixels0.png'), cv2.IMREAD_GRAYSCALE)
+    assert reports['Misc_10'].components == cv2.connectedComponents(mask, connectivity=8)[0] - 1

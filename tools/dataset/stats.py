@@ -1,0 +1,32 @@
+#!/usr/bin/env python
+"""Measure a SIRSTdevkit: the paper's Table I row and Fig. 4, its clusters, and where the data differ from the paper.
+
+Prints tables and writes statistics.json and PNG figures. How each quantity is defined stands in the JSON.
+"""
+import argparse
+import sys
+from typing import List, Optional
+
+
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('devkit', help='folder that holds PNGImages, SIRST, SkySeg and Splits; it is never changed')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder for statistics.json and the figures')
+    parser.add_argument('--split', help='measure the images of this split, for example train_v2 [all images]')
+    parser.add_argument('--workers', type=int, default=1, help='processes; the result does not depend on it [1]')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the tool; returns the exit status."""
+    args = parse_args(argv)
+    from bafenet.datasets import statistics
+    from bafenet.engine.cli import one_line_errors
+    with one_line_errors():
+        statistics.report(**vars(args))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
