@@ -1,0 +1,47 @@
+"""The benchmark measures what it says; how fast anything is, is not tested here."""
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from bafenet.engine.benchmark import benchmark_augment, print_results, summary, time_each
+from bafenet.errors import InputError
+
+
+def test_summary_is_median_and_95th_percentile():
+    values = [0.001 * i for i in range(1, 101)]
+    assert summary(values) == pytest.approx(dict(median_ms=50.5, p95_ms=95.05, runs=100))
+
+
+def test_calls_take_turns_and_warm_ups_do_not_count():
+    order = []
+    times = time_each({'a': lambda run: order.append(f'a{run}'), 'b': lambda run: order.append(f'b{run}')}, 2, warmup=1)
+    assert order == ['a0', 'b0', 'a0', 'b0', 'a1', 'b1']
+    assert [len(seconds) for seconds in times.values()] == [2, 2]
+
+
+@pytest.fixture
+def config(tmp_path):
+    file = tmp_path / 'config.py'
+    file.write_text(f"""
+_base_ = {str(ROOT / 'configs/demo/bafenet_r18_demo_bagcp.py')!r}
+pipeline = _base_.bag_cp_pipeline
+pipeline[2].update(library={str(tmp_path / 'library.npz')!r})
+train_dataloader = dict(dataset=dict(pipeline=pipeline))
+""")
+    return str(file)
+
+
+def test_augment_reports_every_measurement(config, devkit, capsys):
+    results = benchmark_augment(config, str(devkit), images=4, cache_mb=8)
+    assert results['BAG-CP on 512x512, all sky']['runs'] == 4
+    # Pasting and flipping come on top of decoding and resizing.
+    assert results['training']['median_ms'] > 0.5 * results['decode and resize']['median_ms']
+    assert np.isfinite(results['training / decode and resize'])
+    assert len(results['worker memory over 3 passes, MiB']) == 3 and results['library, MiB'] < 8
+    print_results(results)
+    assert 'decode and resize' in capsys.readouterr().out
+
+
+def test_a_pipeline_without_bag_cp_is_refused(devkit):
+    with pytest.raises(InputError, match='no BAGCopyPaste'):
+        benchmark_augment(str(ROOT / 'configs/demo/bafenet_r18_demo.py'), str(devkit), images=2, cache_mb=1)
