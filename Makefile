@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := configs/demo/bafenet_r18_demo.py
+# Threads that wait give way soon: a loader process beside them would otherwise slow a step several times.
+export GOMP_SPINCOUNT ?= 10000
 
 .PHONY: demo test lint clean
 

@@ -31,7 +31,7 @@ class DenseSIRSTDataset(BaseDetDataset):
         ann_file: Split file under ``data_root``, one image name a line.
         data_prefix: Folders under ``data_root`` of the four kinds of file.
         img_suffix: Suffix of image, sky map and target mask files.
-        box_origin: Subtracted from all four numbers of a box. 0 is the truth of 99.7 % of DenseSIRST's boxes; 1 is
+        box_origin: Subtracted from all four numbers of a box. 0 is the truth of 99.8 % of DenseSIRST's boxes; 1 is
             what VOC readers and the paper's release do, and moves almost every box by one pixel up and left.
         **kwargs: Further arguments of mmdet's ``BaseDetDataset``; ``filter_cfg`` is refused because it drops images.
 

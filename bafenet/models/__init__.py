@@ -1,6 +1,7 @@
-"""The network: detector, head, and what crosses between its two tasks."""
+"""The network: detector, head, backbones, and what crosses between its two tasks."""
+from .backbones import UnpooledResNet
 from .bafe_head import BAFEHead
 from .bafe_net import BAFENet
 from .exchange import ChannelExchange, MLPAdapter
 
-__all__ = ['BAFEHead', 'BAFENet', 'ChannelExchange', 'MLPAdapter']
+__all__ = ['BAFEHead', 'BAFENet', 'ChannelExchange', 'MLPAdapter', 'UnpooledResNet']

@@ -5,18 +5,31 @@ channels = 32
 model = dict(
     data_preprocessor=_base_.protocol_model.data_preprocessor,
     backbone=dict(
+        # Stride 2 at its first stage: a box of 3x3 pixels then always holds a point to learn from.
+        type='UnpooledResNet',
         depth=18,
         base_channels=16,
         stem_channels=16,
         style=_base_.protocol_model.backbone.style,
         norm_cfg=dict(requires_grad=True),
         norm_eval=False,
+        # Residual branches that start at zero see little context, and a few hundred steps are too few to grow it.
+        zero_init_residual=False,
         init_cfg=None),
     neck=dict(in_channels=[16, 32, 64, 128], out_channels=channels, start_level=0, num_outs=4),
     bbox_head=dict(
         in_channels=channels,
         feat_channels=channels,
-        stacked_convs=2,
-        strides=[4, 8, 16, 32],
-        regress_ranges=((-1, 64), (64, 128), (128, 256), (256, 512)),
-        norm_cfg=dict(type='GN', num_groups=8, requires_grad=True)))
+        stacked_convs=1,
+        strides=[2, 4, 8, 16],
+        regress_ranges=((-1, 32), (32, 64), (64, 128), (128, 256)),
+        norm_cfg=dict(type='GN', num_groups=8, requires_grad=True),
+        init_cfg=dict(
+            type='Kaiming',
+            layer='Conv2d',
+            override=[
+                dict(type='Normal', name='conv_cls', std=0.01, bias_prob=0.01),
+                dict(type='Normal', name='conv_reg', std=0.01),
+                dict(type='Normal', name='conv_centerness', std=0.01),
+                dict(type='Normal', name='conv_seg', std=0.01),
+            ])))

@@ -2,9 +2,8 @@
 _base_ = './ours.py'
 
 data_root = 'data/demo'
-# Twice the images' 192 pixels, so that a stride of 4 is one of 2 on the scene: a 3-pixel box then always holds a point.
-input_size = (384, 384)
-max_epochs = 12
+input_size = (192, 192)
+max_epochs = 10
 
 train_pipeline = [
     dict(type='LoadInfraredImage'),
@@ -37,7 +36,7 @@ test_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(data_root=data_
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.05), clip_grad=dict(max_norm=10))
+    optimizer=dict(_delete_=True, type='AdamW', lr=1.5e-3, weight_decay=0.05), clip_grad=dict(max_norm=35))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
     dict(
