@@ -4,7 +4,7 @@ from typing import Dict, List, Tuple
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule, Scale
+from mmcv.cnn import ConvModule, Scale, build_norm_layer
 from mmdet.models.dense_heads import FCOSHead
 from mmdet.models.utils import multi_apply, unpack_gt_instances
 from mmdet.registry import MODELS
@@ -30,6 +30,8 @@ class BAFEHead(FCOSHead):
     Args:
         with_seg: Build the segmentation tower. False is plain FCOS: neither bottlenecks nor exchange.
         bottleneck: Put a bottleneck (C -> C / 2 -> C) at the end of the classification and segmentation towers.
+        bottleneck_norm_cfg: Its normalisation, BN in the paper. All levels share it, so that BN tests every level with
+            statistics averaged over the levels; GN has none to average.
         exchange: Config of the exchange module, which is built with ``channels=feat_channels``; None for none.
         loss_seg: Config of the sky loss, computed per level at the level's points and summed over the levels.
         **kwargs: The arguments of mmdet's ``FCOSHead``.
@@ -39,6 +41,7 @@ class BAFEHead(FCOSHead):
                  *args,
                  with_seg: bool = True,
                  bottleneck: bool = True,
+                 bottleneck_norm_cfg: ConfigType = dict(type='BN'),
                  exchange: OptConfigType = dict(
                      type='ChannelExchange', ratio=0.5, adapter=dict(type='MLPAdapter', hidden_channels=64)),
                  loss_seg: ConfigType = dict(
@@ -50,6 +53,7 @@ class BAFEHead(FCOSHead):
                  **kwargs) -> None:
         self.with_seg = with_seg
         self.with_bottleneck = with_seg and bottleneck
+        self.bottleneck_norm_cfg = bottleneck_norm_cfg
         self.exchange_cfg = exchange if with_seg else None
         super().__init__(*args, **kwargs)
         if with_seg:
@@ -79,9 +83,11 @@ class BAFEHead(FCOSHead):
 
     def _build_bottleneck(self) -> nn.Sequential:
         wide, narrow = self.feat_channels, self.feat_channels // 2
-        return nn.Sequential(
-            nn.Conv2d(wide, narrow, 3, padding=1), nn.BatchNorm2d(narrow), nn.ReLU(inplace=True),
-            nn.Conv2d(narrow, wide, 3, padding=1), nn.BatchNorm2d(wide), nn.ReLU(inplace=True))
+        return nn.Sequential(*self._build_layer(wide, narrow), *self._build_layer(narrow, wide))
+
+    def _build_layer(self, in_channels: int, out_channels: int) -> Tuple[nn.Module, ...]:
+        norm = build_norm_layer(self.bottleneck_norm_cfg, out_channels)[1]
+        return nn.Conv2d(in_channels, out_channels, 3, padding=1), norm, nn.ReLU(inplace=True)
 
     def forward(self, x: Tuple[Tensor, ...]) -> Tuple[List[Tensor], ...]:
         """Predict on every level.

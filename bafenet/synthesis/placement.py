@@ -9,6 +9,9 @@ import numpy as np
 
 from .gaussian import Rng
 
+# Up to this many pixels a mask is searched at once; above, row by row.
+_SMALL = 4096
+
 
 def draw_integers(rng: Rng, low: int, high: int, size: Union[int, Tuple[int, ...], None] = None) -> np.ndarray:
     """Uniform integers from ``low`` to ``high``, both included, from either kind of NumPy random source."""
@@ -18,8 +21,9 @@ def draw_integers(rng: Rng, low: int, high: int, size: Union[int, Tuple[int, ...
 
 def draw_true(mask: np.ndarray, rng: Rng) -> Optional[Tuple[int, int]]:
     """Row and column of a pixel drawn uniformly from the true ones of a (H, W) bool mask; None if there is none."""
-    if not mask.size:
-        return None
+    if mask.size <= _SMALL:
+        found = np.flatnonzero(mask)
+        return divmod(int(found[draw_integers(rng, 0, len(found) - 1)]), mask.shape[1]) if len(found) else None
     up_to_row = np.cumsum(cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S))
     if not up_to_row[-1]:
         return None
@@ -91,32 +95,45 @@ def place_targets(region: Tuple[int, int], sizes: np.ndarray, gaps: Sequence[Tup
         (n, 2) int64, row and column of each top left corner within the region; -1 where a rectangle did not fit.
     """
     corners = np.full((len(sizes), 2), -1, np.int64)
-    placed = []
-    first_choices = draw_integers(rng, 0, len(gaps) - 1, len(sizes))
-    for index, size in enumerate(np.asarray(sizes).tolist()):
+    margin = int(np.max(gaps, initial=0)) + 1
+    occupied = np.zeros((region[0] + 2 * margin, region[1] + 2 * margin), np.uint8)
+    sums = cv2.integral(occupied)
+    first_choices = draw_integers(rng, 0, len(gaps) - 1, len(sizes)).tolist()
+    for index, (height, width) in enumerate(np.asarray(sizes).tolist()):
         first = first_choices[index]
         for gap in (*gaps[first:], *gaps[:first]):
-            corner = draw_true(_corners_at_gap(region, size, placed, gap), rng)
+            corner = draw_true(_corners_at_gap(sums, margin, (height, width), gap), rng)
             if corner is not None:
-                placed.append((corner, size))
                 corners[index] = corner
+                row, col = corner[0] + margin, corner[1] + margin
+                occupied[row:row + height, col:col + width] = 1
+                sums = cv2.integral(occupied)
                 break
     return corners
 
 
-def _corners_at_gap(region: Sequence[int], size: Sequence[int], placed: Sequence[Tuple],
-                    gap: Sequence[int]) -> np.ndarray:
-    """All corners (bool) at which a rectangle's nearest neighbour is exactly ``gap`` away; all if it has none."""
-    shape = (max(region[0] - size[0] + 1, 0), max(region[1] - size[1] + 1, 0))
-    if not placed:
-        return np.ones(shape, bool)
-    valid = np.zeros(shape, bool)
-    for corner, placed_size in placed:
-        valid[_corners_within(gap, size, corner, placed_size)] = True
-    too_near = (gap[0] - 1, gap[1] - 1)
-    for corner, placed_size in placed:
-        valid[_corners_within(too_near, size, corner, placed_size)] = False
-    return valid
+def _corners_at_gap(sums: np.ndarray, margin: int, size: Tuple[int, int], gap: Tuple[int, int]) -> np.ndarray:
+    """All corners (bool) at which a rectangle's nearest neighbour is exactly ``gap`` away; all if it has none.
+
+    Args:
+        sums: Integral image of the occupied pixels of the region and of ``margin`` pixels around it.
+        margin: More than any gap.
+        size: Height and width of the rectangle.
+        gap: Empty rows and columns.
+    """
+    too_near = _window_sums(sums, margin, size, gap) > 0
+    if not sums[-1, -1]:
+        return ~too_near
+    return (_window_sums(sums, margin, size, (gap[0] + 1, gap[1] + 1)) > 0) & ~too_near
+
+
+def _window_sums(sums: np.ndarray, margin: int, size: Tuple[int, int], reach: Tuple[int, int]) -> np.ndarray:
+    """Occupied pixels in a rectangle widened by ``reach``, for every corner that it can have in the region."""
+    rows, cols = (max(length - 1 - 2 * margin - side + 1, 0) for length, side in zip(sums.shape, size, strict=True))
+    top, left = margin - reach[0], margin - reach[1]
+    bottom, right = margin + size[0] + reach[0], margin + size[1] + reach[1]
+    strips = sums[bottom:bottom + rows] - sums[top:top + rows]
+    return strips[:, right:right + cols] - strips[:, left:left + cols]
 
 
 def _corners_within(gap: Sequence[int], size: Sequence[int], corner: Sequence[int],

@@ -24,6 +24,8 @@ model = dict(
         strides=[2, 4, 8, 16],
         regress_ranges=((-1, 32), (32, 64), (64, 128), (128, 256)),
         norm_cfg=dict(type='GN', num_groups=8, requires_grad=True),
+        # The paper's BN tests each level with statistics averaged over the levels; with few images that costs a lot.
+        bottleneck_norm_cfg=dict(type='GN', num_groups=8),
         init_cfg=dict(
             type='Kaiming',
             layer='Conv2d',

@@ -97,6 +97,17 @@ def test_towers_bottlenecks_and_exchange_are_composed_as_in_the_paper():
         torch.testing.assert_close(output, value)
 
 
+def test_the_bottlenecks_normalisation_is_a_setting():
+    head = MODELS.build({**HEAD, 'bottleneck_norm_cfg': dict(type='GN', num_groups=2)})
+    layers = [type(layer).__name__ for layer in head.seg_bottleneck]
+    assert layers == ['Conv2d', 'GroupNorm', 'ReLU', 'Conv2d', 'GroupNorm', 'ReLU']
+    # Then nothing in the head differs between training and testing.
+    x = torch.randn(2, 8, 6, 5)
+    training, testing = (head.train(mode).forward_single(x, head.scales[0], 8) for mode in (True, False))
+    for output, value in zip(training, testing, strict=True):
+        torch.testing.assert_close(output, value)
+
+
 def test_without_the_sky_branch_it_is_fcos():
     ours = MODELS.build({**HEAD, 'with_seg': False})
     fcos = MODELS.build({**HEAD, 'type': 'FCOSHead'})

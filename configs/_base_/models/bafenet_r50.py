@@ -9,6 +9,7 @@ model = dict(
         strides=[8, 16, 32],
         regress_ranges=((-1, 64), (64, 128), (128, 256)),
         bottleneck=True,
+        bottleneck_norm_cfg=dict(type='BN'),
         exchange=dict(type='ChannelExchange', ratio=0.5, adapter=dict(type='MLPAdapter', hidden_channels=64)),
         loss_seg=dict(
             type='CrossEntropyLoss', use_sigmoid=True, ignore_index=255, avg_non_ignore=True, loss_weight=1.0)))
