@@ -3,5 +3,6 @@ from .backbones import UnpooledResNet
 from .bafe_head import BAFEHead
 from .bafe_net import BAFENet
 from .exchange import ChannelExchange, MLPAdapter
+from .necks import FinestFPN
 
-__all__ = ['BAFEHead', 'BAFENet', 'ChannelExchange', 'MLPAdapter', 'UnpooledResNet']
+__all__ = ['BAFEHead', 'BAFENet', 'ChannelExchange', 'FinestFPN', 'MLPAdapter', 'UnpooledResNet']

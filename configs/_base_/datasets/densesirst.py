@@ -53,19 +53,7 @@ val_dataloader = dict(
         box_origin=0,
         test_mode=True,
         pipeline=test_pipeline))
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file='Splits/test_v2.txt',
-        box_origin=0,
-        test_mode=True,
-        pipeline=test_pipeline))
+test_dataloader = dict(val_dataloader, dataset=dict(val_dataloader['dataset'], ann_file='Splits/test_v2.txt'))
 
 val_evaluator = dict(type='DenseSIRSTMetric', legacy_coordinates=False)
 test_evaluator = val_evaluator

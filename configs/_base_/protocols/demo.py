@@ -3,29 +3,14 @@ _base_ = './ours.py'
 
 data_root = 'data/demo'
 input_size = (192, 192)
-max_epochs = 10
+max_epochs = 14
 
-train_pipeline = [
-    dict(type='LoadInfraredImage'),
-    dict(type='LoadSkyAnnotations'),
-    dict(type='Resize', scale=input_size, keep_ratio=False),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-]
-bag_cp_pipeline = [
-    dict(type='LoadInfraredImage'),
-    dict(type='LoadSkyAnnotations'),
-    dict(type='BAGCopyPaste', clustered=True, gaussian=True, background='sky'),
-    dict(type='Resize', scale=input_size, keep_ratio=False),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadInfraredImage'),
-    dict(type='Resize', scale=input_size, keep_ratio=False),
-    dict(type='LoadSkyAnnotations'),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].update(scale=input_size)
+bag_cp_pipeline = _base_.bag_cp_pipeline
+bag_cp_pipeline[3].update(scale=input_size)
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].update(scale=input_size)
 train_dataloader = dict(
     batch_size=4,
     num_workers=1,
@@ -36,7 +21,7 @@ test_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(data_root=data_
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=1.5e-3, weight_decay=0.05), clip_grad=dict(max_norm=35))
+    optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.05), clip_grad=dict(max_norm=35))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
     dict(
