@@ -1,5 +1,7 @@
 """What several tests share: a tiny devkit, the tiny network, the real dataset where it is at hand."""
+import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 # Before torch: two test processes share two cores.
@@ -85,3 +87,17 @@ def devkit(tmp_path_factory) -> Path:
     samples = {name: draw_scene(rng) for name in names}
     splits = {'train_v2': names[:8], 'val_v2': names[8:10], 'test_v2': names[10:], 'trainval_v2': names[:10]}
     return write_devkit(tmp_path_factory.mktemp('devkit') / 'SIRSTdevkit', samples, splits)
+
+
+@pytest.fixture
+def copy(devkit, tmp_path) -> Path:
+    """The devkit again, for a test that spoils it."""
+    return shutil.copytree(devkit, tmp_path / 'SIRSTdevkit')
+
+
+def load_tool(path: str):
+    """A tool of ``tools/`` as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / 'tools' / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
-from bafenet.errors import InputError
+from bafenet.errors import InputError, one_line
 from bafenet.fileio import write_text
 from bafenet.synthesis.devkit import (
     BOXES,
@@ -32,6 +31,7 @@ from bafenet.synthesis.devkit import (
     SPLITS,
     TARGET_BINARY,
     TARGET_PALETTE,
+    parallel_map,
 )
 
 from .densesirst import DenseSIRSTDataset
@@ -245,11 +245,7 @@ def map_with_progress(function: Callable, items: Sequence, workers: int, label: 
     if workers < 1:
         raise InputError(f'--workers {workers}: give at least 1')
     bar = partial(tqdm, desc=label, total=len(items), unit='image', disable=None)
-    if workers == 1:
-        yield from bar(map(function, items))
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from bar(pool.map(function, items, chunksize=4))
+    yield from bar(parallel_map(function, items, workers))
 
 
 def read_image(path: Union[str, Path]) -> Image.Image:
@@ -264,7 +260,7 @@ def read_image(path: Union[str, Path]) -> Image.Image:
             return image
     # Decoders raise what they like on damaged files.
     except Exception as error:
-        raise InputError(f'{path}: does not decode as an image ({_one_line(error)})') from error
+        raise InputError(f'{path}: does not decode as an image ({one_line(error)})') from error
 
 
 def extents(labels: np.ndarray) -> np.ndarray:
@@ -422,7 +418,7 @@ class _ImageCheck:
         try:
             root = ElementTree.parse(path).getroot()
         except (ElementTree.ParseError, OSError, ValueError, LookupError) as error:
-            self._tell(BOXES, 'XML', f'does not parse ({_one_line(error)})')
+            self._tell(BOXES, 'XML', f'does not parse ({one_line(error)})')
             return None
         self._check_head(root)
         boxes = {}
@@ -494,7 +490,7 @@ class _ImageCheck:
         try:
             points = np.array([[float(x), float(y)] for x, y in map(str.split, _lines(path))]).reshape(-1, 2)
         except (OSError, ValueError) as error:
-            self._tell(POINTS, 'unreadable', f'does not hold two numbers in each line ({_one_line(error)})')
+            self._tell(POINTS, 'unreadable', f'does not hold two numbers in each line ({one_line(error)})')
             return
         if boxes is None:
             return
@@ -550,7 +546,7 @@ def _read_splits(root: Path) -> Tuple[Dict[str, List[str]], List[Problem]]:
         try:
             splits[path.stem] = path.read_text(encoding='utf-8').split()
         except (OSError, UnicodeDecodeError) as error:
-            problems.append(Problem(f'{SPLITS}/{path.name}', 'unreadable', f'is not a text file ({_one_line(error)})'))
+            problems.append(Problem(f'{SPLITS}/{path.name}', 'unreadable', f'is not a text file ({one_line(error)})'))
     return splits, problems
 
 
@@ -734,7 +730,3 @@ def _by(size: Sequence) -> str:
 
 def _numbers(values: Iterable[float]) -> str:
     return '[' + ', '.join(f'{value:g}' for value in values) + ']'
-
-
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split()) or type(error).__name__

@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 from mmcv.transforms import Compose
 from mmdet.registry import DATASETS
-from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
 from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset
 from bafenet.errors import InputError
+
+from .options import load_config
 
 PASTE_SIZE = 512
 
@@ -77,7 +78,7 @@ def benchmark_augment(config: str, data_root: str, images: int, cache_mb: float)
         InputError: If the pipeline has no BAG-CP.
     """
     cv2.setNumThreads(1)
-    cfg = Config.fromfile(config).train_dataloader.dataset
+    cfg = load_config(config).train_dataloader.dataset
     cfg.data_root = data_root
     dataset = DATASETS.build(cfg)
     pipeline = dataset.pipeline.transforms

@@ -23,7 +23,7 @@ from mmengine.fileio import io as mmengine_io
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 from ..fileio import write_bytes
 
 try:
@@ -143,11 +143,6 @@ def load_url(url: str, model_dir: Optional[str] = None, map_location: Any = None
                 return torch.hub.load_state_dict_from_url(url, str(folder), map_location, progress, weights_only=True)
         except (OSError, HTTPException) as error:
             raise InputError(f'cannot download {url} ({one_line(error)})') from error
-
-
-def one_line(error: BaseException) -> str:
-    """Return the message of an error as one line."""
-    return ' '.join(str(error).split()) or type(error).__name__
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from bafenet.errors import InputError
+from bafenet.errors import InputError, first_line
 
 _ROOT = Path(__file__).resolve().parents[1]
 # In a wheel the configs are inside the package, in a checkout beside it.
@@ -151,9 +151,3 @@ def parameters(target: Any) -> frozenset:
         if not any(item.kind is item.VAR_KEYWORD for item in items):
             break
     return frozenset(names - {'self'})
-
-
-def first_line(error: BaseException) -> str:
-    """The first line that an error says."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

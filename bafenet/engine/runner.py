@@ -14,8 +14,8 @@ from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
 from torch import nn
 
-from ..errors import InputError
-from .checkpoints import load_weights, one_line, require_checkpoint
+from ..errors import InputError, one_line
+from .checkpoints import load_weights, require_checkpoint
 
 _FROM_SCRATCH = ('model.backbone.init_cfg=None model.backbone.norm_cfg.requires_grad=True '
                  'model.backbone.norm_eval=False')

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 from ..fileio import write_text
 from .clusters import ClusterRecipe, PastedTargets, TargetLibrary, paste_targets, place_clusters
 from .devkit import CORNERS, IMAGES, make_folders, parallel_map, write_sample, write_splits
@@ -21,7 +21,6 @@ from .library import (
     component_boxes,
     find_layout,
     load_library,
-    one_line,
     read_grey,
     read_mask,
     shrink,
@@ -320,7 +319,7 @@ def read_boxes(path: PathLike, mask: np.ndarray) -> Tuple[np.ndarray, int]:
         if not np.array_equal(boxes, np.rint(boxes)):
             raise ValueError('boxes must be whole pixels')
     except (OSError, ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f'{path}: not a VOC annotation ({one_line(error)}); write it anew') from error
+        raise InputError(f'{path}: not a VOC annotation ({first_line(error)}); write it anew') from error
     components = component_boxes(mask)
     exact, before = ((moved[:, None] == components).all(axis=2).any(axis=1) for moved in (boxes, boxes - 1))
     shifted = before & ~exact

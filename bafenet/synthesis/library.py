@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 from ..fileio import atomic_path
 from .clusters import TargetLibrary
 from .devkit import BOXES, IMAGES, SKY_BINARY, SKY_PALETTE, SPLITS, TARGET_BINARY, TARGET_PALETTE
@@ -89,7 +89,7 @@ class Layout:
         try:
             names = path.read_text(encoding='utf-8').split()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f'{path}: cannot be read as text ({one_line(error)}); replace the file') from error
+            raise InputError(f'{path}: cannot be read as text ({first_line(error)}); replace the file') from error
         # A name with a folder in it would be written outside of where it belongs.
         bad = [name for name in names if Path(name).name != name or '\\' in name]
         if bad or not names:
@@ -188,12 +188,7 @@ def _open(path: PathLike) -> Image.Image:
         raise InputError(f'{path}: no such file') from error
     # What Pillow raises for broken files.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f'{path}: does not decode as an image ({one_line(error)}); replace the file') from error
-
-
-def one_line(error: Exception) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f'{path}: does not decode as an image ({first_line(error)}); replace the file') from error
 
 
 def component_boxes(mask: np.ndarray) -> np.ndarray:
@@ -335,7 +330,7 @@ def _read_arrays(path: PathLike) -> Tuple[np.ndarray, np.ndarray]:
         raise InputError(f'{path}: no such target library; tools/dataset/build_library.py makes one') from error
     # A foreign file can raise almost anything in the readers of zip and NumPy.
     except Exception as error:
-        raise InputError(f'{path}: not a target library ({one_line(error)}); make it anew with '
+        raise InputError(f'{path}: not a target library ({first_line(error)}); make it anew with '
                          'tools/dataset/build_library.py') from error
     return pixels, sizes.astype(np.int64)
 

@@ -1,6 +1,6 @@
 """Pictures that a run leaves behind."""
 import os.path
-from typing import List, Sequence
+from typing import Sequence
 
 import mmcv
 from mmdet.registry import HOOKS
@@ -29,21 +29,19 @@ class TestPanelHook(Hook):
         self.file = file
         self.num_images = num_images
         self.score_threshold = score_threshold
-        self._pictures, self._titles = [], []
+        self._pictures, self._titles, self._chosen = [], [], set()
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Forget the pictures of an earlier test."""
+        """Forget the pictures of an earlier test, and choose the batches of this one."""
         self._pictures, self._titles = [], []
-
-    def _chosen(self, runner: Runner) -> List[int]:
         total = len(runner.test_dataloader)
         count = min(self.num_images, total)
-        return [total * i // count for i in range(count)]
+        self._chosen = {total * i // count for i in range(count)}
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict,
                         outputs: Sequence[DetDataSample]) -> None:
         """Draw the first image of a chosen batch."""
-        if not is_main_process() or batch_idx not in self._chosen(runner):
+        if not is_main_process() or batch_idx not in self._chosen:
             return
         sample = outputs[0]
         image = mmcv.imread(sample.img_path, channel_order='rgb')

@@ -1,7 +1,6 @@
 """BAG-CP as a transform: what it may change, and what it must not."""
 import os
 import random
-import shutil
 
 import numpy as np
 import pytest
@@ -251,11 +250,6 @@ def test_arguments_out_of_range_are_refused(arguments):
 def test_without_a_library_it_says_what_to_do():
     with pytest.raises(InputError, match='build_library.py'):
         BAGCopyPaste()(make_sample())
-
-
-@pytest.fixture
-def copy(devkit, tmp_path):
-    return shutil.copytree(devkit, tmp_path / 'SIRSTdevkit')
 
 
 def read(root, split='train_v2', **kwargs):

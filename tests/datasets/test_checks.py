@@ -1,6 +1,5 @@
 """The check of a devkit: a clean set has no problem, and each way of spoiling one is found and named."""
 import hashlib
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ import xml.etree.ElementTree as ElementTree
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, voc_xml, write_palette
+from conftest import ROOT, load_tool, voc_xml, write_palette
 from PIL import Image
 
 from bafenet.datasets import DenseSIRSTDataset, checks
@@ -46,10 +45,7 @@ def copy(full, tmp_path):
 @pytest.fixture(scope='module')
 def tool():
     """``tools/dataset/check.py`` as a module."""
-    spec = importlib.util.spec_from_file_location('check_tool', ROOT / 'tools/dataset/check.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('dataset/check.py')
 
 
 def true_boxes(root, name):

@@ -19,12 +19,6 @@ TRAIN = [*LOAD, dict(type='Resize', scale=(96, 80), keep_ratio=False), dict(type
          dict(type='PackDetInputs')]
 
 
-@pytest.fixture
-def copy(devkit, tmp_path):
-    """A devkit that a test may spoil."""
-    return shutil.copytree(devkit, tmp_path / 'SIRSTdevkit')
-
-
 def read(root, split='train_v2', **kwargs):
     return DenseSIRSTDataset(data_root=str(root), ann_file=f'Splits/{split}.txt', **kwargs)
 

@@ -1,12 +1,11 @@
 """The statistics of a devkit: each quantity against its definition written out, and the paper's statements."""
-import importlib.util
 import json
 import shutil
 
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, draw_scene, write_devkit
+from conftest import draw_scene, load_tool, write_devkit
 from PIL import Image
 
 from bafenet.datasets import statistics
@@ -16,19 +15,10 @@ FIGURES = ['clusters.png', 'fig4a_image_sizes.png', 'fig4b_target_sizes.png', 'f
            'fig4d_brightness.png']
 
 
-@pytest.fixture
-def copy(devkit, tmp_path):
-    """A devkit that a test may spoil."""
-    return shutil.copytree(devkit, tmp_path / 'SIRSTdevkit')
-
-
 @pytest.fixture(scope='module')
 def tool():
     """``tools/dataset/stats.py`` as a module."""
-    spec = importlib.util.spec_from_file_location('stats_tool', ROOT / 'tools/dataset/stats.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('dataset/stats.py')
 
 
 def plain_contrast(image, box, margin):

@@ -1,6 +1,5 @@
 """The densified set: what is pasted where, what stays as it was, and that runs can be cut off and divided."""
 import hashlib
-import importlib.util
 import json
 import re
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_scene, voc_xml, write_devkit, write_palette
+from conftest import draw_scene, load_tool, voc_xml, write_devkit, write_palette
 from PIL import Image
 from scipy import ndimage
 
@@ -22,7 +21,6 @@ from bafenet.synthesis.clusters import ClusterRecipe, TargetLibrary
 from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify, densify_image, read_boxes, read_sky
 from bafenet.synthesis.library import save_library
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'dataset' / 'densify.py'
 NAMES = ['colour', 'no_sky', 'no_target', 'no_xml', 'old', 'reversed', 'scene_0', 'scene_1']
 SPLITS = {'train_v2': ['scene_1', 'colour', 'old', 'no_xml'], 'val_v2': ['no_sky', 'reversed'],
           'test_v2': ['scene_0', 'no_target']}
@@ -91,9 +89,7 @@ def copy(source, tmp_path):
 
 @pytest.fixture
 def tool(monkeypatch):
-    spec = importlib.util.spec_from_file_location('densify_tool', TOOL)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
+    loaded = load_tool('dataset/densify.py')
 
     def run(*arguments):
         monkeypatch.setattr(sys, 'argv', ['densify.py', *map(str, arguments)])

@@ -1,12 +1,12 @@
 """The written demo set: layout and formats of SIRSTdevkit, and that a folder is whole or as it was before."""
 import hashlib
-import importlib.util
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import load_tool
 from PIL import Image
 from scipy import ndimage
 
@@ -17,7 +17,6 @@ from bafenet.synthesis.scenes import draw_scene
 
 COUNT, SIZE, SEED = 15, 96, 4
 NAMES = [f'demo_{index:04d}' for index in range(1, COUNT + 1)]
-TOOL = Path(__file__).parents[2] / 'tools' / 'dataset' / 'make_demo.py'
 
 
 @pytest.fixture(scope='module')
@@ -29,10 +28,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('make_demo', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('dataset/make_demo.py')
 
 
 def contents(folder):

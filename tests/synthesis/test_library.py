@@ -1,5 +1,4 @@
 """The target library: which pixels it takes, what its file holds and refuses, and the two layouts that it reads."""
-import importlib.util
 import json
 import pickle
 import shutil
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import load_tool
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -28,7 +28,6 @@ from bafenet.synthesis.library import (
     write_library,
 )
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'dataset' / 'build_library.py'
 PATCHES = [np.arange(1, 7, dtype=np.uint8).reshape(2, 3), np.array([[255]], np.uint8), np.full((9, 4), 7, np.uint8)]
 
 
@@ -61,9 +60,7 @@ def same(ours, theirs):
 
 @pytest.fixture
 def tool(monkeypatch):
-    spec = importlib.util.spec_from_file_location('build_library', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool('dataset/build_library.py')
 
     def run(*arguments):
         monkeypatch.setattr(sys, 'argv', ['build_library.py', *map(str, arguments)])
