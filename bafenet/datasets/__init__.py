@@ -2,9 +2,9 @@
 from .densesirst import DenseSIRSTDataset
 from .randomness import SampleIndex, seeded_draws
 from .samplers import EpochSampler
-from .transforms import BAGCopyPaste, LoadInfraredImage, LoadSkyAnnotations
+from .transforms import BAGCopyPaste, LoadInfraredImage, LoadSkyAnnotations, PackInfraredInputs
 
 __all__ = [
-    'BAGCopyPaste', 'DenseSIRSTDataset', 'EpochSampler', 'LoadInfraredImage', 'LoadSkyAnnotations', 'SampleIndex',
-    'seeded_draws'
+    'BAGCopyPaste', 'DenseSIRSTDataset', 'EpochSampler', 'LoadInfraredImage', 'LoadSkyAnnotations',
+    'PackInfraredInputs', 'SampleIndex', 'seeded_draws'
 ]

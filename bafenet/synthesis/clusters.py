@@ -5,7 +5,7 @@ from typing import NamedTuple, Sequence, Tuple
 import numpy as np
 
 from .gaussian import Rng, blend, draw_weights, mask_boxes, visible_mask
-from .placement import draw_integers, draw_true, place_regions, place_targets, region_corners
+from .placement import draw_integer, draw_integers, draw_true, place_regions, place_targets, region_corners
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,10 @@ class TargetLibrary(NamedTuple):
     def pick(self, indices: np.ndarray) -> 'TargetLibrary':
         """The chosen targets, in the order of ``indices`` (k,)."""
         return TargetLibrary(self.patches[indices], self.sizes[indices])
+
+    def scaled(self, scale: Sequence[float]) -> 'TargetLibrary':
+        """The targets at ``scale`` pixels per pixel, vertically and horizontally, none thinner than one pixel."""
+        return self.resized(_scaled_sizes(self.sizes, scale))
 
     def resized(self, sizes: np.ndarray) -> 'TargetLibrary':
         """The targets brought to other sizes (n, 2), bilinearly, as ``cv2.resize`` does by default."""
@@ -126,12 +130,12 @@ def place_clusters(allowed: np.ndarray, sizes: np.ndarray, rng: Rng, recipe: Clu
     each cluster is one.
 
     Args:
-        allowed: (H, W) bool or uint8, non-zero where a target may be.
-        sizes: (m, 2) int, height and width in pixels of the library's targets, which are drawn with replacement.
+        allowed: (H, W) bool, or uint8 of 0 and 1, true where a target may be.
+        sizes: (m, 2) int, height and width in native pixels of the library's targets, which are drawn with replacement.
         rng: Source of the draws.
         recipe: Numbers, sizes and spacing.
-        scale: Pixels of this image per native pixel, vertically and horizontally. The spacing is brought to it and
-            rounded, none below 1; the region's size is in pixels of this image.
+        scale: Pixels of this image per native pixel, vertically and horizontally. Targets and spacing are brought to it
+            and rounded, none below 1; the region's size is in pixels of this image.
 
     Returns:
         (n,) int64, the targets that found a place, as indices into ``sizes``, and (n, 2) int64, row and column of their
@@ -139,19 +143,25 @@ def place_clusters(allowed: np.ndarray, sizes: np.ndarray, rng: Rng, recipe: Clu
     """
     low, high = recipe.spacing
     gaps = [tuple(max(round(gap * factor), min(gap, 1)) for factor in scale) for gap in range(low, high + 1)]
-    count = int(draw_integers(rng, *recipe.num_clusters))
+    count = draw_integer(rng, *recipe.num_clusters)
     if not recipe.clustered:
         number = int(draw_integers(rng, *recipe.targets_per_cluster, count).sum())
-        return _place_one_by_one(allowed, sizes, draw_integers(rng, 0, len(sizes) - 1, number), gaps[0], rng)
+        drawn = draw_integers(rng, 0, len(sizes) - 1, number)
+        return _place_one_by_one(allowed, _scaled_sizes(sizes[drawn], scale), drawn, gaps[0], rng)
     region = (recipe.region_size, recipe.region_size)
     picks, corners = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)]
     for region_corner in place_regions(allowed, region, count, rng, margin=max(gaps[-1]) + 1):
-        drawn = draw_integers(rng, 0, len(sizes) - 1, int(draw_integers(rng, *recipe.targets_per_cluster)))
-        placed = place_targets(region, sizes[drawn], gaps, rng)
+        drawn = draw_integers(rng, 0, len(sizes) - 1, draw_integer(rng, *recipe.targets_per_cluster))
+        placed = place_targets(region, _scaled_sizes(sizes[drawn], scale), gaps, rng)
         fits = placed[:, 0] >= 0
         picks.append(drawn[fits])
         corners.append(region_corner + placed[fits])
     return np.concatenate(picks), np.concatenate(corners)
+
+
+def _scaled_sizes(sizes: np.ndarray, scale: Sequence[float]) -> np.ndarray:
+    """Sizes (n, 2) at ``scale`` pixels per pixel, vertically and horizontally: rounded, none below 1; int64."""
+    return np.maximum(np.rint(sizes * np.asarray(scale)), 1).astype(np.int64)
 
 
 def _place_one_by_one(allowed: np.ndarray, sizes: np.ndarray, drawn: np.ndarray, gap: Tuple[int, int],
@@ -159,8 +169,7 @@ def _place_one_by_one(allowed: np.ndarray, sizes: np.ndarray, drawn: np.ndarray,
     """Place each drawn target uniformly over all positions that the ones before it have left."""
     free = np.array(allowed, np.uint8)
     picks, corners = [], []
-    for index in drawn.tolist():
-        height, width = sizes[index].tolist()
+    for index, (height, width) in zip(drawn.tolist(), sizes.tolist(), strict=True):
         corner = draw_true(region_corners(free, (height, width)), rng)
         if corner is not None:
             row, col = corner

@@ -23,30 +23,24 @@ def gaussian_weights(sizes: np.ndarray, sigma: np.ndarray, offset: np.ndarray, a
     Returns:
         (..., H, W) float64 in [0, 1], where H and W are the largest sizes. Outside of its own size each matrix is 0.
     """
-    height, width = np.moveaxis(np.asarray(sizes), -1, 0)
-    sigma_x, sigma_y = _for_pixels(sigma)
-    mu_x, mu_y = _for_pixels(offset)
-    turn = np.deg2rad(np.asarray(angle, float))[..., None, None]
-    row, col = np.arange(np.max(height, initial=1))[:, None], np.arange(np.max(width, initial=1))
-    height, width = height[..., None, None], width[..., None, None]
+    sizes, sigma, offset = (np.asarray(pairs)[..., None, None] for pairs in (sizes, sigma, offset))
+    height, width = sizes[..., 0, :, :], sizes[..., 1, :, :]
+    row, col = np.arange(height.max(initial=1))[:, None], np.arange(width.max(initial=1))
+    turn = np.deg2rad(angle)[..., None, None]
+    cos, sin = np.cos(turn), np.sin(turn)
 
-    x = _centred(col, width) - mu_x
-    y = _centred(row, height) - mu_y
-    turned_x = np.cos(turn) * x - np.sin(turn) * y
-    turned_y = np.sin(turn) * x + np.cos(turn) * y
-    gauss = np.exp(-turned_x**2 / (2 * sigma_x**2) - turned_y**2 / (2 * sigma_y**2))
+    x = _centred(col, width) - offset[..., 0, :, :]
+    y = _centred(row, height) - offset[..., 1, :, :]
+    turned_x = (cos * x - sin * y) / sigma[..., 0, :, :]
+    turned_y = (sin * x + cos * y) / sigma[..., 1, :, :]
+    gauss = np.exp(-0.5 * (turned_x * turned_x + turned_y * turned_y))
 
     inside = (row < height) & (col < width)
-    low = gauss.min(axis=(-2, -1), keepdims=True, where=inside, initial=np.inf)
-    high = gauss.max(axis=(-2, -1), keepdims=True, where=inside, initial=0)
+    low = np.where(inside, gauss, np.inf).min(axis=(-2, -1), keepdims=True)
+    high = (gauss * inside).max(axis=(-2, -1), keepdims=True)
     # Equal up to rounding, not exactly: rotation moves the corners of a 2x2 patch by the last bit.
     scaled = np.divide(gauss - low, high - low, out=np.ones_like(gauss), where=high - low > 1e-9 * high)
     return scaled * inside
-
-
-def _for_pixels(pairs: np.ndarray) -> np.ndarray:
-    """Split (..., 2) into two arrays (..., 1, 1) that broadcast over the pixels of a patch."""
-    return np.moveaxis(np.asarray(pairs, float), -1, 0)[..., None, None]
 
 
 def _centred(index: np.ndarray, length: np.ndarray) -> np.ndarray:

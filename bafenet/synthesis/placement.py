@@ -13,21 +13,40 @@ from .gaussian import Rng
 _SMALL = 4096
 
 
-def draw_integers(rng: Rng, low: int, high: int, size: Union[int, Tuple[int, ...], None] = None) -> np.ndarray:
-    """Uniform integers from ``low`` to ``high``, both included, from either kind of NumPy random source."""
-    draw = rng.integers if hasattr(rng, 'integers') else rng.randint
-    return draw(low, high + 1, size)
+def draw_integers(rng: Rng, low: int, high: int, size: Union[int, Tuple[int, ...]]) -> np.ndarray:
+    """Uniform integers from ``low`` to ``high``, both included, from either kind of NumPy random source.
+
+    Scaled from [0, 1): the integer draws of ``np.random`` take ten times as long for a single number.
+    """
+    return (low + rng.random(size) * (high + 1 - low)).astype(np.int64)
+
+
+def draw_integer(rng: Rng, low: int, high: int) -> int:
+    """One uniform integer from ``low`` to ``high``, both included."""
+    return low + int(rng.random() * (high + 1 - low))
 
 
 def draw_true(mask: np.ndarray, rng: Rng) -> Optional[Tuple[int, int]]:
     """Row and column of a pixel drawn uniformly from the true ones of a (H, W) bool mask; None if there is none."""
-    if mask.size <= _SMALL:
-        found = np.flatnonzero(mask)
-        return divmod(int(found[draw_integers(rng, 0, len(found) - 1)]), mask.shape[1]) if len(found) else None
-    up_to_row = np.cumsum(cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S))
-    if not up_to_row[-1]:
+    if mask.size > _SMALL:
+        return _draw_true_by_row(mask, _row_counts(mask), rng)
+    found, = mask.ravel().nonzero()
+    return divmod(int(found[draw_integer(rng, 0, len(found) - 1)]), mask.shape[1]) if len(found) else None
+
+
+def _row_counts(mask: np.ndarray) -> np.ndarray:
+    """True pixels in each row, (H,) int32."""
+    if not mask.size:
+        return np.zeros(len(mask), np.int32)
+    return cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+
+
+def _draw_true_by_row(mask: np.ndarray, row_counts: np.ndarray, rng: Rng) -> Optional[Tuple[int, int]]:
+    """The same, where the number of true pixels is known for each row."""
+    up_to_row = np.cumsum(row_counts)
+    if not up_to_row.size or not up_to_row[-1]:
         return None
-    rank = int(draw_integers(rng, 0, up_to_row[-1] - 1))
+    rank = draw_integer(rng, 0, int(up_to_row[-1]) - 1)
     row = int(np.searchsorted(up_to_row, rank, side='right'))
     before_row = int(up_to_row[row - 1]) if row else 0
     return row, int(np.flatnonzero(mask[row])[rank - before_row])
@@ -37,7 +56,7 @@ def region_corners(allowed: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     """Where the top left corner of a rectangle can be so that the rectangle lies wholly in the allowed pixels.
 
     Args:
-        allowed: (H, W) bool or uint8, non-zero where allowed.
+        allowed: (H, W) bool, or uint8 of 0 and 1, true where allowed.
         size: Height and width of the rectangle in pixels.
 
     Returns:
@@ -47,8 +66,8 @@ def region_corners(allowed: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     if not rows or not cols:
         return np.zeros((rows, cols), bool)
     # With the anchor at its corner, the erosion of a pixel is the minimum over the rectangle that starts there.
-    eroded = cv2.erode(np.asarray(allowed, np.uint8), np.ones(size, np.uint8), anchor=(0, 0))
-    return eroded[:rows, :cols] > 0
+    eroded = cv2.erode(allowed.view(np.uint8), np.ones(size, np.uint8), anchor=(0, 0))
+    return eroded[:rows, :cols].view(bool)
 
 
 def place_regions(allowed: np.ndarray, size: Tuple[int, int], count: int, rng: Rng, margin: int = 0) -> np.ndarray:
@@ -58,7 +77,7 @@ def place_regions(allowed: np.ndarray, size: Tuple[int, int], count: int, rng: R
     only if no position is left.
 
     Args:
-        allowed: (H, W) bool or uint8, non-zero where allowed.
+        allowed: (H, W) bool, or uint8 of 0 and 1, true where allowed.
         size: Height and width of each rectangle in pixels.
         count: How many to draw.
         rng: Source of the draws.
@@ -68,10 +87,13 @@ def place_regions(allowed: np.ndarray, size: Tuple[int, int], count: int, rng: R
         (k, 2) int64, row and column of the top left corners, k <= count.
     """
     valid = region_corners(allowed, size)
+    row_counts = _row_counts(valid)
     corners = []
-    while len(corners) < count and (corner := draw_true(valid, rng)) is not None:
+    while len(corners) < count and (corner := _draw_true_by_row(valid, row_counts, rng)) is not None:
         corners.append(corner)
-        valid[_corners_within((margin - 1, margin - 1), size, corner, size)] = False
+        rows, cols = _corners_within((margin - 1, margin - 1), size, corner, size)
+        row_counts[rows] -= _row_counts(valid[rows, cols])
+        valid[rows, cols] = False
     return np.array(corners, np.int64).reshape(-1, 2)
 
 
@@ -97,12 +119,14 @@ def place_targets(region: Tuple[int, int], sizes: np.ndarray, gaps: Sequence[Tup
     corners = np.full((len(sizes), 2), -1, np.int64)
     margin = int(np.max(gaps, initial=0)) + 1
     occupied = np.zeros((region[0] + 2 * margin, region[1] + 2 * margin), np.uint8)
-    sums = cv2.integral(occupied)
+    sums = None
     first_choices = draw_integers(rng, 0, len(gaps) - 1, len(sizes)).tolist()
     for index, (height, width) in enumerate(np.asarray(sizes).tolist()):
+        grid = max(region[0] - height + 1, 0), max(region[1] - width + 1, 0)
         first = first_choices[index]
         for gap in (*gaps[first:], *gaps[:first]):
-            corner = draw_true(_corners_at_gap(sums, margin, (height, width), gap), rng)
+            valid = np.ones(grid, bool) if sums is None else _corners_at_gap(sums, grid, margin, (height, width), gap)
+            corner = draw_true(valid, rng)
             if corner is not None:
                 corners[index] = corner
                 row, col = corner[0] + margin, corner[1] + margin
@@ -112,26 +136,28 @@ def place_targets(region: Tuple[int, int], sizes: np.ndarray, gaps: Sequence[Tup
     return corners
 
 
-def _corners_at_gap(sums: np.ndarray, margin: int, size: Tuple[int, int], gap: Tuple[int, int]) -> np.ndarray:
-    """All corners (bool) at which a rectangle's nearest neighbour is exactly ``gap`` away; all if it has none.
+def _corners_at_gap(sums: np.ndarray, grid: Tuple[int, int], margin: int, size: Tuple[int, int],
+                    gap: Tuple[int, int]) -> np.ndarray:
+    """All corners at which a rectangle's nearest neighbour is exactly ``gap`` away, bool of shape ``grid``.
 
     Args:
         sums: Integral image of the occupied pixels of the region and of ``margin`` pixels around it.
+        grid: Rows and columns of corners that the rectangle can have in the region.
         margin: More than any gap.
         size: Height and width of the rectangle.
         gap: Empty rows and columns.
     """
-    too_near = _window_sums(sums, margin, size, gap) > 0
-    if not sums[-1, -1]:
-        return ~too_near
-    return (_window_sums(sums, margin, size, (gap[0] + 1, gap[1] + 1)) > 0) & ~too_near
+    too_near = _window_sums(sums, grid, margin, size, gap)
+    near = _window_sums(sums, grid, margin, size, (gap[0] + 1, gap[1] + 1))
+    return (near > 0) & (too_near == 0)
 
 
-def _window_sums(sums: np.ndarray, margin: int, size: Tuple[int, int], reach: Tuple[int, int]) -> np.ndarray:
+def _window_sums(sums: np.ndarray, grid: Tuple[int, int], margin: int, size: Tuple[int, int],
+                 reach: Tuple[int, int]) -> np.ndarray:
     """Occupied pixels in a rectangle widened by ``reach``, for every corner that it can have in the region."""
-    rows, cols = (max(length - 1 - 2 * margin - side + 1, 0) for length, side in zip(sums.shape, size, strict=True))
-    top, left = margin - reach[0], margin - reach[1]
-    bottom, right = margin + size[0] + reach[0], margin + size[1] + reach[1]
+    (rows, cols), (height, width), (reach_y, reach_x) = grid, size, reach
+    top, left = margin - reach_y, margin - reach_x
+    bottom, right = margin + height + reach_y, margin + width + reach_x
     strips = sums[bottom:bottom + rows] - sums[top:top + rows]
     return strips[:, right:right + cols] - strips[:, left:left + cols]
 

@@ -3,6 +3,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
+from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from tqdm import tqdm
@@ -46,7 +47,7 @@ def augment(dataset: DenseSIRSTDataset, index: SampleIndex) -> AugmentedSample:
     results = dataset.get_data_info(int(index))
     with seeded_draws(index):
         for transform in dataset.pipeline.transforms:
-            if type(transform).__name__ == 'PackDetInputs':
+            if isinstance(transform, PackDetInputs):
                 break
             before = len(results.get('gt_bboxes_labels', ()))
             results = transform(results)

@@ -16,7 +16,7 @@ from bafenet.errors import InputError
 
 LOAD = [dict(type='LoadInfraredImage'), dict(type='LoadSkyAnnotations')]
 TRAIN = [*LOAD, dict(type='Resize', scale=(96, 80), keep_ratio=False), dict(type='RandomFlip', prob=0.5),
-         dict(type='PackDetInputs')]
+         dict(type='PackInfraredInputs')]
 
 
 def read(root, split='train_v2', **kwargs):
@@ -49,7 +49,7 @@ def test_samples_have_float32_boxes_labels_and_the_sky_map(devkit, origin):
     assert boxes.dtype == torch.float32
     assert sorted(boxes.tolist()) == sorted((np.array(extents) - origin).tolist())
     assert sample['gt_bboxes_labels'].tolist() == [0] * len(boxes)
-    assert sample['img'].shape == (64, 64, 3) and sample['img'].dtype == np.uint8
+    assert sample['img'].shape == (64, 64) and sample['img'].dtype == np.uint8
     np.testing.assert_array_equal(sample['gt_seg_map'], np.array(Image.open(sample['seg_map_path'])))
     assert set(np.unique(sample['gt_seg_map'])) == {0, 1}
 

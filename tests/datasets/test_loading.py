@@ -1,10 +1,12 @@
-"""Loading with and without the cache of decoded files."""
+"""Loading with and without the cache of decoded files, in one channel and in three; packing."""
 import cv2
 import numpy as np
 import pytest
+import torch
 from conftest import write_palette
-from mmdet.registry import TRANSFORMS
+from mmdet.registry import DATASETS, TRANSFORMS
 
+from bafenet.datasets import SampleIndex
 from bafenet.errors import InputError
 
 
@@ -24,22 +26,58 @@ def load(loader, path):
     return loader(dict(img_path=str(path), seg_map_path=str(path), instances=[]))
 
 
+@pytest.mark.parametrize('settings', [{}, dict(color_type='color')])
 @pytest.mark.parametrize('kind', ['grey', 'colour'])
 @pytest.mark.parametrize('cache_mb', [0, 1])
-def test_images_are_the_same_from_the_cache_and_may_be_written_to(sample, kind, cache_mb):
-    loader = TRANSFORMS.build(dict(type='LoadInfraredImage', cache_mb=cache_mb))
+def test_images_are_the_same_from_the_cache_and_may_be_written_to(sample, kind, cache_mb, settings):
+    loader = TRANSFORMS.build(dict(type='LoadInfraredImage', cache_mb=cache_mb, **settings))
     path = sample['root'] / f'{kind}.png'
+    expected = sample[kind] if settings or kind == 'colour' else sample['grey'][..., 0]
     for _ in range(3):
         results = load(loader, path)
-        np.testing.assert_array_equal(results['img'], sample[kind])
+        np.testing.assert_array_equal(results['img'], expected)
         assert results['img_shape'] == results['ori_shape'] == (40, 50)
         results['img'][:] = 0
     path.unlink()
     if cache_mb:
-        np.testing.assert_array_equal(load(loader, path)['img'], sample[kind])
+        np.testing.assert_array_equal(load(loader, path)['img'], expected)
     else:
         with pytest.raises(InputError):
             load(loader, path)
+
+
+@pytest.mark.parametrize('depth', [8, 16])
+def test_any_file_packs_to_what_three_channels_from_the_start_would_be(tmp_path, depth):
+    image = np.random.default_rng(1).integers(0, 2**depth, (30, 20)).astype(f'uint{depth}')
+    cv2.imwrite(str(tmp_path / 'image.png'), image)
+    pack = TRANSFORMS.build(dict(type='PackInfraredInputs'))
+    one = load(TRANSFORMS.build(dict(type='LoadInfraredImage')), tmp_path / 'image.png')
+    inputs = pack(one)['inputs']
+    assert one['img'].ndim == 2 and inputs.shape == (3, 30, 20) and inputs.is_contiguous()
+    colour = load(TRANSFORMS.build(dict(type='LoadImageFromFile')), tmp_path / 'image.png')['img']
+    np.testing.assert_array_equal(inputs.numpy(), colour.transpose(2, 0, 1))
+
+
+def test_training_samples_are_the_same_in_one_channel_and_in_three(devkit):
+    samples = []
+    for settings, pack in (({}, 'PackInfraredInputs'), (dict(color_type='color'), 'PackDetInputs')):
+        dataset = DATASETS.build(dict(
+            type='DenseSIRSTDataset',
+            data_root=str(devkit),
+            ann_file='Splits/train_v2.txt',
+            pipeline=[
+                dict(type='LoadInfraredImage', **settings),
+                dict(type='LoadSkyAnnotations'),
+                dict(type='BAGCopyPaste', library=[np.full((3, 3), 90, np.uint8)]),
+                dict(type='Resize', scale=(100, 80), keep_ratio=False),
+                dict(type='RandomFlip', prob=0.5),
+                dict(type=pack),
+            ]))
+        samples.append([dataset[SampleIndex(i, epoch=i)] for i in range(len(dataset))])
+    for one, three in zip(*samples, strict=True):
+        assert torch.equal(one['inputs'], three['inputs'])
+        boxes = [sample['data_samples'].gt_instances.bboxes.tensor for sample in (one, three)]
+        assert len(boxes[0]) and torch.equal(*boxes)
 
 
 def test_sky_maps_likewise(sample):
@@ -64,7 +102,7 @@ def test_the_cache_keeps_to_its_bound(sample):
     found = []
     for path in paths:
         try:
-            found.append(load(loader, path)['img'].shape == (40, 50, 3))
+            found.append(load(loader, path)['img'].shape == (40, 50))
         except InputError:
             found.append(False)
     assert found == [True, True, False, False]

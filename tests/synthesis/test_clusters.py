@@ -127,11 +127,12 @@ def test_resized_patches_are_opencvs(scale):
     assert targets.resized(targets.sizes) is targets
 
 
-def test_gaps_come_to_the_scale_of_the_image():
+def test_sizes_and_gaps_come_to_the_scale_of_the_image():
     sizes = np.full((1, 2), 2)
     recipe = ClusterRecipe(num_clusters=(1, 1), spacing=(2, 2))
     _, corners = place_clusters(np.ones((60, 60), bool), sizes, np.random.default_rng(0), recipe, (2.0, 0.2))
-    gaps = np.abs(corners[:, None] - corners[None]) - 2
+    # A target of 2x2 native pixels has 4 rows and 1 column here.
+    gaps = np.abs(corners[:, None] - corners[None]) - (4, 1)
     # To every neighbour at least 4 empty rows or 1 empty column, and to the nearest one no more.
     apart = (gaps[..., 0] >= 4) | (gaps[..., 1] >= 1)
     near = (gaps[..., 0] <= 4) & (gaps[..., 1] <= 1)

@@ -143,14 +143,15 @@ class BAGCopyPaste(BaseTransform):
         if random.random() >= self.prob:
             return results
         boxes = _corners(results['gt_bboxes'])
-        scale = np.array(results.get('scale_factor', (1.0, 1.0)))[::-1]
-        sizes = np.maximum(np.rint(self.library.sizes * scale), 1).astype(np.int64)
-        indices, places = place_clusters(self._allowed(results, boxes), sizes, np.random, self.recipe, scale)
+        scale_x, scale_y = map(float, results.get('scale_factor', (1.0, 1.0)))
+        scale = scale_y, scale_x
+        indices, places = place_clusters(self._allowed(results, boxes), self.library.sizes, np.random, self.recipe,
+                                         scale)
         if self.max_gt is not None:
             room = max(self.max_gt - len(boxes), 0)
             indices, places = indices[:room], places[:room]
         if len(indices):
-            targets = self.library.pick(indices).resized(sizes[indices])
+            targets = self.library.pick(indices).scaled(scale)
             _add(results, paste_targets(results['img'], targets, places, np.random, self.recipe))
         if self.truncate_boxes:
             _truncate(results)
@@ -188,7 +189,8 @@ def _add(results: dict, pasted: PastedTargets) -> None:
     new = pasted.boxes.astype(np.float32)
     old = results['gt_bboxes']
     if isinstance(old, BaseBoxes):
-        results['gt_bboxes'] = HorizontalBoxes(torch.cat([old.tensor, torch.from_numpy(new)]))
+        boxes = np.concatenate([old.numpy(), new])
+        results['gt_bboxes'] = HorizontalBoxes(torch.from_numpy(boxes), clone=False)
     else:
         results['gt_bboxes'] = np.concatenate([old, new.astype(old.dtype)])
     for key in ('gt_bboxes_labels', 'gt_ignore_flags'):

@@ -1,10 +1,10 @@
-"""Loading images and sky maps: with the file named when one is bad, and decoded once where memory allows."""
-from typing import Dict, Optional
+"""Loading and packing of images and sky maps: a bad file is named, and nothing is decoded or carried twice."""
+from typing import Dict, Optional, Union
 
 import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
-from mmdet.datasets.transforms import LoadAnnotations
+from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs
 from mmdet.registry import TRANSFORMS
 
 from bafenet.errors import InputError
@@ -39,19 +39,22 @@ class DecodedCache:
 
 @TRANSFORMS.register_module()
 class LoadInfraredImage(LoadImageFromFile):
-    """mmcv's ``LoadImageFromFile`` (uint8 BGR, grey in three equal channels), which names a file that is damaged.
+    """mmcv's ``LoadImageFromFile``, which keeps a grey image in one channel and names a file that is damaged.
 
     Args:
         cache_mb: Keep decoded images up to this many MiB in each process of the data loader, grey ones as one channel.
+        color_type: By default uint8 (H, W) of a grey file and (H, W, 3), BGR, of a coloured one;
+            :class:`PackInfraredInputs` makes three channels of either. ``'color'`` makes them here, for transforms
+            that want them.
         **kwargs: Further arguments of mmcv's ``LoadImageFromFile``.
     """
 
-    def __init__(self, cache_mb: float = 0, **kwargs) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, cache_mb: float = 0, color_type: Union[str, int] = cv2.IMREAD_ANYCOLOR, **kwargs) -> None:
+        super().__init__(color_type=color_type, **kwargs)
         self._cache = DecodedCache(cache_mb)
 
     def transform(self, results: dict) -> dict:
-        """Add ``img`` (H, W, 3), ``img_shape`` and ``ori_shape``.
+        """Add ``img``, ``img_shape`` and ``ori_shape``.
 
         Raises:
             InputError: If the image is missing or does not decode.
@@ -101,6 +104,18 @@ class LoadSkyAnnotations(LoadAnnotations):
             raise InputError(f'{path}: a sky map has one channel of 0 (other), 1 (sky) and 255 (ignored), as in '
                              'SkySeg/PaletteMask')
         self._cache.put(path, sky_map)
+
+
+@TRANSFORMS.register_module()
+class PackInfraredInputs(PackDetInputs):
+    """mmdet's ``PackDetInputs``, which repeats an image of one channel in the three that networks take."""
+
+    def transform(self, results: dict) -> dict:
+        """Pack a sample; ``inputs`` is uint8 (3, H, W)."""
+        image = results['img']
+        if image.ndim == 2:
+            results = dict(results, img=np.broadcast_to(image[..., None], (*image.shape, 3)))
+        return super().transform(results)
 
 
 def _grey_plane(image: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ train_pipeline = [
     # The paper's text keeps the aspect ratio, its FLOPs say that it is lost.
     dict(type='Resize', scale=input_size, keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='PackInfraredInputs'),
 ]
 # BAG-CP in native pixels, so that Resize treats pasted and present targets alike.
 bag_cp_pipeline = [
@@ -18,14 +18,14 @@ bag_cp_pipeline = [
     dict(type='BAGCopyPaste', clustered=True, gaussian=True, background='sky'),
     dict(type='Resize', scale=input_size, keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='PackInfraredInputs'),
 ]
 test_pipeline = [
     dict(type='LoadInfraredImage'),
     dict(type='Resize', scale=input_size, keep_ratio=False),
     # After Resize, so that the truth keeps original coordinates.
     dict(type='LoadSkyAnnotations'),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    dict(type='PackInfraredInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 
 train_dataloader = dict(

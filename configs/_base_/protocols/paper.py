@@ -8,7 +8,7 @@ bag_cp_pipeline = [
     dict(type='Resize', scale=_base_.input_size, keep_ratio=False),
     dict(type='BAGCopyPaste', clustered=True, gaussian=True, background='sky', truncate_boxes=True),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='PackInfraredInputs'),
 ]
 train_dataloader = dict(dataset=dict(ann_file='Splits/trainval_v2.txt', box_origin=1))
 # The release picks its epochs on the test split, once by each mAP.
