@@ -5,8 +5,9 @@ from conftest import ROOT
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 
+# tests/test_ablations.py has the ablations.
 FILES = sorted(str(file.relative_to(ROOT / 'configs')) for file in (ROOT / 'configs').rglob('*.py')
-               if '_base_' not in file.parts)
+               if '_base_' not in file.parts and 'ablations' not in file.parts)
 NETWORKS = [f'{network}_{depth}{kind}_densesirst.py' for network in ('bafenet/bafenet', 'baselines/fcos')
             for depth in ('r18', 'r50') for kind in ('', '_scratch', '_paper')]
 

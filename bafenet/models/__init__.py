@@ -2,7 +2,11 @@
 from .backbones import UnpooledResNet
 from .bafe_head import BAFEHead
 from .bafe_net import BAFENet
-from .exchange import ChannelExchange, MLPAdapter
+from .exchange import ChannelExchange, DynamicChannelExchange, MLPAdapter, SequentialExchange, SpatialExchange
 from .necks import FinestFPN
+from .selective_kernel import SelectiveKernel
 
-__all__ = ['BAFEHead', 'BAFENet', 'ChannelExchange', 'FinestFPN', 'MLPAdapter', 'UnpooledResNet']
+__all__ = [
+    'BAFEHead', 'BAFENet', 'ChannelExchange', 'DynamicChannelExchange', 'FinestFPN', 'MLPAdapter', 'SelectiveKernel',
+    'SequentialExchange', 'SpatialExchange', 'UnpooledResNet'
+]

@@ -1,15 +1,18 @@
 """What crosses between the two tasks: adapters and the exchange of features (paper Section IV-B)."""
-from typing import Optional, Tuple
+from typing import List, Tuple
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmdet.registry import MODELS
-from mmdet.utils import OptConfigType
+from mmdet.utils import ConfigType, OptConfigType
+from mmengine.model import BaseModule, ModuleList
 from torch import Tensor
 
 from bafenet.errors import InputError
 
 from .piecewise import scalar_perceptron
+from .selective_kernel import SelectiveKernel
 
 
 @MODELS.register_module()
@@ -35,17 +38,66 @@ class MLPAdapter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Adapt ``x`` of shape (N, C, H, W), float; the result has the same shape."""
+        inner, relu, outer = self.layers
         if self.mix_channels:
-            return self.layers(x.movedim(1, -1)).movedim(-1, 1)
+            # Linear layers at every position are 1x1 convolutions, which need no other layout.
+            hidden = relu(F.conv2d(x, inner.weight[..., None, None], inner.bias))
+            return F.conv2d(hidden, outer.weight[..., None, None], outer.bias)
         if torch.jit.is_tracing() or torch.compiler.is_compiling():
             # Counters, exporters and compilers see the perceptron itself.
             return self.layers(x.unsqueeze(-1)).squeeze(-1)
-        inner, _, outer = self.layers
         return scalar_perceptron(x, inner.weight, inner.bias, outer.weight, outer.bias)
 
 
+class _Exchange(BaseModule):
+    """What all exchanges share: the adapters.
+
+    Args:
+        adapter: Config of the adapter; None exchanges the features as they are.
+        channels: Channels that the adapter sees.
+        shared_adapter: One adapter for both directions, as in the paper, or one for each.
+    """
+
+    def __init__(self, adapter: OptConfigType, channels: int, shared_adapter: bool) -> None:
+        super().__init__()
+        self.adapters = nn.ModuleList(
+            nn.Identity() if adapter is None else MODELS.build(dict(adapter, channels=channels))
+            for _ in range(1 if shared_adapter else 2))
+
+
+class _AlternateExchange(_Exchange):
+    """Hard exchange of every ``step``-th index along one dimension, the first one included."""
+
+    def __init__(self, dim: int, step: int, adapter: OptConfigType, channels: int, shared_adapter: bool) -> None:
+        super().__init__(adapter, channels, shared_adapter)
+        self.exchanged = (slice(None), ) * dim + (slice(None, None, step), )
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tuple[Tensor, Tensor]:
+        """Exchange features.
+
+        Args:
+            x1: Features of the first task (classification), float, (N, C, H, W).
+            x2: Features of the second task (segmentation), the same shape.
+
+        Returns:
+            The features of both tasks after the exchange, in the shape, dtype and memory format of the inputs.
+        """
+        y1, y2 = x1.clone(), x2.clone()
+        y1[self.exchanged] = self.adapters[0](x2[self.exchanged]).to(y1.dtype)
+        y2[self.exchanged] = self.adapters[-1](x1[self.exchanged]).to(y2.dtype)
+        return y1, y2
+
+
+def _step(ratio: float) -> int:
+    step = round(1 / ratio) if ratio > 0 else 0
+    if step < 1 or abs(step * ratio - 1) > 1e-6:
+        raise InputError(f'ratio={ratio}: 1 / ratio must be an integer as in 1, 0.5, 0.25 (for no exchange set '
+                         'exchange=None)')
+    return step
+
+
 @MODELS.register_module()
-class ChannelExchange(nn.Module):
+class ChannelExchange(_AlternateExchange):
     """Hard exchange of every (1 / ratio)-th channel between two tasks (paper Eq. 4-7).
 
     Channel ``i`` is exchanged where ``i mod (1 / ratio) = 0``. What is exchanged passes an adapter first; what
@@ -60,7 +112,7 @@ class ChannelExchange(nn.Module):
         shared_adapter: One adapter for both directions, as in the paper, or one for each.
 
     Raises:
-        InputError: If ``1 / ratio`` is not an integer between 1 and ``channels``.
+        InputError: If ``1 / ratio`` is not an integer from 1 to ``channels``.
     """
 
     def __init__(self,
@@ -68,26 +120,100 @@ class ChannelExchange(nn.Module):
                  ratio: float = 0.5,
                  adapter: OptConfigType = None,
                  shared_adapter: bool = True) -> None:
-        super().__init__()
-        self.step = self._step(channels, ratio)
-        exchanged = len(range(0, channels, self.step))
-        self.adapters = nn.ModuleList(
-            self._build_adapter(adapter, exchanged) for _ in range(1 if shared_adapter else 2))
+        step = _step(ratio)
+        if step > channels:
+            raise InputError(f'ratio={ratio}: 1 / ratio must be at most {channels}, the number of channels')
+        super().__init__(1, step, adapter, len(range(0, channels, step)), shared_adapter)
 
-    @staticmethod
-    def _step(channels: int, ratio: float) -> int:
-        step = round(1 / ratio) if ratio > 0 else 0
-        if not 1 <= step <= channels or abs(step * ratio - 1) > 1e-6:
-            raise InputError(f'ratio={ratio}: 1 / ratio must be an integer from 1 to {channels}, the number of '
-                             'channels, as in 1, 0.5, 0.25 (for no exchange set exchange=None)')
-        return step
 
-    @staticmethod
-    def _build_adapter(adapter: Optional[dict], channels: int) -> nn.Module:
-        return nn.Identity() if adapter is None else MODELS.build(dict(adapter, channels=channels))
+@MODELS.register_module()
+class SpatialExchange(_AlternateExchange):
+    """Hard exchange of every (1 / ratio)-th column between two tasks, as in Changer (paper Table V).
+
+    Column ``j`` is exchanged where ``j mod (1 / ratio) = 0``, with all its channels and rows; else as
+    :class:`ChannelExchange`.
+
+    Args:
+        channels: Channels C of either input; the adapter is built with them.
+        ratio: Share of the columns that is exchanged, in (0, 1]; ``1 / ratio`` must be an integer.
+        adapter: Config of the adapter; None exchanges the features as they are.
+        shared_adapter: One adapter for both directions, or one for each.
+
+    Raises:
+        InputError: If ``1 / ratio`` is not an integer.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 ratio: float = 0.5,
+                 adapter: OptConfigType = None,
+                 shared_adapter: bool = True) -> None:
+        super().__init__(3, _step(ratio), adapter, channels, shared_adapter)
+
+
+@MODELS.register_module()
+class SequentialExchange(ModuleList):
+    """Exchanges one after the other (paper Table V).
+
+    Args:
+        channels: Channels C of either input, passed on to each exchange.
+        exchanges: Configs of the exchanges.
+    """
+
+    def __init__(self, channels: int, exchanges: List[ConfigType]) -> None:
+        super().__init__(MODELS.build(dict(exchange, channels=channels)) for exchange in exchanges)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tuple[Tensor, Tensor]:
-        """Exchange channels.
+        """Exchange features, (N, C, H, W) each; the results have the shapes of the inputs."""
+        for exchange in self:
+            x1, x2 = exchange(x1, x2)
+        return x1, x2
+
+
+@MODELS.register_module()
+class DynamicChannelExchange(_Exchange):
+    """Hard exchange of the channels that a gate picks for each sample (the paper's later version).
+
+    The gate A, shared by both tasks, scores the channels of each: ``s = sigmoid(GAP(x * A(x)))``. The ``ratio * C``
+    best-scored channels of each task, in index order, are adapted and take the place of the other task's
+    best-scored ones.
+
+    A choice has no gradient. With ``gate='straight_through'`` the chosen channels are multiplied by
+    ``s / s.detach()``: that is 1, and lets the scores learn. With ``'index'``, as in the paper's release, they
+    never do.
+
+    Args:
+        channels: Channels C of either input.
+        ratio: Share p of the channels that is exchanged, in (0, 1].
+        adapter: Config of the adapter, which is built with the number of exchanged channels as ``channels``; None
+            exchanges the features as they are.
+        shared_adapter: One adapter for both directions, as in the paper, or one for each.
+        gate: ``'straight_through'`` or ``'index'``.
+
+    Raises:
+        InputError: If ``ratio`` or ``gate`` is none of these.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 ratio: float = 0.5,
+                 adapter: OptConfigType = None,
+                 shared_adapter: bool = True,
+                 gate: str = 'straight_through') -> None:
+        count = round(ratio * channels)
+        if not 1 <= count <= channels:
+            raise InputError(f'ratio={ratio}: must be in (0, 1] and choose at least one of the {channels} channels')
+        if gate not in ('straight_through', 'index'):
+            raise InputError(f"gate={gate!r}: must be 'straight_through' or 'index'")
+        super().__init__(adapter, count, shared_adapter)
+        self.count = count
+        self.gate = SelectiveKernel(channels)
+        self.gate_learns = gate == 'straight_through'
+        # Distributed training demands a gradient of every parameter that asks for one.
+        self.gate.requires_grad_(self.gate_learns)
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tuple[Tensor, Tensor]:
+        """Exchange features.
 
         Args:
             x1: Features of the first task (classification), float, (N, C, H, W).
@@ -96,7 +222,24 @@ class ChannelExchange(nn.Module):
         Returns:
             The features of both tasks after the exchange, in the shape, dtype and memory format of the inputs.
         """
-        y1, y2 = x1.clone(), x2.clone()
-        y1[:, ::self.step] = self.adapters[0](x2[:, ::self.step]).to(y1.dtype)
-        y2[:, ::self.step] = self.adapters[-1](x1[:, ::self.step]).to(y2.dtype)
-        return y1, y2
+        chosen1, features1 = self._take_best(x1)
+        chosen2, features2 = self._take_best(x2)
+        return (x1.index_put(chosen1, self.adapters[0](features2).to(x1.dtype)),
+                x2.index_put(chosen2, self.adapters[-1](features1).to(x2.dtype)))
+
+    def score_logits(self, x: Tensor) -> Tensor:
+        """Scores s of the channels before their sigmoid, (N, C), for features (N, C, H, W)."""
+        with torch.set_grad_enabled(self.gate_learns and torch.is_grad_enabled()):
+            return (x * self.gate(x)).mean((2, 3))
+
+    def _take_best(self, x: Tensor) -> Tuple[Tuple[Tensor, Tensor], Tensor]:
+        """Index of the best-scored channels, and their features (N, ratio * C, H, W)."""
+        logits = self.score_logits(x)
+        best = logits.topk(self.count, dim=1).indices.sort(dim=1).values
+        index = torch.arange(x.shape[0], device=x.device)[:, None], best
+        features = x[index]
+        if self.gate_learns:
+            # As s / s.detach(), but exactly 1 where s is too small to divide by.
+            log_score = F.logsigmoid(logits[index])
+            features = features * (1 + (log_score - log_score.detach())).to(x.dtype)[..., None, None]
+        return index, features

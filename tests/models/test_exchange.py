@@ -1,10 +1,17 @@
 """Exchange and adapters against Eq. 4-7 in NumPy and against finite differences."""
+import warnings
+
 import numpy as np
 import pytest
 import torch
+from mmdet.registry import MODELS
 
 from bafenet.errors import InputError
-from bafenet.models import ChannelExchange, MLPAdapter
+from bafenet.models import ChannelExchange, DynamicChannelExchange, MLPAdapter, SequentialExchange, SpatialExchange
+
+SCALAR = dict(type='MLPAdapter', hidden_channels=4)
+MIXING = dict(SCALAR, mix_channels=True)
+DYNAMIC = dict(type='DynamicChannelExchange', adapter=MIXING)
 
 
 def equations_4_to_7(x1, x2, ratio, adapt_to_1=lambda x: x, adapt_to_2=lambda x: x):
@@ -94,21 +101,6 @@ def test_exchange_twice_is_identity_and_inputs_are_left_alone():
     assert torch.equal(x1, before[0]) and torch.equal(x2, before[1])
 
 
-def test_a_sample_does_not_depend_on_its_batch():
-    exchange = ChannelExchange(8, 0.5, adapter=dict(type='MLPAdapter')).double()
-    x1, x2 = pair(3, 8, 4, 4)
-    together = exchange(x1, x2)[0][1]
-    torch.testing.assert_close(together, exchange(x1[1:2], x2[1:2])[0][0], rtol=0, atol=1e-14)
-
-
-def test_channels_last_is_kept():
-    x1, x2 = (x.float().to(memory_format=torch.channels_last) for x in pair(2, 8, 4, 4))
-    exchange = ChannelExchange(8, 0.5, adapter=dict(type='MLPAdapter'))
-    y1, y2 = exchange(x1, x2)
-    assert y1.is_contiguous(memory_format=torch.channels_last) and y2.is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(y1, exchange(x1.contiguous(), x2.contiguous())[0])
-
-
 def test_autocast_keeps_the_dtype_and_the_untouched_channels():
     x1, x2 = (x.float() for x in pair(2, 8, 4, 4))
     exchange = ChannelExchange(8, 0.5, adapter=dict(type='MLPAdapter'))
@@ -121,5 +113,225 @@ def test_autocast_keeps_the_dtype_and_the_untouched_channels():
 
 @pytest.mark.parametrize('ratio', [0.3, 0, -0.5, 2, 1 / 9])
 def test_a_ratio_without_integer_inverse_is_refused(ratio):
-    with pytest.raises(InputError, match='1 / ratio must be an integer'):
+    with pytest.raises(InputError, match='1 / ratio must be'):
         ChannelExchange(8, ratio)
+
+
+def test_settings_that_mean_nothing_are_refused():
+    with pytest.raises(InputError, match='1 / ratio must be an integer'):
+        SpatialExchange(8, 0.3)
+    for ratio in (0, 0.01, 1.5):
+        with pytest.raises(InputError, match='at least one of the 8 channels'):
+            DynamicChannelExchange(8, ratio)
+    with pytest.raises(InputError, match="gate='soft'"):
+        DynamicChannelExchange(8, 0.5, gate='soft')
+
+
+@pytest.mark.parametrize('shape', [(1, 2, 5, 7), (3, 1, 4, 6), (2, 3, 3, 1)])
+@pytest.mark.parametrize('ratio', [1, 0.5, 1 / 3])
+def test_spatial_exchange_is_equations_4_to_7_with_columns_for_channels(shape, ratio):
+    x1, x2 = pair(*shape)
+    exchange = SpatialExchange(shape[1], ratio, adapter=dict(type='MLPAdapter', hidden_channels=5)).double()
+    adapt = scalar_perceptron(exchange.adapters[0])
+    turned = [x.numpy().swapaxes(1, 3) for x in (x1, x2)]
+    for y, expected in zip(exchange(x1, x2), equations_4_to_7(*turned, ratio, adapt, adapt), strict=True):
+        np.testing.assert_allclose(y.detach().numpy(), expected.swapaxes(1, 3), atol=1e-12)
+
+
+def test_spatial_exchange_builds_its_adapter_for_all_channels():
+    exchange = SpatialExchange(7, 0.5, adapter=dict(MIXING))
+    assert exchange.adapters[0].layers[0].in_features == 7
+
+
+def test_sequential_exchange_is_one_after_the_other():
+    x1, x2 = pair(2, 4, 3, 6)
+    static = [dict(type='ChannelExchange', ratio=0.5), dict(type='SpatialExchange', ratio=0.5)]
+    y1, y2 = SequentialExchange(4, static)(x1, x2)
+    # What both exchange has come back.
+    channel, column = np.arange(4) % 2 == 0, np.arange(6) % 2 == 0
+    crossed = np.broadcast_to((channel[:, None] != column)[None, :, None, :], x1.shape)
+    np.testing.assert_array_equal(y1.numpy(), np.where(crossed, x2.numpy(), x1.numpy()))
+    np.testing.assert_array_equal(y2.numpy(), np.where(crossed, x1.numpy(), x2.numpy()))
+
+
+def test_sequential_exchange_passes_channels_and_initialisation_on():
+    torch.manual_seed(0)
+    exchange = SequentialExchange(6, [dict(type='SpatialExchange', adapter=MIXING), DYNAMIC])
+    assert exchange[0].adapters[0].layers[0].in_features == 6 and exchange[1].count == 3
+    torch.nn.init.constant_(exchange[1].gate.expansion.weight, 0)
+    exchange.init_weights()
+    assert exchange[1].gate.expansion.weight.std() > 0.1
+
+
+def dynamic_exchange_written_out(exchange, x1, x2):
+    """The later version of the paper, sample by sample and channel by channel; the gate's features are given."""
+    (w1, b1), (w2, b2) = [(layer.weight.detach().numpy(), layer.bias.detach().numpy())
+                          for layer in (exchange.adapters[0].layers[0], exchange.adapters[0].layers[2])]
+    results = [x.numpy().copy() for x in (x1, x2)]
+    for n in range(len(x1)):
+        chosen = []
+        for x in (x1, x2):
+            gated = (x * exchange.gate(x)).detach().numpy()
+            scores = 1 / (1 + np.exp(-gated[n].mean((1, 2))))
+            chosen.append(sorted(np.argsort(-scores)[:exchange.count]))
+        for own, other in ((0, 1), (1, 0)):
+            taken = (x1, x2)[other].numpy()[n, chosen[other]]
+            hidden = np.maximum(np.einsum('hc,cij->hij', w1, taken) + b1[:, None, None], 0)
+            adapted = np.einsum('ch,hij->cij', w2, hidden) + b2[:, None, None]
+            for position, channel in enumerate(chosen[own]):
+                results[own][n, channel] = adapted[position]
+    return results
+
+
+@pytest.mark.parametrize('gate', ['straight_through', 'index'])
+@pytest.mark.parametrize(('ratio', 'count'), [(0.5, 4), (0.3, 2), (1, 8)])
+def test_dynamic_exchange_swaps_the_best_scored_channels(gate, ratio, count):
+    torch.manual_seed(1)
+    exchange = DynamicChannelExchange(8, ratio, MIXING, gate=gate).double()
+    assert exchange.count == count
+    x1, x2 = pair(3, 8, 5, 4, seed=2)
+    for y, expected in zip(exchange(x1, x2), dynamic_exchange_written_out(exchange, x1, x2), strict=True):
+        np.testing.assert_allclose(y.detach().numpy(), expected, atol=1e-12)
+
+
+def test_the_gate_learns_straight_through_and_not_by_index():
+    torch.manual_seed(0)
+    learning, fixed = (DynamicChannelExchange(8, 0.5, MIXING, gate=gate) for gate in ('straight_through', 'index'))
+    fixed.load_state_dict(learning.state_dict())
+    x1, x2 = (x.float() for x in pair(2, 8, 6, 6))
+    outputs = {}
+    for exchange in (learning, fixed):
+        outputs[exchange] = exchange(x1, x2)
+        sum((y**2).sum() for y in outputs[exchange]).backward()
+        assert all(p.grad is not None and p.grad.abs().max() > 0 for p in exchange.adapters.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(outputs[learning], outputs[fixed], strict=True))
+    assert all(p.grad.abs().max() > 0 for p in learning.gate.parameters())
+    assert all(p.grad is None and not p.requires_grad for p in fixed.gate.parameters())
+
+
+def test_the_scores_gradient_is_that_of_the_straight_through_factor():
+    torch.manual_seed(0)
+    exchange = DynamicChannelExchange(4, 1).double()
+    x1, x2 = pair(2, 4, 3, 3)
+    weight = torch.randn(2, 4, 3, 3, dtype=torch.float64)
+    ours = torch.autograd.grad((exchange(x1, x2)[0] * weight).sum(), exchange.gate.expansion.weight)
+    scores = (x2 * exchange.gate(x2)).mean((2, 3)).sigmoid()[..., None, None]
+    expected = torch.autograd.grad((x2 * scores / scores.detach() * weight).sum(), exchange.gate.expansion.weight)
+    torch.testing.assert_close(ours, expected)
+
+
+def test_a_score_of_zero_gives_no_nan():
+    exchange = DynamicChannelExchange(4, 1)
+    with torch.no_grad():
+        exchange.gate.expansion.bias.fill_(-1e4)
+    x = torch.ones(1, 4, 3, 3, requires_grad=True)
+    y1, y2 = exchange(x, 2 * x)
+    (y1 + y2).sum().backward()
+    assert torch.equal(y1, 2 * x) and torch.isfinite(x.grad).all()
+
+
+def test_gradients_of_the_dynamic_exchange_by_finite_differences():
+    torch.manual_seed(0)
+    # By index: the straight-through gradient is by design not that of the value.
+    exchange = DynamicChannelExchange(4, 0.5, dict(MIXING, hidden_channels=3), gate='index').double()
+    x1, x2 = pair(2, 4, 3, 3)
+    trained = {name: p for name, p in exchange.named_parameters() if p.requires_grad}
+
+    def as_function(a, b, *values):
+        return torch.cat(torch.func.functional_call(exchange, dict(zip(trained, values, strict=True)), (a, b)))
+
+    inputs = (x1.requires_grad_(), x2.requires_grad_(), *trained.values())
+    assert torch.autograd.gradcheck(as_function, inputs, eps=1e-7)
+
+
+@pytest.mark.parametrize('ratio', [1, 0.5, 0.25])
+def test_spatial_exchange_twice_is_identity(ratio):
+    x1, x2 = pair(2, 3, 4, 7)
+    exchange = SpatialExchange(3, ratio)
+    assert not torch.equal(exchange(x1, x2)[0], x1)
+    y1, y2 = exchange(*exchange(x1, x2))
+    assert torch.equal(y1, x1) and torch.equal(y2, x2)
+
+
+FAMILY = {
+    'channel': dict(type='ChannelExchange', adapter=SCALAR),
+    'spatial': dict(type='SpatialExchange', adapter=SCALAR),
+    'sequential': dict(type='SequentialExchange',
+                       exchanges=[dict(type='ChannelExchange', adapter=SCALAR), dict(type='SpatialExchange')]),
+    'dynamic': DYNAMIC,
+    'dynamic_index': dict(DYNAMIC, gate='index'),
+}
+
+
+@pytest.fixture(params=FAMILY)
+def exchange(request):
+    """Each member of the family on 8 channels."""
+    torch.manual_seed(0)
+    return MODELS.build(dict(FAMILY[request.param], channels=8))
+
+
+def assert_same(ours, expected, **tolerances):
+    for y, truth in zip(ours, expected, strict=True):
+        torch.testing.assert_close(y, truth, **tolerances)
+
+
+def test_no_sample_depends_on_its_batch(exchange):
+    exchange.double()
+    x1, x2 = pair(3, 8, 4, 5)
+    together = [y[1:2] for y in exchange(x1, x2)]
+    alone = exchange(x1[1:2], x2[1:2])
+    other = exchange(torch.stack([x2[0], x1[1]]), torch.stack([x1[2], x2[1]]))
+    assert_same(together, alone, rtol=0, atol=1e-13)
+    assert_same(together, [y[1:] for y in other], rtol=0, atol=1e-13)
+
+
+def test_inputs_are_left_alone(exchange):
+    x1, x2 = (x.float() for x in pair(2, 8, 4, 5))
+    before = x1.clone(), x2.clone()
+    exchange(x1, x2)
+    assert torch.equal(x1, before[0]) and torch.equal(x2, before[1])
+
+
+def test_each_compiles_without_a_break(exchange):
+    x1, x2 = (x.float().requires_grad_() for x in pair(2, 8, 5, 4))
+    compiled = torch.compile(exchange, backend='aot_eager', fullgraph=True)
+    assert_same(compiled(x1, x2), exchange(x1, x2), rtol=1e-5, atol=1e-6)
+
+
+def test_each_is_traced_for_any_batch(exchange):
+    x1, x2 = (x.float() for x in pair(3, 8, 5, 4))
+    with warnings.catch_warnings():
+        # A number that the trace takes for a constant would be announced.
+        warnings.simplefilter('error', torch.jit.TracerWarning)
+        traced = torch.jit.trace(exchange, (x1[:2], x2[:2]))
+    assert_same(traced(x1, x2), exchange(x1, x2), rtol=1e-5, atol=1e-6)
+
+
+def test_each_is_exported_to_onnx(exchange, tmp_path):
+    pytest.importorskip('onnx')
+    runtime = pytest.importorskip('onnxruntime')
+    x1, x2 = (x.float() for x in pair(2, 8, 5, 4))
+    file = str(tmp_path / 'exchange.onnx')
+    torch.onnx.export(exchange, (x1, x2), file, dynamo=False, opset_version=17, input_names=['x1', 'x2'],
+                      output_names=['y1', 'y2'], dynamic_axes={name: [0] for name in ('x1', 'x2', 'y1', 'y2')})
+    session = runtime.InferenceSession(file)
+    outputs = session.run(None, dict(x1=x1[:1].numpy(), x2=x2[:1].numpy()))
+    assert_same([torch.from_numpy(y) for y in outputs], exchange(x1[:1], x2[:1]), rtol=1e-4, atol=1e-5)
+
+
+def test_each_keeps_channels_last(exchange):
+    x1, x2 = (x.float() for x in pair(2, 8, 5, 4))
+    expected = exchange(x1, x2)
+    ours = exchange(*(x.to(memory_format=torch.channels_last) for x in (x1, x2)))
+    assert all(y.is_contiguous(memory_format=torch.channels_last) for y in ours)
+    assert all(y.is_contiguous() for y in expected)
+    assert_same(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_each_runs_under_autocast(exchange):
+    x1, x2 = (x.float().requires_grad_() for x in pair(2, 8, 5, 4))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        y1, y2 = exchange(x1, x2)
+    assert y1.dtype == y2.dtype == torch.float32
+    (y1 + y2).sum().backward()
+    assert torch.isfinite(x1.grad).all() and x1.grad.abs().sum() > 0

@@ -1,6 +1,6 @@
 # Table II (c): copy-paste, clustered.
-_base_ = './table2_f.py'
+_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
 
 pipeline = _base_.bag_cp_pipeline
-pipeline[2].update(gaussian=False, background='any')
+pipeline[_base_.paste_step].update(gaussian=False, background='any')
 train_dataloader = dict(dataset=dict(pipeline=pipeline))

@@ -1,6 +1,6 @@
 # Table II (d): copy-paste, Gaussian.
-_base_ = './table2_f.py'
+_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
 
 pipeline = _base_.bag_cp_pipeline
-pipeline[2].update(clustered=False, background='any')
+pipeline[_base_.paste_step].update(clustered=False, background='any')
 train_dataloader = dict(dataset=dict(pipeline=pipeline))

@@ -1,2 +1,2 @@
 # Table II (f): BAG-CP, all of it.
-_base_ = '../bafenet_r50_densesirst.py'
+_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'

@@ -1,0 +1,4 @@
+# Table III (b): segmentation tower and bottlenecks.
+_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
+
+model = dict(bbox_head=dict(exchange=None))

@@ -1,0 +1,10 @@
+# Table VI: ResNet-101.
+_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
+
+pretrained = dict(checkpoint='torchvision://resnet101')
+model = dict(
+    backbone=dict(
+        depth=101,
+        # From scratch where the protocol trains so.
+        init_cfg=_base_.model.backbone.init_cfg and pretrained),
+    neck=dict(in_channels=[_base_.base_channels * width for width in (4, 8, 16, 32)]))

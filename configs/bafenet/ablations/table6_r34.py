@@ -1,0 +1,10 @@
+# Table VI: ResNet-34.
+_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
+
+pretrained = dict(checkpoint='torchvision://resnet34')
+model = dict(
+    backbone=dict(
+        depth=34,
+        # From scratch where the protocol trains so.
+        init_cfg=_base_.model.backbone.init_cfg and pretrained),
+    neck=dict(in_channels=[_base_.base_channels * width for width in (1, 2, 4, 8)]))

@@ -1,0 +1,34 @@
+#!/usr/bin/env python
+"""Count which targets of a split get a point to learn from, by level and by size, under a config's label assignment.
+
+Asks the head's own target function, as training does; neither images nor weights are read. Augmentation is left out.
+"""
+import argparse
+import sys
+from typing import List, Optional
+
+
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file, for example configs/bafenet/bafenet_r50_densesirst.py')
+    parser.add_argument('--split-from', choices=('train', 'val', 'test'), default='test',
+                        help='whose data loader of the config names the split and the size of the input [test]')
+    parser.add_argument('--out', metavar='FILE.json', help='write the counts')
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE',
+                        help='settings of the config to change, as in model.bbox_head.assign=nearest')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the tool; returns the exit status."""
+    args = parse_args(argv)
+    from bafenet.engine import assignment_report
+    from bafenet.engine.cli import one_line_errors
+    with one_line_errors():
+        assignment_report.report(**vars(args))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
