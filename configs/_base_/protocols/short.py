@@ -1,7 +1,7 @@
 # Our protocol on a budget, for networks that start from scratch: AdamW and one cosine, each image once an epoch.
 _base_ = './ours.py'
 
-max_epochs = 8
+max_epochs = 6
 train_dataloader = dict(batch_size=4, num_workers=1, sampler=dict(repeats=1))
 val_dataloader = dict(batch_size=4, num_workers=1)
 test_dataloader = dict(batch_size=4, num_workers=1)

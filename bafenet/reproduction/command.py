@@ -1,0 +1,121 @@
+"""Plan, run what is missing, print: the command behind ``tools/reproduce.py``."""
+import json
+import sys
+from pathlib import Path
+from typing import Dict, Iterable, List, Optional, Tuple
+
+from mmengine.registry import init_default_scope
+
+from bafenet.errors import InputError, one_line
+from bafenet.fileio import write_text
+
+from .estimate import LEFT_OUT, duration, time_step
+from .plan import Run, plan_runs, quiet
+from .report import build_report, markdown
+from .tables import TABLES_FILE, select_tables
+from .worker import launch
+
+Runs = Dict[Tuple[str, int], Run]
+
+
+def reproduce(table: str,
+              protocol: str = 'paper',
+              seeds: int = 3,
+              epochs: Optional[int] = None,
+              data: Optional[str] = None,
+              work_dir: str = 'work_dirs/reproduce',
+              report_only: bool = False,
+              dry_run: bool = False,
+              cfg_options: Optional[List[str]] = None,
+              tables: str = TABLES_FILE) -> int:
+    """Train and test what a table lacks, then print it and write ``WORK_DIR/PROTOCOL/table_N.md`` and ``.json``.
+
+    Args:
+        table: Table of the file ``tables``, or ``all``.
+        protocol: ``'paper'``, ``'ours'`` or ``'demo'``.
+        seeds: Each row is trained with the seeds 0 to ``seeds - 1``.
+        epochs: Epochs, in the place of the protocol's.
+        data: Devkit, in the place of the protocol's.
+        work_dir: Runs lie in ``WORK_DIR/PROTOCOL/ROW/seed_N``.
+        report_only: Run nothing; print what is finished.
+        dry_run: Run nothing; print what would run and how long it would take.
+        cfg_options: ``KEY=VALUE`` options for every run.
+        tables: YAML file of tables.
+
+    Returns:
+        Exit status: 0, 1 if a run failed, 130 if it was interrupted.
+
+    Raises:
+        InputError: Where the input is bad; nothing was run then.
+    """
+    chosen = select_tables(table, tables)
+    rows = [row for one in chosen for row in one.rows if row.config]
+    runs = plan_runs(rows, protocol, seeds, work_dir, data, epochs, cfg_options)
+    _say_what_is_shared(runs)
+    if dry_run:
+        _print_estimate(runs)
+        return 0
+    try:
+        failures = 0 if report_only else _run_missing(_each_once(runs))
+    except KeyboardInterrupt:
+        _say('interrupted: the same command goes on from the last whole epoch')
+        return 130
+    for one in chosen:
+        report = build_report(one, protocol, runs, seeds, epochs, cfg_options)
+        stem = Path(work_dir, protocol, f'table_{one.key}')
+        write_text(stem.with_suffix('.md'), text := markdown(report))
+        write_text(stem.with_suffix('.json'), json.dumps(report, indent=1, allow_nan=False) + '\n')
+        print(text)
+        _say(f'wrote {stem}.md and .json')
+    return 1 if failures else 0
+
+
+def _say(text: str) -> None:
+    """Print beside the tables, which alone go to the standard output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _each_once(runs: Runs) -> List[Run]:
+    return list({run.folder: run for run in runs.values()}.values())
+
+
+def _say_what_is_shared(runs: Runs) -> None:
+    shared = {Path(file).stem: run.row for (file, _), run in runs.items() if Path(file).stem != run.row}
+    for row, first in shared.items():
+        _say(f'{row} is the same network as {first}: trained once')
+
+
+def _run_missing(runs: Iterable[Run]) -> int:
+    """Do the runs that are not finished; returns how many failed."""
+    missing = [run for run in runs if not run.result()]
+    failed = 0
+    for number, run in enumerate(missing, 1):
+        _say(f'[{number}/{len(missing)}] {run.name} ({run.state()}) in {run.folder}')
+        try:
+            run.write_settings()
+            launch(run.folder)
+        except (InputError, OSError) as error:
+            failed += 1
+            _say(f'error: {run.name}: {one_line(error)}')
+    return failed
+
+
+def _print_estimate(runs: Runs) -> None:
+    """Print each run with its state and, where it is not finished, the time that it will take."""
+    init_default_scope('mmdet')
+    estimates, total = {}, 0.0
+    print('| run | state | epochs to train | s per step | steps per epoch | time |\n|---|---|---:|---:|---:|---:|')
+    for run in _each_once(runs):
+        cells = [run.name, run.state()]
+        if run.result():
+            cells += ['0', '', '', '']
+        else:
+            if run.row not in estimates:
+                with quiet():
+                    estimates[run.row] = time_step(run.cfg)
+            estimate, epochs = estimates[run.row], run.epochs - run.epochs_done()
+            total += (seconds := estimate.seconds(epochs))
+            cells += [str(epochs), f'{estimate.step:.3f}', str(estimate.steps_per_epoch), duration(seconds)]
+        print(f'| {" | ".join(cells)} |', flush=True)
+    print(f'\nAbout {duration(total)} in all, one run after another on this machine, from one timed step of each row. '
+          f'Left out: {LEFT_OUT}.')

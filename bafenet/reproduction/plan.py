@@ -1,0 +1,291 @@
+"""Rows and seeds as runs: where each lies, what its result depends on, and how far it is."""
+import copy
+import hashlib
+import json
+import logging
+import os
+import sys
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from bafenet.engine.options import load_config
+from bafenet.errors import InputError
+from bafenet.fileio import atomic_path, write_text
+from bafenet.synthesis.devkit import BOXES
+
+from .tables import Row
+
+# Read by the configs of the rows, which name the base of this protocol.
+PROTOCOL_VARIABLE = 'BAFENET_PROTOCOL'
+PROTOCOLS = ('paper', 'ours', 'demo')
+CONFIG_FILE, SETTINGS_FILE, RESULT_FILE, VALIDATED_FILE = 'config.py', 'settings.json', 'result.json', 'validated_epoch'
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# What of a config decides about the result; beside it the checkpoint hook, which picks the epoch.
+RESULT_KEYS = ('model', 'data_preprocessor', *LOADERS, 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper',
+               'param_scheduler', 'auto_scale_lr', 'val_evaluator', 'test_evaluator', 'custom_hooks', 'load_from',
+               'randomness')
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network trained with one seed.
+
+    Attributes:
+        row: Name of the row's config; where rows are the same network, of the one that is trained.
+        seed: Its seed.
+        folder: Where its checkpoints and results are.
+        cfg: Its resolved config.
+        settings: What its result depends on, as plain JSON values.
+    """
+
+    row: str
+    seed: int
+    folder: Path
+    cfg: Config
+    settings: dict
+
+    @property
+    def name(self) -> str:
+        """Row and seed."""
+        return f'{self.row} seed {self.seed}'
+
+    @property
+    def digest(self) -> str:
+        """Hash of the settings: equal for runs that give the same result."""
+        return _digest(self.settings)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs to train."""
+        return self.cfg.train_cfg.max_epochs
+
+    def result(self) -> Optional[dict]:
+        """What the finished run has written, or None."""
+        result = _read_json(self.folder / RESULT_FILE)
+        return result if result and result['digest'] == self.digest else None
+
+    def epochs_done(self) -> int:
+        """Whole epochs from which the run can go on."""
+        checkpoint = resumable(self.folder, self.cfg.train_cfg)
+        return epoch_of(checkpoint) if checkpoint else 0
+
+    def state(self) -> str:
+        """How far the run is, for people."""
+        if self.result():
+            return 'finished'
+        done = self.epochs_done()
+        return f'interrupted after epoch {done} of {self.epochs}' if done else 'to do'
+
+    def write_settings(self) -> None:
+        """Write the config that the worker reads, and what the result depends on; both whole or not at all."""
+        with atomic_path(self.folder / CONFIG_FILE) as temporary:
+            self.cfg.dump(temporary)
+        write_text(self.folder / SETTINGS_FILE,
+                   json.dumps(dict(digest=self.digest, row=self.row, seed=self.seed, settings=self.settings), indent=1))
+
+
+def plan_runs(rows: Sequence[Row], protocol: str, seeds: int, work_dir: str, data: Optional[str] = None,
+              epochs: Optional[int] = None, options: Optional[List[str]] = None) -> Dict[Tuple[str, int], Run]:
+    """The run of each row and seed; rows that are the same network share theirs.
+
+    Args:
+        rows: Rows with a config.
+        protocol: One of ``PROTOCOLS``.
+        seeds: Each row is trained with the seeds 0 to ``seeds - 1``.
+        work_dir: Runs lie in ``WORK_DIR/PROTOCOL/ROW/seed_N``.
+        data: Devkit, in the place of the protocol's.
+        epochs: Epochs, in the place of the protocol's; see :func:`set_epochs`.
+        options: ``KEY=VALUE`` options for every run.
+
+    Returns:
+        Runs by (config file of the row, seed), the first seed of all rows first.
+
+    Raises:
+        InputError: If a config or the data cannot be read, or a run of that name has other settings.
+    """
+    if seeds < 1 or (epochs is not None and epochs < 1):
+        raise InputError('--seeds and --epochs must be at least 1')
+    folder = Path(work_dir).resolve() / protocol
+    configs = {row.config: row_config(row.config, protocol, data, epochs, options) for row in rows}
+    known = _stored_runs(folder)
+    runs = {}
+    for seed in range(seeds):
+        for file, cfg in configs.items():
+            run = _run(folder / Path(file).stem / f'seed_{seed}', seed, cfg)
+            _refuse_other_settings(run)
+            # The first of equal runs is trained, and one that is there already is the first.
+            first = known.setdefault(run.digest, run.folder)
+            runs[file, seed] = run if first == run.folder else _run(first, seed, cfg)
+    return runs
+
+
+def row_config(file: str, protocol: str, data: Optional[str] = None, epochs: Optional[int] = None,
+               options: Optional[List[str]] = None) -> Config:
+    """The config of a row under a protocol; see :func:`plan_runs`."""
+    with _environment(PROTOCOL_VARIABLE, protocol), quiet():
+        cfg = load_config(file, options)
+    for name in LOADERS if data else ():
+        cfg[name].dataset.data_root = data
+    if epochs:
+        set_epochs(cfg, epochs)
+    return cfg
+
+
+def set_epochs(cfg: Config, epochs: int) -> None:
+    """Set the number of epochs and bring the learning rate's steps, where they count epochs, to the new length.
+
+    So a run of 10 epochs instead of 20 lowers its rate at epochs 4 and 8 instead of 8 and 16. A warm-up that
+    counts iterations stays as it is.
+    """
+    ratio = epochs / cfg.train_cfg.max_epochs
+    cfg.train_cfg.max_epochs = epochs
+    schedulers = cfg.get('param_scheduler') or []
+    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
+        if scheduler.get('by_epoch', True):
+            steps = {key: max(round(scheduler[key] * ratio), 1) for key in ('begin', 'end', 'T_max')
+                     if scheduler.get(key)}
+            scheduler.update(steps)
+            if 'milestones' in scheduler:
+                scheduler.milestones = [max(round(step * ratio), 1) for step in scheduler.milestones]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep mmengine and optimizers from reporting on the standard output, where our tables go, as one is built."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    # It warns of each weight that is frozen.
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
+
+
+# --- What a result depends on -----------------------------------------------------------------------------------------
+
+
+def _run(folder: Path, seed: int, cfg: Config) -> Run:
+    cfg = copy.deepcopy(cfg)
+    cfg.setdefault('randomness', {}).seed = seed
+    return Run(folder.parent.name, seed, folder, cfg, result_settings(cfg))
+
+
+def result_settings(cfg: Config) -> dict:
+    """What the result of a config depends on: its settings, but not where its data lie or how many load them.
+
+    Returns:
+        ``config`` and ``data`` (for each loader its split, the number of images, and the hash of names and boxes), as
+        plain JSON values.
+    """
+    values = cfg.to_dict()
+    config = {key: values[key] for key in RESULT_KEYS if values.get(key) is not None}
+    config['checkpoint'] = values.get('default_hooks', {}).get('checkpoint')
+    data = {}
+    for name in LOADERS:
+        dataset = config[name]['dataset']
+        data[name] = _describe_split(dataset.pop('data_root'), dataset['ann_file'])
+        for setting in ('num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory'):
+            config[name].pop(setting, None)
+    return json.loads(json.dumps(dict(config=config, data=data), sort_keys=True, default=repr))
+
+
+@cache
+def _describe_split(root: str, ann_file: str) -> dict:
+    if not Path(root).is_dir():
+        raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there (data/README.md), or '
+                         'make the demo set by tools/dataset/make_demo.py')
+    try:
+        names = Path(root, ann_file).read_text(encoding='utf-8').split()
+        boxes = [Path(root, BOXES, f'{name}.xml').read_bytes() for name in names]
+    except OSError as error:
+        raise InputError(f'{error.filename}: cannot be read ({error.strerror}); check --data') from error
+    digest = hashlib.sha256('\n'.join(names).encode())
+    digest.update(b'\0'.join(boxes))
+    return dict(ann_file=ann_file, images=len(names), sha256=digest.hexdigest())
+
+
+def _digest(settings: dict) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _stored_runs(folder: Path) -> Dict[str, Path]:
+    """Folders of the runs that are there, by digest; those with a result count first."""
+    files = sorted(folder.glob(f'*/seed_*/{SETTINGS_FILE}'), key=lambda file: file.with_name(RESULT_FILE).is_file())
+    return {stored['digest']: file.parent for file in files if (stored := _read_json(file))}
+
+
+def _refuse_other_settings(run: Run) -> None:
+    stored = _read_json(run.folder / SETTINGS_FILE)
+    if stored and stored['digest'] != run.digest:
+        change = _difference(stored['settings'], run.settings)
+        raise InputError(f'{run.folder}: was run with other settings ({change}); give another --work-dir, or delete '
+                         'that folder')
+
+
+def _difference(stored: Any, asked: Any, path: str = '') -> str:
+    """The first place at which two settings differ."""
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        pairs = {key: (stored.get(key, 'nothing'), asked.get(key, 'nothing')) for key in sorted({*stored, *asked})}
+        changed = next(key for key, pair in pairs.items() if pair[0] != pair[1])
+        return _difference(*pairs[changed], f'{path}.{changed}'.lstrip('.'))
+    if isinstance(stored, list) and isinstance(asked, list) and len(stored) == len(asked):
+        index = next(index for index, pair in enumerate(zip(stored, asked, strict=True)) if pair[0] != pair[1])
+        return _difference(stored[index], asked[index], f'{path}.{index}')
+    there, here = (json.dumps(value) if len(json.dumps(value)) < 80 else 'something else' for value in (stored, asked))
+    return f'{path}: {there} there, {here} asked for'
+
+
+def _read_json(file: Path) -> Optional[dict]:
+    """A JSON file of ours, or None where there is none."""
+    if not file.is_file():
+        return None
+    try:
+        return json.loads(file.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise InputError(f'{file}: no JSON; delete its folder') from error
+
+
+# --- How far a run is -------------------------------------------------------------------------------------------------
+
+
+def resumable(folder: Path, train_cfg: dict) -> Optional[Path]:
+    """The latest checkpoint from which a run can go on without missing a validation, or None.
+
+    A checkpoint is written before its epoch is validated; a run killed between the two goes on from the one before.
+    """
+    validated = validated_epoch(folder)
+    interval, last = train_cfg.get('val_interval', 1), train_cfg['max_epochs']
+    epochs = sorted(map(epoch_of, folder.glob('epoch_*.pth')))
+    whole = [epoch for epoch in epochs if (epoch if epoch == last else epoch - epoch % interval) <= validated]
+    return folder / f'epoch_{whole[-1]}.pth' if whole else None
+
+
+def validated_epoch(folder: Path) -> int:
+    """The last epoch that was validated and whose best checkpoints are written; 0 before the first."""
+    file = folder / VALIDATED_FILE
+    return int(file.read_text()) if file.is_file() else 0
+
+
+def epoch_of(checkpoint: Path) -> int:
+    """The epoch in the name of a checkpoint."""
+    return int(checkpoint.stem.rsplit('_', 1)[-1])

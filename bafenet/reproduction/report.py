@@ -1,0 +1,114 @@
+"""A table of the paper beside ours, as Markdown for people and as JSON with what is needed to repeat it."""
+import statistics
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from bafenet.engine import cli
+from bafenet.engine.benchmark import machine
+
+from .plan import Run
+from .tables import COLUMNS, Row, Table
+from .worker import commit
+
+LEGACY_SIDES, TRUE_SIDES = 'x2 - x1 + 1', 'x2 - x1'
+NOT_RUN, NO_NUMBER = '—', 'n/a'
+
+
+def summarise(values: Sequence[float]) -> dict:
+    """Mean, sample standard deviation (divisor n - 1; None for one value) and number of values."""
+    return dict(mean=statistics.fmean(values), std=statistics.stdev(values) if len(values) > 1 else None, n=len(values),
+                values=list(values))
+
+
+def build_report(table: Table, protocol: str, runs: Dict[Tuple[str, int], Run], seeds: int, epochs: Optional[int],
+                 options: Optional[List[str]]) -> dict:
+    """What is known of a table.
+
+    Args:
+        table: The table.
+        protocol: The protocol of the runs.
+        runs: Runs by (config file, seed).
+        seeds: Number of seeds asked for.
+        epochs: ``--epochs`` as given.
+        options: ``--cfg-options`` as given.
+
+    Returns:
+        Plain JSON values: settings, commit, machine and versions now, and the rows, each with the paper's numbers, ours
+        (``summarise``) and their difference by column, and each run with its own settings, commits and machine.
+    """
+    legacy = any(run.cfg.test_evaluator.legacy_coordinates for run in runs.values())
+    return dict(
+        table=table.key, title=table.title, source=table.source, notes=list(table.notes), columns=list(COLUMNS),
+        protocol=protocol, seeds=seeds, epochs=epochs, cfg_options=options or [],
+        sides=dict(paper=LEGACY_SIDES, ours=LEGACY_SIDES if legacy else TRUE_SIDES),
+        printed_with=dict(commit=commit(), machine=machine(), environment=cli.environment()),
+        rows=[_report_row(row, [runs[row.config, seed] for seed in range(seeds)] if row.config else [],
+                          comparable=protocol != 'demo') for row in table.rows])
+
+
+def _report_row(row: Row, runs: List[Run], comparable: bool) -> dict:
+    finished = [(run, result) for run in runs if (result := run.result())]
+    ours = {column: summarise([result['columns'][column] for _, result in finished])
+            for column in COLUMNS} if finished else {}
+    difference = {column: ours[column]['mean'] - row.paper[column]
+                  for column in COLUMNS if comparable and column in ours and column in row.paper}
+    return dict(
+        row=row.title, config=row.config, trained_as=runs[0].row if runs else None,
+        settings=runs[0].settings if runs else None, paper=row.paper, ours=ours, difference=difference,
+        runs=[dict(folder=str(run.folder), data_root=run.cfg.train_dataloader.dataset.data_root, **result)
+              for run, result in finished])
+
+
+def markdown(report: dict) -> str:
+    """The report as a Markdown table with its notes."""
+    paper, ours = ('+1' if report['sides'][who] == LEGACY_SIDES else 'true' for who in ('paper', 'ours'))
+    head = ['strategy', 'seeds']
+    for column in report['columns']:
+        change = '' if paper == ours else f' ({ours} − {paper})'
+        head += [f'{column} paper ({paper})', f'{column} ours ({ours})', f'Δ{change}']
+    lines = [f'### Table {report["table"]}: {report["title"]} (protocol: {report["protocol"]})', '',
+             _line(head), _line(['---'] * 2 + ['---:'] * (len(head) - 2))]
+    lines += [_line(_cells(row, report)) for row in report['rows']]
+    return '\n'.join([*lines, '', *(f'- {note}' for note in _notes(report))]) + '\n'
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f'| {" | ".join(cells)} |'
+
+
+def _cells(row: dict, report: dict) -> List[str]:
+    count = f'{len(row["runs"])}/{report["seeds"]}' if row['config'] else NO_NUMBER
+    cells = [row['row'], count]
+    for column in report['columns']:
+        missing = NOT_RUN if row['config'] else NO_NUMBER
+        paper = f'{row["paper"][column]:.3f}' if column in row['paper'] else NO_NUMBER
+        ours = _mean_and_std(row['ours'][column]) if row['ours'] else missing
+        change = f'{row["difference"][column]:+.3f}' if column in row['difference'] else (
+            NO_NUMBER if row['ours'] else missing)
+        cells += [paper, ours, change]
+    return cells
+
+
+def _mean_and_std(summary: dict) -> str:
+    spread = '' if summary['std'] is None else f' ± {summary["std"]:.3f}'
+    return f'{summary["mean"]:.3f}{spread}'
+
+
+def _notes(report: dict) -> List[str]:
+    sides = report['sides']
+    notes = [f'Paper: {report["source"]}; {NO_NUMBER}: no number in our copy. Ours: mean ± sample standard deviation '
+             f'(n − 1) over the finished seeds; {NOT_RUN}: no finished run.',
+             f'All at IoU 0.5. Boxes have sides {LEGACY_SIDES} in the columns marked +1, {TRUE_SIDES} in those marked '
+             'true.']
+    if report['protocol'] == 'demo':
+        notes.append('Demo: another network and other data than the paper\'s, so there is no Δ.')
+    elif sides['paper'] != sides['ours']:
+        notes.append('Sides, splits and boxes differ between the two protocols: a Δ is not like for like here, but is '
+                     'with `--protocol paper`.')
+    notes += [f'`{row["config"]}` is the same network as `{row["trained_as"]}`: trained once.'
+              for row in report['rows'] if row['config'] and not row['config'].endswith(f'{row["trained_as"]}.py')]
+    commits = sorted({commit for row in report['rows'] for run in row['runs'] for commit in run['commits']})
+    machines = sorted({run['environment']['device'] for row in report['rows'] for run in row['runs']})
+    if commits:
+        notes.append(f'Commit {", ".join(commits)}; on {", ".join(machines)}; seeds from 0.'
+                     + (' The runs are of several commits.' if len(commits) > 1 else ''))
+    return notes + report['notes']

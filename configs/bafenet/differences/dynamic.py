@@ -1,0 +1,5 @@
+# The dynamic exchange of the paper's later version.
+_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
+
+model = dict(
+    bbox_head=dict(refine='lsk', exchange=dict(type='DynamicChannelExchange', adapter=dict(mix_channels=True))))

@@ -1,0 +1,236 @@
+"""Rows and seeds as runs: what a result depends on, which rows are the same network, where a stopped run goes on."""
+import fcntl
+import json
+import os
+import shutil
+import stat
+import sys
+
+import pytest
+from conftest import ROOT
+from mmengine.config import Config
+
+from bafenet.engine.options import load_config
+from bafenet.errors import InputError
+from bafenet.reproduction import worker
+from bafenet.reproduction.plan import PROTOCOL_VARIABLE, plan_runs, result_settings, resumable, row_config, set_epochs
+from bafenet.reproduction.tables import COLUMNS, Row, select_tables
+from bafenet.reproduction.worker import best_checkpoints, launch, table_columns, work
+
+TABLES = str(ROOT / 'configs/paper_tables.yaml')
+DEMO = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
+
+
+@pytest.fixture(autouse=True)
+def _in_the_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+# --- Tables -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_papers_numbers():
+    # Typed from the paper once more: the same network three times, and others.
+    expected = {
+        ('III', '(a) detection alone'): (.225, .311, .180, .314), ('III', '(d) + adapter'): (.262, .318, .208, .305),
+        ('IV', '(d) 64'): (.266, .336, .230, .323), ('VI', '(c) ResNet-50'): (.270, .332, .236, .329),
+        ('VI', '(d) ResNet-101'): (.256, .324, .241, .336), ('exchange', 'static'): (.270, .332, .236, .329)}
+    tables = {table.key: table for table in [*select_tables('all', TABLES), *select_tables('exchange', TABLES)]}
+    paper = {(key, row.title): row.paper for key, table in tables.items() for row in table.rows}
+    for row, numbers in expected.items():
+        assert paper[row] == dict(zip(COLUMNS, numbers, strict=True))
+    # Our copy lacks the bodies of II and V.
+    assert not any(numbers for (key, _), numbers in paper.items() if key in ('II', 'V'))
+    assert sum(bool(numbers) for numbers in paper.values()) == 4 + 4 + 4 + 1
+
+
+def test_every_config_of_a_table_is_there():
+    configs = [row.config for name in ('all', 'exchange') for table in select_tables(name, TABLES)
+               for row in table.rows if row.config]
+    assert len(configs) == len(set(configs)) == 6 + 4 + 6 + 5 + 4 + 3
+    assert all((ROOT / config).is_file() for config in configs)
+
+
+@pytest.mark.parametrize('name', ['3', 'III', 'iii'])
+def test_a_table_by_number_or_key(name):
+    assert [table.key for table in select_tables(name, TABLES)] == ['III']
+
+
+@pytest.mark.parametrize(('name', 'message'), [('8', 'no such table; choose from II'), ('1', 'no such table'),
+                                               ('7', 'VII: not here yet')])
+def test_a_table_that_cannot_be_had(name, message):
+    with pytest.raises(InputError, match=message):
+        select_tables(name, TABLES)
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('{', 'no YAML file'), ('a: 1', 'no file of tables'),
+    ('columns: [mAP_12, mAP_07]\ntables: {}', '`columns` must be'),
+    ('columns: [mAP_07, recall_07, mAP_12, recall_12]\nall: [I]\ntables: {}', '`all` names I'),
+    ('columns: [mAP_07, recall_07, mAP_12, recall_12]\ntables: {I: {title: t, source: s, rows: [{name: a}]}}', 'label'),
+    ('columns: [mAP_07, recall_07, mAP_12, recall_12]\n'
+     'tables: {I: {title: t, source: s, rows: [{name: a, label: b, paper: [0.1]}]}}', 'table I is not written'),
+])
+def test_a_file_of_tables_that_is_none(tmp_path, text, message):
+    (tmp_path / 'tables.yaml').write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        select_tables('I', str(tmp_path / 'tables.yaml'))
+    assert '\n' not in str(caught.value)
+
+
+# --- Settings and runs ------------------------------------------------------------------------------------------------
+
+
+def rows(*names):
+    return [Row('', name, f'configs/bafenet/ablations/{name}.py', {}) for name in names]
+
+
+@pytest.mark.parametrize('protocol', ['paper', 'ours'])
+def test_rows_that_are_the_same_network_are_one_run(devkit, tmp_path, protocol):
+    same = ('table2_f', 'table3_d', 'table4_64', 'table6_r50', 'exchange_static')
+    runs = plan_runs(rows(*same, 'table3_c', 'table6_r18'), protocol, 2, str(tmp_path), str(devkit))
+    assert len(runs) == 7 * 2
+    assert len({run.folder for run in runs.values()}) == 3 * 2
+    for seed in range(2):
+        shared = {runs[f'configs/bafenet/ablations/{name}.py', seed].folder for name in same}
+        assert shared == {tmp_path / protocol / 'table2_f' / f'seed_{seed}'}
+        assert {run.cfg.randomness.seed for (_, own), run in runs.items() if own == seed} == {seed}
+
+
+def test_a_run_that_is_there_is_used_by_its_equals(devkit, tmp_path):
+    run, = plan_runs(rows('table3_d'), 'ours', 1, str(tmp_path), str(devkit)).values()
+    run.write_settings()
+    other, = plan_runs(rows('table4_64'), 'ours', 1, str(tmp_path), str(devkit)).values()
+    assert other.folder == run.folder == tmp_path / 'ours/table3_d/seed_0' and other.row == 'table3_d'
+
+
+def test_the_protocol_is_chosen_beside_the_table(monkeypatch, devkit):
+    monkeypatch.setenv(PROTOCOL_VARIABLE, 'ours')
+    config = 'configs/bafenet/ablations/table3_d.py'
+    assert row_config(config, 'paper').train_dataloader.dataset.ann_file == 'Splits/trainval_v2.txt'
+    assert row_config(config, 'ours', data='here').test_dataloader.dataset.data_root == 'here'
+    assert os.environ[PROTOCOL_VARIABLE] == 'ours'
+
+
+def settings(data, *options):
+    cfg = load_config(DEMO, list(options))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = str(data)
+    return result_settings(cfg)
+
+
+def test_a_result_depends_on_settings_and_data_and_not_on_where_or_how_many_workers(devkit, copy):
+    expected = settings(devkit)
+    assert settings(copy, 'train_dataloader.num_workers=7', 'default_hooks.logger.interval=3') == expected
+    assert settings(devkit, 'model.test_cfg.score_thr=0.1') != expected
+    assert settings(devkit, 'default_hooks.checkpoint.save_best=densesirst/mAP_07') != expected
+
+
+def test_a_result_depends_on_the_boxes(devkit, tmp_path):
+    changed = shutil.copytree(devkit, tmp_path / 'changed')
+    file = changed / 'SIRST/BBox/scene_0.xml'
+    file.write_text(file.read_text().replace('<xmax>', '<xmax>1', 1))
+    assert settings(changed)['data']['train_dataloader'] != settings(devkit)['data']['train_dataloader']
+    assert settings(changed)['data']['test_dataloader'] == settings(devkit)['data']['test_dataloader']
+
+
+def test_a_config_survives_being_written(devkit, tmp_path):
+    run, = plan_runs(rows('table2_d'), 'paper', 1, str(tmp_path), str(devkit)).values()
+    run.write_settings()
+    assert result_settings(Config.fromfile(run.folder / 'config.py')) == run.settings
+    assert json.loads((run.folder / 'settings.json').read_text())['settings'] == run.settings
+
+
+def test_other_settings_under_the_same_name_are_refused(devkit, tmp_path):
+    run, = plan_runs(rows('table3_a'), 'ours', 1, str(tmp_path), str(devkit), epochs=5).values()
+    run.write_settings()
+    with pytest.raises(InputError) as caught:
+        plan_runs(rows('table3_a'), 'ours', 1, str(tmp_path), str(devkit))
+    message = str(caught.value)
+    # The first of the settings that differ, in alphabetical order: the schedule is as long as the training.
+    assert str(run.folder) in message and 'config.param_scheduler.1.end: 5 there, 20 asked for' in message
+    assert '\n' not in message
+
+
+def test_a_shorter_training_shortens_the_steps_of_the_learning_rate():
+    cfg = load_config('configs/bafenet/bafenet_r50_densesirst.py')
+    set_epochs(cfg, 10)
+    assert cfg.train_cfg.max_epochs == 10 and cfg.param_scheduler[1].milestones == [4, 8]
+    assert cfg.param_scheduler[1].end == 10 and cfg.param_scheduler[0].end == 500
+    cfg = load_config(DEMO)
+    set_epochs(cfg, 7)
+    assert cfg.param_scheduler[1].T_max == cfg.param_scheduler[1].end == 7 and cfg.param_scheduler[1].begin == 0
+
+
+# --- Where a run goes on ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('files', 'validated', 'interval', 'expected'), [
+    ([], None, 1, None),
+    ([1], None, 1, None),  # stopped in the validation of epoch 1
+    ([1], 1, 1, 1),
+    ([2, 3], 2, 1, 2),  # stopped in the validation of epoch 3
+    ([2, 3], 3, 1, 3),
+    ([1], None, 2, 1),  # nothing to validate after epoch 1
+    ([1, 2], None, 2, 1),
+    ([8, 9], 8, 2, 9),
+    ([9, 10], 8, 2, 9),  # stopped in the last validation
+    ([10, 11], 10, 2, 10),  # epoch 11 is the last, and so is validated
+    ([10, 11], 11, 2, 11),
+])
+def test_a_run_goes_on_from_the_last_epoch_with_its_validation(tmp_path, files, validated, interval, expected):
+    for epoch in files:
+        (tmp_path / f'epoch_{epoch}.pth').touch()
+    if validated is not None:
+        (tmp_path / 'validated_epoch').write_text(str(validated))
+    found = resumable(tmp_path, dict(max_epochs=11, val_interval=interval))
+    assert found == (expected and tmp_path / f'epoch_{expected}.pth')
+
+
+def test_the_best_checkpoints(tmp_path):
+    for name in ('mAP_07_legacy_epoch_3', 'mAP_07_legacy_epoch_12', 'mAP_12_legacy_epoch_9'):
+        (tmp_path / f'best_densesirst_{name}.pth').touch()
+    keys = ['densesirst/mAP_07_legacy', 'densesirst/mAP_12_legacy']
+    found = best_checkpoints(tmp_path, keys)
+    assert [found[key].name for key in keys] == ['best_densesirst_mAP_07_legacy_epoch_12.pth',
+                                                 'best_densesirst_mAP_12_legacy_epoch_9.pth']
+    for absent in ('densesirst/mAP_12', ['densesirst/mAP_07_legacy', 'densesirst/f1'], None):
+        with pytest.raises(InputError, match='no best checkpoint'):
+            best_checkpoints(tmp_path, absent)
+
+
+def test_under_the_papers_protocol_each_year_has_its_own_checkpoint():
+    metrics = dict(zip(('mAP_07', 'mAP_12', 'recall'), range(3), strict=True))
+    tests = {f'densesirst/{best}_legacy': dict(
+        metrics={f'densesirst/{key}_legacy': value + shift for key, value in metrics.items()})
+        for best, shift in (('mAP_12', 0.25), ('mAP_07', 0.5))}
+    assert table_columns(tests, legacy=True) == dict(mAP_07=0.5, recall_07=2.5, mAP_12=1.25, recall_12=2.25)
+
+
+def test_under_ours_one_checkpoint_gives_both_years():
+    tests = {'densesirst/mAP_12': dict(
+        metrics={'densesirst/mAP_07': 0.1, 'densesirst/mAP_12': 0.2, 'densesirst/recall': 0.3})}
+    assert table_columns(tests, legacy=False) == dict(mAP_07=0.1, recall_07=0.3, mAP_12=0.2, recall_12=0.3)
+
+
+# --- The process of a run ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('script', 'message'), [
+    ('kill -9 $$', 'ended by signal 9'), ('exit 7', 'ended with status 7'),
+    ('echo what went wrong > $3/failure.txt; exit 2', '^what went wrong$')])
+def test_the_end_of_a_process_is_told_in_one_line(tmp_path, monkeypatch, script, message):
+    executable = tmp_path / 'python'
+    executable.write_text(f'#!/bin/sh\n{script}\n')
+    executable.chmod(executable.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, 'executable', str(executable))
+    with pytest.raises(InputError, match=message):
+        launch(tmp_path)
+
+
+def test_two_processes_are_never_at_the_same_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, 'LOCK_TIMEOUT', 0.2)
+    with open(tmp_path / '.lock', 'w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match='another process'):
+            work(tmp_path)

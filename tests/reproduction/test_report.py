@@ -1,0 +1,100 @@
+"""The printed table: mean and spread, what is compared with what, what is not there."""
+import json
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from bafenet.reproduction.plan import plan_runs
+from bafenet.reproduction.report import build_report, markdown, summarise
+from bafenet.reproduction.tables import COLUMNS, Row, Table
+
+A, B, C = (f'configs/bafenet/ablations/table3_{row}.py' for row in 'abd')
+PAPER = dict(zip(COLUMNS, (0.3, 0.4, 0.2, 0.5), strict=True))
+TABLE = Table('III', 'Title', 'Table III, Section V', (
+    Row('(a)', 'first', A, PAPER), Row('(b)', 'second', B, {}), Row('(c)', 'third', C, PAPER),
+    Row('(x)', 'illegible', None, PAPER)), ('A note.', ))
+
+
+@pytest.fixture
+def runs(devkit, tmp_path, monkeypatch):
+    """Three seeds of three rows under the paper's protocol: (a) is finished, (b) for two seeds, (c) is not begun."""
+    monkeypatch.chdir(ROOT)
+    return finished(devkit, tmp_path, 'paper')
+
+
+def finished(devkit, tmp_path, protocol):
+    runs = plan_runs([row for row in TABLE.rows if row.config], protocol, 3, str(tmp_path), str(devkit))
+    for (config, seed), run in runs.items():
+        if config == A or (config == B and seed < 2):
+            run.folder.mkdir(parents=True)
+            result = dict(digest=run.digest, columns=numbers(config, seed), commits=['abc'],
+                          environment=dict(device='a device'))
+            (run.folder / 'result.json').write_text(json.dumps(result))
+    return runs
+
+
+def numbers(config, seed):
+    rng = np.random.default_rng([seed, len(config), config == A])
+    return dict(zip(COLUMNS, rng.uniform(0.1, 0.9, 4), strict=True))
+
+
+def report(runs, protocol='paper'):
+    return build_report(TABLE, protocol, runs, seeds=3, epochs=None, options=['a=b'])
+
+
+def table(text):
+    """Cells of a Markdown table: header, then rows without the rule."""
+    lines = [[cell.strip() for cell in line.strip('|').split(' | ')] for line in text.splitlines() if line[:1] == '|']
+    return lines[0], lines[2:]
+
+
+def test_mean_and_sample_standard_deviation():
+    values = [0.2, 0.5, 0.35]
+    summary = summarise(values)
+    assert summary['mean'] == pytest.approx(np.mean(values)) and summary['n'] == 3 and summary['values'] == values
+    assert summary['std'] == pytest.approx(np.std(values, ddof=1))
+    assert summarise([0.25]) == dict(mean=0.25, std=None, n=1, values=[0.25])
+
+
+def test_ours_stands_beside_the_papers_with_the_difference(runs):
+    header, (first, second, third, last) = table(markdown(report(runs)))
+    assert header[2:5] == ['mAP_07 paper (+1)', 'mAP_07 ours (+1)', 'Δ']
+    for config, count, cells in ((A, 3, first), (B, 2, second)):
+        assert cells[1] == f'{count}/3'
+        for i, column in enumerate(COLUMNS):
+            values = [numbers(config, seed)[column] for seed in range(count)]
+            assert cells[3 + 3 * i] == f'{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}'
+    assert first[2] == '0.300' and float(first[4]) == pytest.approx(
+        np.mean([numbers(A, seed)['mAP_07'] for seed in range(3)]) - 0.3, abs=6e-4)
+    # The paper has no number, ours is not run, and neither could be.
+    assert second[2] == second[4] == 'n/a'
+    assert third[1:5] == ['0/3', '0.300', '—', '—']
+    assert last[1:5] == ['n/a', '0.300', 'n/a', 'n/a']
+
+
+def test_numbers_of_the_two_kinds_of_sides_are_marked(devkit, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = markdown(report(finished(devkit, tmp_path, 'ours'), 'ours'))
+    header, _ = table(text)
+    assert header[2:5] == ['mAP_07 paper (+1)', 'mAP_07 ours (true)', 'Δ (true − +1)']
+    assert 'not like for like' in text
+
+
+def test_the_demo_is_not_compared_with_the_paper(devkit, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = markdown(report(finished(devkit, tmp_path, 'demo'), 'demo'))
+    _, cells = table(text)
+    assert cells[0][4] == 'n/a' and 'there is no Δ' in text
+
+
+def test_the_report_says_what_is_needed_to_repeat_it(runs):
+    content = json.loads(json.dumps(report(runs), allow_nan=False))
+    row = content['rows'][0]
+    assert row['settings']['config']['train_cfg']['max_epochs'] == 20
+    assert row['settings']['data']['test_dataloader']['ann_file'] == 'Splits/test_v2.txt'
+    assert [run['columns'] for run in row['runs']] == [numbers(A, seed) for seed in range(3)]
+    assert row['runs'][0]['commits'] == ['abc'] and content['cfg_options'] == ['a=b']
+    assert {'commit', 'machine', 'environment'} <= content['printed_with'].keys()
+    assert content['sides'] == dict(paper='x2 - x1 + 1', ours='x2 - x1 + 1')
+    assert 'Commit abc' in markdown(content) and 'A note.' in markdown(content)
