@@ -14,8 +14,12 @@ def parse_args() -> argparse.Namespace:
     augment.add_argument('--data-root', default='data/SIRSTdevkit')
     augment.add_argument('--images', type=int, default=200, help='images per measurement [200]')
     augment.add_argument('--cache-mb', type=float, default=2048, help='bound of the cache of decoded files [2048]')
-    # After the subcommand too, where people look for it.
-    augment.add_argument('--out', metavar='FILE.json', default=argparse.SUPPRESS, help='write the results')
+    model = tasks.add_parser('model', help='training steps and predictions against FCOS, the exchanges alone')
+    model.add_argument('--steps', type=int, default=7, help='runs of each that count [7]')
+    model.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='[cpu]')
+    for task in (augment, model):
+        # After the subcommand too, where people look for it.
+        task.add_argument('--out', metavar='FILE.json', default=argparse.SUPPRESS, help='write the results')
     return parser.parse_args()
 
 
@@ -25,11 +29,14 @@ def main() -> None:
     from mmengine.registry import init_default_scope
 
     import bafenet  # noqa: F401
-    from bafenet.engine import benchmark, cli
+    from bafenet.engine import benchmark, cli, model_benchmark
     from bafenet.fileio import write_text
     with cli.one_line_errors():
         init_default_scope('mmdet')
-        results = benchmark.benchmark_augment(args.config, args.data_root, args.images, args.cache_mb)
+        if args.task == 'augment':
+            results = benchmark.benchmark_augment(args.config, args.data_root, args.images, args.cache_mb)
+        else:
+            results = model_benchmark.benchmark_model(args.steps, args.device)
         benchmark.print_results(results)
         if args.out:
             write_text(args.out, json.dumps(results, indent=1) + '\n')

@@ -91,6 +91,8 @@ class BAFEHead(FCOSHead):
         self._check_assignment()
         if with_seg:
             self.loss_seg = MODELS.build(loss_seg)
+        else:
+            self._forget_initialisation_of('conv_seg')
 
     def _check_assignment(self) -> None:
         for name, known in (('assign', ('inside', 'nearest')), ('box_coding', ('distances', 'centre_size')),
@@ -106,6 +108,12 @@ class BAFEHead(FCOSHead):
             raise InputError(f'BAFEHead: nearest_points={self.nearest_points} must be a whole number, at least 1')
         if self.assign == 'inside' and self.nearest_points != 1:
             raise InputError(f"BAFEHead: nearest_points={self.nearest_points} needs assign='nearest'")
+
+    def _forget_initialisation_of(self, name: str) -> None:
+        """Take a layer that is not built out of ``init_cfg``: mmengine stops at a name that it does not find."""
+        override = self.init_cfg.get('override') if isinstance(self.init_cfg, dict) else None
+        if isinstance(override, list):
+            self.init_cfg = dict(self.init_cfg, override=[one for one in override if one['name'] != name])
 
     def _init_layers(self) -> None:
         super()._init_layers()

@@ -118,6 +118,13 @@ def test_without_the_sky_branch_it_is_fcos():
             torch.testing.assert_close(output, value, rtol=0, atol=0)
 
 
+def test_without_the_sky_branch_its_layers_are_not_looked_for_by_name():
+    by_name = dict(type='Kaiming', layer='Conv2d', override=[
+        dict(type='Constant', name='conv_cls', val=3.0), dict(type='Constant', name='conv_seg', val=4.0)])
+    assert (build(init_cfg=by_name).bbox_head.conv_seg.weight == 4).all()
+    assert (build(init_cfg=by_name, with_seg=False).bbox_head.conv_cls.weight == 3).all()
+
+
 def test_adapter_keeps_pytorchs_initialisation_and_convolutions_get_the_heads():
     head = build().bbox_head
     assert head.conv_cls.weight.std() < 0.02 and head.conv_seg.weight.std() < 0.02

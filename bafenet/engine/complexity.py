@@ -1,0 +1,160 @@
+"""Parameters and FLOPs of configs, beside the paper's."""
+import re
+from functools import partial
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Set, Tuple
+
+import torch
+import yaml
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.analysis import FlopAnalyzer
+from mmengine.config import Config
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from bafenet.errors import InputError
+
+from .options import find_config, load_config
+
+# The paper's inputs are 512x512.
+PAPER_SHAPE = (512, 512)
+# Parameters and FLOPs of its Table VII. Those parameters of BAFE-Net contain 0.850 M that are built and never run.
+PAPER_TABLES = 'configs/paper_tables.yaml'
+# Of the later version we know the FLOPs alone, from the board of the paper's release.
+RELEASE = dict(bafenet_dynamic_r50=(None, 71.64))
+UNITS = dict(M=1e6, G=1e9, T=1e12)
+
+
+def compare(configs: Sequence[str], shape: Optional[Tuple[int, int]] = None) -> List[dict]:
+    """Count each config's network; see :func:`count`.
+
+    Args:
+        configs: Config files.
+        shape: Height and width of the input in pixels; None for each config's ``input_size``, or 512x512.
+
+    Returns:
+        Per config: what :func:`count` gives, ``config`` and ``paper``, a dict of the paper's ``params_m`` and
+        ``flops_g``, each None where there is no number for this network at this input.
+
+    Raises:
+        InputError: If a config cannot be read, or the shape is no shape.
+    """
+    if shape and min(shape) < 1:
+        raise InputError('--shape {} {}: both must be at least 1'.format(*shape))
+    rows = []
+    for path in configs:
+        cfg = load_config(path)
+        height, width = shape or input_shape(cfg)
+        rows.append(dict(config=path, **count(cfg, height, width), paper=paper_numbers(path, (height, width))))
+    return rows
+
+
+def input_shape(cfg: Config) -> Tuple[int, int]:
+    """Height and width of a config's input: its ``input_size``, which is (width, height), or 512x512."""
+    width, height = cfg.get('input_size', PAPER_SHAPE[::-1])
+    return height, width
+
+
+def paper_numbers(config: str, shape: Tuple[int, int]) -> Dict[str, Optional[float]]:
+    """The paper's numbers for a config's network, whatever the protocol that trains it."""
+    network = re.sub(r'(_scratch|_paper)?(_densesirst)?$', '', Path(config).stem)
+    params, flops = _known_networks().get(network, (None, None)) if tuple(shape) == PAPER_SHAPE else (None, None)
+    return dict(params_m=params, flops_g=flops)
+
+
+def _known_networks() -> Dict[str, Tuple[Optional[float], Optional[float]]]:
+    """Million parameters and giga FLOPs by the name that a config's file has: BAFE-Net R50 is bafenet_r50."""
+    with open(find_config(PAPER_TABLES), encoding='utf-8') as stream:
+        rows = yaml.safe_load(stream)['tables']['VII']['rows']
+    networks = {row['label'].lower().replace('-', '').replace(' ', '_'):
+                (_value(row['params']) / 1e6, _value(row['flops']) / 1e9) for row in rows}
+    return {**networks, **RELEASE}
+
+
+def _value(text: str) -> float:
+    return float(text[:-1]) * UNITS[text[-1]]
+
+
+def count(cfg: Config, height: int, width: int) -> dict:
+    """Count the parameters and FLOPs of one image's way through a network, from the pixels to the head's outputs.
+
+    FLOPs are mmengine's: one a multiply-add, and normalisation and interpolation, but neither activations nor sums.
+    No pretrained weights are loaded.
+
+    Args:
+        cfg: Config with ``model``.
+        height: Height of the input in pixels.
+        width: Its width.
+
+    Returns:
+        ``shape`` (height, width); ``params``, those that the image meets; ``idle``, the number of the other parameters
+        by the module that holds them; ``flops``; ``flops_by_operator``.
+    """
+    network = MODELS.build(cfg.model).eval()
+    image = torch.zeros(1, 3, height, width)
+    sample = DetDataSample(metainfo=dict(
+        img_shape=(height, width), ori_shape=(height, width), batch_input_shape=(height, width),
+        scale_factor=(1.0, 1.0)))
+    network.forward = partial(network.forward, data_samples=[sample])
+    with torch.no_grad():
+        used = _used_parameters(network, image)
+        analyzer = FlopAnalyzer(network, (image, ))
+        analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        flops = int(analyzer.total())
+    idle = {}
+    for name, parameter in network.named_parameters():
+        if id(parameter) not in used:
+            module = name.rpartition('.')[0]
+            idle[module] = idle.get(module, 0) + parameter.numel()
+    return dict(
+        shape=(height, width),
+        params=sum(parameter.numel() for parameter in network.parameters()) - sum(idle.values()),
+        idle=idle,
+        flops=flops,
+        flops_by_operator={name: int(value) for name, value in analyzer.by_operator().items()})
+
+
+def _used_parameters(network: nn.Module, image: Tensor) -> Set[int]:
+    """The ids of the parameters that some operator reads on the image's way."""
+    with _ParameterReads() as reads:
+        network(image)
+    return reads.seen
+
+
+class _ParameterReads(TorchDispatchMode):
+    """Notes which parameters operators read: a module's weights may also be read without calling the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        self.seen.update(id(item) for item in tree_leaves((args, kwargs)) if isinstance(item, nn.Parameter))
+        return func(*args, **kwargs)
+
+
+def print_comparison(rows: Sequence[dict]) -> None:
+    """Print what :func:`compare` gives as a table, and below it the modules that are built and never run."""
+    table = Table('config')
+    table.columns[0].overflow = 'fold'
+    for column in ('input', 'params, M', 'paper', 'FLOPs, G', 'paper'):
+        table.add_column(column, justify='right')
+    for row in rows:
+        paper = row['paper']
+        table.add_row(Path(row['config']).stem, '{}x{}'.format(*row['shape']), f'{row["params"] / 1e6:.3f}',
+                      _number(paper['params_m']), f'{row["flops"] / 1e9:.2f}', _number(paper['flops_g']))
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row['idle']:
+            console.print(f'{Path(row["config"]).stem}: {sum(row["idle"].values()) / 1e6:.3f} M more parameters are '
+                          f'built and never run: {", ".join(row["idle"])}', highlight=False)
+
+
+def _number(value: Optional[float]) -> str:
+    return 'n/a' if value is None else f'{value:g}'
