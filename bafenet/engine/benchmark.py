@@ -10,6 +10,7 @@ from typing import Callable, Dict, List, Sequence, Tuple
 
 import cv2
 import numpy as np
+import torch
 from mmcv.transforms import Compose
 from mmdet.registry import DATASETS
 from rich.console import Console
@@ -84,7 +85,9 @@ def benchmark_augment(config: str, data_root: str, images: int, cache_mb: float)
     Raises:
         InputError: If the pipeline has no BAG-CP.
     """
+    # One thread, as in a data loader's worker; a forked process would also wait for ever for threads that it lacks.
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     cfg = load_config(config).train_dataloader.dataset
     cfg.data_root = data_root
     dataset = DATASETS.build(cfg)
@@ -113,7 +116,8 @@ def benchmark_augment(config: str, data_root: str, images: int, cache_mb: float)
 
 def _time_paste(paste: BAGCopyPaste, runs: int) -> List[float]:
     rng = np.random.default_rng(0)
-    image = np.repeat(rng.integers(40, 90, (PASTE_SIZE, PASTE_SIZE, 1), dtype=np.uint8), 3, axis=2)
+    # Grey, as the loader gives it.
+    image = rng.integers(40, 90, (PASTE_SIZE, PASTE_SIZE), dtype=np.uint8)
     sky = np.ones((PASTE_SIZE, PASTE_SIZE), np.uint8)
     empty = dict(gt_bboxes=np.zeros((0, 4), np.float32), gt_bboxes_labels=np.zeros(0, np.int64),
                  gt_ignore_flags=np.zeros(0, bool))
