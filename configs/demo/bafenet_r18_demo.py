@@ -7,14 +7,9 @@ model = dict(
     backbone=dict(
         # Stride 2 at its first stage: a box of 3x3 pixels then always holds a point to learn from.
         type='UnpooledResNet',
+        out_indices=(0, 1, 2, 3),
         style=_base_.protocol_model.backbone.style,
         # The sky is known by what is far away.
         dilations=(1, 1, 2, 4)),
-    neck=dict(_delete_=True, type='FinestFPN', in_channels=[16, 32, 64, 128], out_channels=channels),
-    bbox_head=dict(
-        in_channels=channels,
-        feat_channels=channels,
-        stacked_convs=1,
-        strides=[2],
-        regress_ranges=((-1, 1e8), ),
-        norm_cfg=dict(type='BN')))
+    neck=dict(in_channels=[16, 32, 64, 128], out_channels=channels),
+    bbox_head=dict(in_channels=channels, feat_channels=channels, stacked_convs=1, strides=[2]))

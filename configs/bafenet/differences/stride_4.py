@@ -1,6 +1,7 @@
-# A finer level: strides 4 to 32.
+# A finer level: stride 4 in the place of 8.
 _base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
 
 model = dict(
-    neck=dict(start_level=0, num_outs=4),
-    bbox_head=dict(strides=[4, 8, 16, 32], regress_ranges=((-1, 32), (32, 64), (64, 128), (128, 256))))
+    backbone=dict(out_indices=(0, 1, 2, 3)),
+    neck=dict(in_channels=[16, 32, 64, 128]),
+    bbox_head=dict(strides=[4]))
