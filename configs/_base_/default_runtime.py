@@ -10,6 +10,7 @@ default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     progress=dict(type='TestProgressHook'),
+    memory_format=dict(type='MemoryFormatHook', memory_format='channels_last'),
     visualization=dict(type='DetVisualizationHook'))
 # So that several processes validate with the same BatchNorm statistics.
 custom_hooks = [dict(type='SyncBuffersHook')]

@@ -1,5 +1,2 @@
-# The same on the demo set.
-_base_ = ['../../../_base_/models/bafenet_narrow.py', '../../../_base_/protocols/demo.py']
-
-model = _base_.protocol_model
-train_dataloader = dict(dataset=dict(pipeline=_base_.bag_cp_pipeline))
+# The demo with BAG-CP, at stride 2, where every target holds a point: for the rows about boxes, flips and the gate.
+_base_ = '../../../demo/bafenet_r18_demo_bagcp.py'
