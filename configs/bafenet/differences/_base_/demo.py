@@ -1,2 +1,9 @@
-# The demo with BAG-CP, at stride 2, where every target holds a point: for the rows about boxes, flips and the gate.
-_base_ = '../../../demo/bafenet_r18_demo_bagcp.py'
+# The same on the demo set, whose images are smaller: at stride 4, where three targets in four hold a point.
+_base_ = ['../../../_base_/models/bafenet_narrow.py', '../../../_base_/protocols/demo.py']
+
+model = dict(
+    data_preprocessor=_base_.protocol_model.data_preprocessor,
+    backbone=dict(style=_base_.protocol_model.backbone.style, out_indices=(0, 1, 2, 3)),
+    neck=dict(in_channels=[16, 32, 64, 128]),
+    bbox_head=dict(strides=[4]))
+train_dataloader = dict(dataset=dict(pipeline=_base_.bag_cp_pipeline))
