@@ -1,4 +1,4 @@
-# The same on the demo set, whose images are smaller: at stride 4, where three targets in four hold a point.
+# The same on the demo set, at stride 4: there 47 % of its targets hold a point, as 35 % of DenseSIRST's do at stride 8.
 _base_ = ['../../../_base_/models/bafenet_narrow.py', '../../../_base_/protocols/demo.py']
 
 model = dict(
