@@ -179,9 +179,10 @@ def read_boxes(path: str, classes: Tuple[str, ...], size: Tuple[int, int], origi
         raise InputError(f'{path}: not a VOC annotation ({error}); write it anew') from error
     if not names <= set(classes):
         raise InputError(f'{path}: class {sorted(map(str, names - set(classes)))[0]!r} is not among {classes}')
-    corners = np.asarray(boxes, dtype=np.float32).reshape(-1, 4) - origin
+    corners = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+    # As they are in the file: a 0-based box at the border lies outside once it is misread.
     _check_boxes(path, corners, size)
-    return corners.tolist()
+    return (corners - origin).tolist()
 
 
 def _check_boxes(path: str, corners: np.ndarray, size: Tuple[int, int]) -> None:

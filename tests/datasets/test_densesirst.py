@@ -54,6 +54,11 @@ def test_samples_have_float32_boxes_labels_and_the_sky_map(devkit, origin):
     assert set(np.unique(sample['gt_seg_map'])) == {0, 1}
 
 
+def test_a_box_at_the_border_may_be_misread(copy):
+    (copy / f'SIRST/BBox/{first(copy)}.xml').write_text(voc_xml([(0, 5, 4, 64)]))
+    assert read(copy, box_origin=1).get_data_info(0)['instances'][0]['bbox'] == [-1, 4, 3, 63]
+
+
 def test_packs_for_the_network(devkit):
     packed = read(devkit, pipeline=TRAIN)[0]
     assert packed['inputs'].shape == (3, 80, 96)
