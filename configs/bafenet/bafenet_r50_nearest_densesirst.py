@@ -11,6 +11,5 @@ model = dict(
         strides=[4],
         regress_ranges=((-1, 1e8), ),
         assign='nearest',
-        quality='iou',
         box_coding='centre_size',
         loss_bbox=dict(type='GIoULoss')))
