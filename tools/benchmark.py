@@ -29,7 +29,8 @@ def main() -> None:
     from mmengine.registry import init_default_scope
 
     import bafenet  # noqa: F401
-    from bafenet.engine import benchmark, cli, model_benchmark
+    from bafenet.analysis import benchmark, model_benchmark
+    from bafenet.engine import cli
     from bafenet.fileio import write_text
     with cli.one_line_errors():
         init_default_scope('mmdet')

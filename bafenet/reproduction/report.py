@@ -2,8 +2,8 @@
 import statistics
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from bafenet.analysis.benchmark import machine
 from bafenet.engine import cli
-from bafenet.engine.benchmark import machine
 
 from .plan import Run
 from .tables import COLUMNS, Row, Table

@@ -18,8 +18,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from bafenet.analysis.benchmark import machine
 from bafenet.engine import cli
-from bafenet.engine.benchmark import machine
 from bafenet.errors import InputError, first_line
 from bafenet.evaluation.report import LEGACY
 from bafenet.fileio import write_text

@@ -23,7 +23,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.engine import assignment_report
+    from bafenet.analysis import assignment_report
     from bafenet.engine.cli import one_line_errors
     with one_line_errors():
         assignment_report.report(**vars(args))

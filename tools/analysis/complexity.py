@@ -21,7 +21,8 @@ def main() -> None:
     from mmengine.registry import init_default_scope
 
     import bafenet  # noqa: F401
-    from bafenet.engine import cli, complexity
+    from bafenet.analysis import complexity
+    from bafenet.engine import cli
     from bafenet.fileio import write_text
     with cli.one_line_errors():
         init_default_scope('mmdet')

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset
 from bafenet.errors import InputError
 
-from .options import load_config
+from ..engine.options import load_config
 
 PASTE_SIZE = 512
 # The loader's ways to spend less are measured against mmcv's and mmdet's plain ones.

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from torch import nn
 
-from bafenet.engine.complexity import compare, count, input_shape, paper_numbers, print_comparison
+from bafenet.analysis.complexity import compare, count, input_shape, paper_numbers, print_comparison
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-from bafenet.engine import model_benchmark
-from bafenet.engine.benchmark import print_results
-from bafenet.engine.model_benchmark import (
+from bafenet.analysis import model_benchmark
+from bafenet.analysis.benchmark import print_results
+from bafenet.analysis.model_benchmark import (
     NETWORKS,
     ExchangeBenchmark,
     NetworkBenchmark,
@@ -17,7 +17,7 @@ from bafenet.engine.model_benchmark import (
     peak_memory,
     synthetic_batch,
 )
-from bafenet.engine.plain import plain_channel_exchange, plain_dynamic_exchange, plain_selective_kernel
+from bafenet.analysis.plain import plain_channel_exchange, plain_dynamic_exchange, plain_selective_kernel
 
 SMALL = ('model.backbone.depth=18', 'model.backbone.base_channels=4', 'model.backbone.stem_channels=4',
          'model.neck.in_channels=[4,8,16,32]', 'model.neck.out_channels=32', 'model.bbox_head.in_channels=32',

@@ -18,7 +18,7 @@ from torch import Tensor
 from bafenet.errors import InputError
 from bafenet.fileio import write_text
 
-from .options import load_config
+from ..engine.options import load_config
 
 # Square root of a target's area, in pixels of the network's input.
 SIZE_EDGES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 32, np.inf)

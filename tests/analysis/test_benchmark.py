@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from bafenet.engine.benchmark import benchmark_augment, print_results, summary, time_each
+from bafenet.analysis.benchmark import benchmark_augment, print_results, summary, time_each
 from bafenet.errors import InputError
 
 

@@ -18,8 +18,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from bafenet.errors import InputError
 
+from ..engine.options import load_config
 from .benchmark import machine, summary, time_each
-from .options import load_config
 from .plain import plain_channel_exchange, plain_dynamic_exchange
 
 # Config file, options, and the layout of the weights, which the features take on.
@@ -67,7 +67,7 @@ def benchmark_model(steps: int = 7,
         exchange_shape: Shape of the features that the exchanges alone get.
 
     Returns:
-        Results by name: times as :func:`~bafenet.engine.benchmark.summary` gives them, ratios, shares in percent,
+        Results by name: times as :func:`~bafenet.analysis.benchmark.summary` gives them, ratios, shares in percent,
         memory in MiB.
 
     Raises:

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from bafenet.errors import InputError
 
-from .options import find_config, load_config
+from ..engine.options import find_config, load_config
 
 # The paper's inputs are 512x512.
 PAPER_SHAPE = (512, 512)

@@ -1,0 +1,1 @@
+"""What is measured about networks and data: speed, cost, label assignment."""
