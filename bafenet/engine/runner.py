@@ -1,7 +1,7 @@
 """The runner: mmengine's, with mistakes answered in one line and several processes on a machine without a GPU."""
 import datetime
 import os
-from typing import Any, Iterator, Optional, Tuple, Union
+from typing import Any, Iterator, Optional, Set, Tuple, Union
 
 import torch
 from mmdet.registry import RUNNERS
@@ -31,6 +31,7 @@ class DetectionRunner(Runner):
     - Pretrained weights are not asked for where a checkpoint will be resumed; where they cannot be had the error
       says how to train without.
     - Several processes work without a GPU, by gloo.
+    - Runs that one process starts within a second keep their logs apart.
 
     Use it by ``runner_type = 'DetectionRunner'`` in a config. Takes the arguments of ``Runner``.
 
@@ -40,6 +41,7 @@ class DetectionRunner(Runner):
     """
 
     _strict = True
+    _timestamps: Set[str] = set()
 
     @classmethod
     def from_cfg(cls, cfg: Any) -> 'DetectionRunner':
@@ -56,6 +58,11 @@ class DetectionRunner(Runner):
             timeout = env_cfg.get('dist_cfg', {}).get('timeout', 1800)
             torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=timeout))
         super().setup_env(env_cfg)
+        # The name of a run, by which its logger and its log folder are found, ends in this.
+        second, number = self._timestamp, 1
+        while self._timestamp in self._timestamps:
+            self._timestamp, number = f'{second}_{number}', number + 1
+        self._timestamps.add(self._timestamp)
 
     def wrap_model(self, model_wrapper_cfg: Optional[dict], model: nn.Module) -> nn.Module:
         """Wrap the model for several processes, without device ids where there is no GPU."""

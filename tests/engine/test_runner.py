@@ -233,3 +233,14 @@ def test_two_processes_do_what_one_does(tmp_path):
     weights = [torch.load(run / 'epoch_1.pth', weights_only=True)['state_dict'] for run in (single, double)]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_runs_of_the_same_second_keep_their_logs_apart(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr('mmengine.runner.runner.time.time', lambda: 1e9)
+        runners = [toy_runner(tmp_path / str(i), experiment_name='same') for i in range(3)]
+    assert len({runner.experiment_name for runner in runners}) == 3
+    for i, runner in enumerate(runners):
+        runner.logger.info(f'from run {i}')
+        log, = (tmp_path / str(i)).glob('*/*.log')
+        assert f'from run {i}' in log.read_text()
