@@ -22,7 +22,8 @@ env_cfg = dict(
 randomness = dict(seed=0)
 
 vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='SkyLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+# Without a name it takes the run's, so that two runs of one process write to their own folders.
+visualizer = dict(type='SkyLocalVisualizer', vis_backends=vis_backends)
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 log_level = 'INFO'
 load_from = None

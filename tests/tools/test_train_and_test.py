@@ -165,3 +165,9 @@ def test_an_error_in_a_worker_is_one_line_too(config, devkit, tmp_path, capsys):
     assert caught.value.code == 2
     line, = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
     assert line.startswith(f'error: {image}: the image does not decode')
+
+
+def test_two_runs_of_one_process_write_their_own_scalars(config, trained, tmp_path):
+    cli.train(config, work_dir=str(tmp_path), cfg_options=['train_cfg.max_epochs=1'])
+    assert len(list(tmp_path.glob('*/vis_data/scalars.json'))) == 1
+    assert len(list(trained.glob('*/vis_data/scalars.json'))) == 1
