@@ -28,6 +28,10 @@ ROWS = {
     'tiny_giou': {f'{HEAD}.loss_bbox.type': 'GIoULoss'},
     'tiny_whole_frames': {'without': CROP, 'batch': 1, 'repeats': 0.25},
     'tiny_no_paste': {'without': PASTE},
+    'tiny_paper_paste': {'paste': dict(sigma=(0.3, 0.6), visible_share=0.0)},
+    'tiny_paste_always': {'paste': dict(prob=1.0)},
+    'tiny_distances': {f'{HEAD}.box_coding': 'distances'},
+    'tiny_no_stem': {f'{BACKBONE}.stem_channels': None, f'{BACKBONE}.stem_kernel': 5},
     'tiny_no_sky': {f'{HEAD}.with_seg': False},
     'tiny_sky': {f'{HEAD}.exchange': None},
     'tiny_exchange': {f'{HEAD}.exchange.adapter': None},
@@ -47,11 +51,14 @@ def settings(name):
         'test_evaluator', 'default_hooks', 'custom_hooks', 'load_from')}
 
 
-def changed(values, without=None, levels=0, batch=None, repeats=None, **paths):
+def changed(values, without=None, paste=None, levels=0, batch=None, repeats=None, **paths):
     """Tiny's settings with the differences of a row put in."""
     extra = paths.pop('with', None)
     train, *tests = (values[loader]['dataset'] for loader in LOADERS)
     train['pipeline'] = [step for step in train['pipeline'] if step['type'] != without]
+    for step in train['pipeline']:
+        if step['type'] == PASTE:
+            step.update(paste or {})
     if extra:
         kinds = [step['type'] for step in train['pipeline']]
         train['pipeline'].insert(kinds.index(PASTE) + 1, extra)

@@ -39,7 +39,9 @@ class CompactResNet(BaseModule):
         stage_blocks: Basic blocks of each stage.
         dilations: Dilation of the first convolution of each block, by stage; more than 1 sees further at the same cost.
         out_indices: Stages whose features are given; None for all.
-        stem_kernel: Side of the first convolution, which has stride 2.
+        stem_kernel: Side of the convolution that halves the image.
+        stem_channels: Channels of a 3x3 convolution of stride 1 in front of it, which sees where between two points of
+            stride 2 a target begins; None for none.
         in_channels: Channels of the image.
         norm_cfg: Normalisation of all layers.
         init_cfg: Initialisation.
@@ -54,6 +56,7 @@ class CompactResNet(BaseModule):
                  dilations: Sequence[int] = (1, 1, 1, 1),
                  out_indices: Optional[Sequence[int]] = None,
                  stem_kernel: int = 5,
+                 stem_channels: Optional[int] = None,
                  in_channels: int = 3,
                  norm_cfg: ConfigType = dict(type='BN'),
                  init_cfg: OptMultiConfig = None) -> None:
@@ -62,8 +65,15 @@ class CompactResNet(BaseModule):
             raise InputError(f'CompactResNet: stage_channels={stage_channels}, stage_blocks={stage_blocks} and '
                              f'dilations={dilations} must have one entry a stage each')
         self.out_indices = range(len(stage_channels)) if out_indices is None else out_indices
-        self.stem = ConvModule(
-            in_channels, stage_channels[0], stem_kernel, stride=2, padding=stem_kernel // 2, norm_cfg=norm_cfg)
+        halve = ConvModule(
+            stem_channels or in_channels,
+            stage_channels[0],
+            stem_kernel,
+            stride=2,
+            padding=(stem_kernel - 1) // 2,
+            norm_cfg=norm_cfg)
+        self.stem = halve if stem_channels is None else nn.Sequential(
+            ConvModule(in_channels, stem_channels, 3, padding=1, norm_cfg=norm_cfg), halve)
         before = (stage_channels[0], *stage_channels[:-1])
         self.stages = nn.ModuleList(
             ResLayer(

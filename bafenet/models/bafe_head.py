@@ -113,8 +113,9 @@ class BAFEHead(SmallTargetHead):
             x: FPN features, one (N, C, H_l, W_l) tensor per stride.
 
         Returns:
-            Lists over the levels: class scores (N, num_classes, H_l, W_l), distances (N, 4, H_l, W_l) in pixels,
-            centernesses (N, 1, H_l, W_l) and, with ``with_seg``, sky logits (N, 1, H_l, W_l).
+            Lists over the levels: class scores (N, num_classes, H_l, W_l), distances (N, 4, H_l, W_l) in pixels (in
+            training under ``box_coding='distribution'`` the logits of theirs), centernesses (N, 1, H_l, W_l) and, with
+            ``with_seg``, sky logits (N, 1, H_l, W_l).
 
         Raises:
             InputError: If the number of feature levels is not the number of strides.

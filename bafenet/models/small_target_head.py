@@ -1,5 +1,5 @@
 """FCOS whose label assignment, box coding and quality are settings, for targets of a few pixels."""
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import Scale
@@ -9,11 +9,12 @@ from mmdet.registry import TASK_UTILS
 from mmdet.structures.bbox import bbox2distance, bbox_overlaps
 from mmdet.utils import ConfigType, InstanceList, OptInstanceList, reduce_mean
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from bafenet.errors import InputError
 
 from .assignment import InsideAssigner, PointAssigner
+from .box_coding import SideDistribution, centre_size_to_distances, to_whole_pixels
 
 # Names that the head's ``assign`` knows.
 ASSIGNERS = dict(
@@ -21,12 +22,14 @@ ASSIGNERS = dict(
     nearest='NearestAssigner',
     receptive_field='ReceptiveFieldAssigner',
     dynamic='SimOTAAssigner')
-# A size is at most exp(MAX_LOG_SIZE) = 62.5 times its unit, as in mmdet's delta coders: a wild logit stays finite.
-MAX_LOG_SIZE = 4.135
 
 
 class SmallTargetHead(FCOSHead):
     """FCOS's predictions and losses; as they are with the defaults, as in the paper.
+
+    ``test_cfg`` has one entry more than FCOS's: ``whole_pixels=True`` moves the sides of every box, after NMS and in the
+    image that it is given in, to the nearest border between two pixels. DenseSIRST's boxes are extents of masks, so
+    theirs lie there, and a box of three pixels whose sides all lie 0.2 px too far inside has an IoU of only 0.75.
 
     Args:
         assign: Which point learns which target: a name, or the config of the assigner with arguments of its own, as in
@@ -45,8 +48,12 @@ class SmallTargetHead(FCOSHead):
             outside the box. Give ``loss_bbox`` as GIoU, DIoU, CIoU or
             :class:`~bafenet.models.losses.NormalisedWassersteinLoss`: the IoU has no gradient for disjoint boxes.
         box_coding: What ``conv_reg`` gives: ``'distances'``, the logarithms of the distances to the four sides (FCOS),
-            which a point outside its target does not have, or ``'centre_size'``, offset of the centre and log size
-            (:func:`centre_size_to_distances`), which any point has.
+            which a point outside its target does not have; ``'centre_size'``, offset of the centre and log size
+            (:func:`~bafenet.models.box_coding.centre_size_to_distances`), which any point has; or ``'distribution'``,
+            a distribution of each distance over ``side_knots``
+            (:class:`~bafenet.models.box_coding.SideDistribution`), for points inside.
+        side_knots: Distances in pixels of the network's input, ascending, over which ``'distribution'`` distributes.
+        loss_sides: Its loss at the knots on either side of the true distance, besides ``loss_bbox`` of the mean box.
         quality: What ``conv_centerness`` learns and the score is multiplied by: ``'centerness'`` (paper), 0 for points
             outside their target, or ``'iou'``, the IoU of the predicted box with its target.
         **kwargs: The arguments of mmdet's ``FCOSHead``, but for ``center_sampling``.
@@ -59,8 +66,11 @@ class SmallTargetHead(FCOSHead):
                  *args,
                  assign: Union[str, ConfigType] = 'inside',
                  box_coding: str = 'distances',
+                 side_knots: Sequence[float] = (1, 2, 3, 4, 5, 6, 8, 16),
+                 loss_sides: ConfigType = dict(type='DistributionFocalLoss', loss_weight=1.0),
                  quality: str = 'centerness',
                  **kwargs) -> None:
+        self.sides_cfg = dict(knots=side_knots, loss=loss_sides) if box_coding == 'distribution' else None
         super().__init__(*args, **kwargs)
         self.assigner = build_assigner(assign)
         self.assign = assign if isinstance(assign, str) else assign['type']
@@ -72,21 +82,33 @@ class SmallTargetHead(FCOSHead):
         self._check_settings()
 
     def _check_settings(self) -> None:
-        for name, known in (('box_coding', ('distances', 'centre_size')), ('quality', ('centerness', 'iou'))):
+        for name, known in (('box_coding', ('distances', 'centre_size', 'distribution')), ('quality', ('centerness', 'iou'))):
             if getattr(self, name) not in known:
                 raise InputError(f'bbox_head: {name}={getattr(self, name)!r} must be one of {known}')
-        if self.learns_outside and self.box_coding == 'distances':
+        if self.learns_outside and self.box_coding != 'centre_size':
             raise InputError(f'bbox_head: assign={self.assign!r} learns boxes from points outside them, to which '
-                             "box_coding='distances' has no answer: set box_coding='centre_size'")
-        if self.norm_on_bbox and self.box_coding == 'centre_size':
-            raise InputError("bbox_head: box_coding='centre_size' is in strides already: set norm_on_bbox=False")
+                             f"box_coding={self.box_coding!r} has no answer: set box_coding='centre_size'")
+        if self.norm_on_bbox and self.box_coding != 'distances':
+            raise InputError(f'bbox_head: box_coding={self.box_coding!r} has units of its own: set norm_on_bbox=False')
         if self.center_sampling:
             raise InputError('bbox_head: center_sampling is a setting of the assignment: set '
                              f"assign=dict(type='InsideAssigner', center_radius={self.center_sample_radius})")
 
+    def _init_predictor(self) -> None:
+        super()._init_predictor()
+        if self.sides_cfg is not None:
+            self.sides = SideDistribution(**self.sides_cfg)
+            # Pointwise: four sides times eight knots at every point of stride 2 would cost as much as a tower.
+            self.conv_reg = nn.Conv2d(self.feat_channels, self.sides.channels, 1)
+
     def _distances(self, reg_feat: Tensor, scale: Scale, stride: int) -> Tensor:
-        """Distances to the four sides; float32, since exp overflows in half precision."""
+        """Distances to the four sides; float32, since exp overflows in half precision.
+
+        In training under ``'distribution'``: the logits, which :meth:`_loss_boxes` needs at the few points that learn.
+        """
         distances = scale(self.conv_reg(reg_feat)).float()
+        if self.box_coding == 'distribution':
+            return distances if self.training else self.sides.mean(distances)
         if self.box_coding == 'centre_size':
             return centre_size_to_distances(distances, stride)
         if not self.norm_on_bbox:
@@ -109,10 +131,10 @@ class SmallTargetHead(FCOSHead):
         positive = (labels < self.num_classes).nonzero().squeeze(1)
         num_positive = max(reduce_mean(bbox_preds.new_tensor(float(len(positive)))), 1.0)
         points = torch.cat([level.repeat(len(batch_gt_instances), 1) for level in points])[positive]
-        loss_bbox, quality = self._loss_boxes(points, bbox_preds[positive], bbox_targets[positive])
+        box_losses, quality = self._loss_boxes(points, bbox_preds[positive], bbox_targets[positive])
         return dict(
             loss_cls=self.loss_cls(cls_scores, labels, avg_factor=num_positive),
-            loss_bbox=loss_bbox,
+            **box_losses,
             loss_centerness=self.loss_centerness(centernesses[positive, 0], quality, avg_factor=num_positive))
 
     @torch.no_grad()
@@ -124,15 +146,21 @@ class SmallTargetHead(FCOSHead):
         return [InstanceData(bboxes=self.bbox_coder.decode(points, sides), scores=logits.sigmoid())
                 for logits, sides in zip(scores, distances, strict=True)]
 
-    def _loss_boxes(self, points: Tensor, bbox_preds: Tensor, bbox_targets: Tensor) -> Tuple[Tensor, Tensor]:
-        """Box loss at positive points (n, 2), and the quality (n, ) that each is to predict of its box."""
-        boxes, truth = (self.bbox_coder.decode(points, distances) for distances in (bbox_preds, bbox_targets))
+    def _loss_boxes(self, points: Tensor, bbox_preds: Tensor,
+                    bbox_targets: Tensor) -> Tuple[Dict[str, Tensor], Tensor]:
+        """Box losses at positive points (n, 2), and the quality (n, ) that each is to predict of its box."""
         centerness = self.centerness_target(bbox_targets)
         weights = torch.ones_like(centerness) if self.learns_outside else centerness
-        loss_bbox = self.loss_bbox(boxes, truth, weight=weights, avg_factor=max(reduce_mean(weights.sum()), 1e-6))
+        avg_factor = max(reduce_mean(weights.sum()), 1e-6)
+        losses = {}
+        if self.box_coding == 'distribution':
+            losses['loss_sides'] = self.sides(bbox_preds, bbox_targets, weights, avg_factor)
+            bbox_preds = self.sides.mean(bbox_preds)
+        boxes, truth = (self.bbox_coder.decode(points, distances) for distances in (bbox_preds, bbox_targets))
+        losses['loss_bbox'] = self.loss_bbox(boxes, truth, weight=weights, avg_factor=avg_factor)
         if self.quality == 'iou':
-            return loss_bbox, bbox_overlaps(boxes.detach(), truth, is_aligned=True)
-        return loss_bbox, centerness
+            return losses, bbox_overlaps(boxes.detach(), truth, is_aligned=True)
+        return losses, centerness
 
     def centerness_target(self, pos_bbox_targets: Tensor) -> Tensor:
         """FCOS's centerness (n, ) from the true distances (n, 4), in [0, 1]; 0 for points outside their target."""
@@ -157,6 +185,12 @@ class SmallTargetHead(FCOSHead):
         predictions = predictions or [InstanceData() for _ in batch_gt_instances]
         # mmdet hands each entry on to _get_targets_single.
         return super().get_targets(points, list(zip(batch_gt_instances, predictions, strict=True)))
+
+    def _bbox_post_process(self, results: InstanceData, cfg: ConfigType, *args, **kwargs) -> InstanceData:
+        results = super()._bbox_post_process(results, cfg, *args, **kwargs)
+        if cfg.get('whole_pixels', False):
+            results.bboxes = to_whole_pixels(results.bboxes)
+        return results
 
     def _get_targets_single(self, image: Tuple[InstanceData, InstanceData], points: Tensor, regress_ranges: Tensor,
                             num_points_per_lvl: List[int]) -> Tuple[Tensor, Tensor]:
@@ -190,21 +224,3 @@ def build_assigner(assign: Union[str, ConfigType]) -> BaseAssigner:
 def flatten_levels(levels: List[Tensor]) -> Tensor:
     """Maps (N, C, H_l, W_l) of the levels as (sum over l of N * H_l * W_l, C), level by level."""
     return torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in levels])
-
-
-def centre_size_to_distances(predictions: Tensor, stride: int) -> Tensor:
-    """Distances to the four sides from offset of the centre and log size, in units of half a stride.
-
-    The centre lies at the first two channels from the point, in [-1, 1] if no other point is nearer to it; width and
-    height are exp of the last two, so that 0 is about the size of a target that may fall between two points.
-
-    Args:
-        predictions: float32 (N, 4, H, W).
-        stride: Stride of the level in pixels.
-
-    Returns:
-        (N, 4, H, W): left, top, right, bottom in pixels; negative towards sides that the point lies beyond.
-    """
-    offsets = predictions[:, :2]
-    half_sizes = predictions[:, 2:].clamp(max=MAX_LOG_SIZE).exp() / 2
-    return torch.cat((half_sizes - offsets, half_sizes + offsets), dim=1) * (stride / 2)

@@ -87,9 +87,17 @@ def blend(background: np.ndarray, patch: np.ndarray, weights: np.ndarray,
     return blended.astype(background.dtype)
 
 
-def visible_mask(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The pixels (bool, same shape) that a blend has raised by at least one grey level."""
-    return np.subtract(after, before, dtype=float) >= 1
+def visible_mask(raised: np.ndarray, share: float = 0.0) -> np.ndarray:
+    """The pixels in which pasted targets can be seen.
+
+    Args:
+        raised: (n, h, w), by how many grey levels the blend has raised each pixel of n targets.
+        share: A pixel also has to be raised by this share of its target's greatest raise.
+
+    Returns:
+        (n, h, w) bool: raised by at least one grey level, and by that share.
+    """
+    return raised >= np.maximum(share * raised.max(axis=(1, 2), keepdims=True), 1)
 
 
 def mask_boxes(masks: np.ndarray) -> np.ndarray:

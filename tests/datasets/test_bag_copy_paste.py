@@ -241,7 +241,8 @@ def test_truncation_is_the_papers():
     assert len(boxes) == len(result['gt_bboxes_labels']) == len(result['gt_ignore_flags']) == len(result['gt_masks'])
 
 
-@pytest.mark.parametrize('arguments', [dict(background='sea'), dict(prob=1.5), dict(max_target_size=0)])
+@pytest.mark.parametrize('arguments', [dict(background='sea'), dict(prob=1.5), dict(max_target_size=0),
+                                       dict(visible_share=1.5)])
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(InputError):
         BAGCopyPaste(PATCHES, **arguments)

@@ -41,6 +41,26 @@ def test_compact_resnet_has_the_asked_widths_at_strides_2_to_16():
     assert tuple(level.shape[1:]) == (6, 9, 13)
 
 
+def test_a_stem_of_stride_1_sees_every_pixel_before_the_image_is_halved():
+    backbone = MODELS.build(
+        dict(
+            type='CompactResNet',
+            stage_channels=(4, ),
+            stage_blocks=(1, ),
+            dilations=(1, ),
+            stem_channels=6,
+            stem_kernel=4)).eval()
+    assert tuple(backbone(torch.randn(1, 3, 64, 96))[0].shape[1:]) == (4, 32, 48)
+    # Weights that no ReLU silences.
+    for layer in backbone.stem:
+        torch.nn.init.constant_(layer.conv.weight, 1)
+    image = torch.rand(1, 3, 64, 64, requires_grad=True)
+    backbone.stem(image)[0, :, 16, 16].sum().backward()
+    rows = image.grad.abs().sum((0, 1, 3)).nonzero().squeeze(1)
+    # 3x3, then 4x4 at stride 2: six pixels, whose middle is the point of a stride of 2, (16 + 1/2) * 2.
+    assert rows.tolist() == list(range(30, 36))
+
+
 def test_dilation_sees_further():
     """A pixel's influence on the coarsest feature reaches as far as the sum of the convolutions' reaches allows."""
     reach = {}

@@ -20,7 +20,7 @@ from point_heads import (
 )
 
 from bafenet.errors import InputError
-from bafenet.models.small_target_head import centre_size_to_distances
+from bafenet.models.box_coding import centre_size_to_distances
 
 RECEPTIVE_FIELD = assigned('ReceptiveFieldAssigner')
 DYNAMIC = assigned('SimOTAAssigner')
@@ -82,6 +82,25 @@ def test_predictions_are_boxes_that_may_lie_beside_their_points():
     result, = head.predict_by_feat(scores, predictions, qualities, batch_img_metas=[
         dict(img_shape=(SIZE, SIZE), ori_shape=(2 * SIZE, 4 * SIZE), scale_factor=(0.25, 0.5))], rescale=True)
     np.testing.assert_allclose(result.bboxes, box * [4, 2, 4, 2], atol=1e-4)
+
+
+@pytest.mark.parametrize('rescale', [False, True])
+def test_whole_pixels_are_those_of_the_image_that_the_boxes_are_given_in(rescale):
+    head, x = build(**NEAREST).eval(), features()
+    image_metas = [dict(meta, scale_factor=(0.4, 0.4)) for meta in metas(len(x[0]))]
+    found = []
+    with torch.no_grad():
+        for whole_pixels in (False, True):
+            cfg = ConfigDict(
+                nms_pre=100, score_thr=0, nms=dict(type='nms', iou_threshold=0.5), max_per_img=20, min_bbox_size=0,
+                whole_pixels=whole_pixels)
+            found.append(head.predict_by_feat(*head(x)[:3], batch_img_metas=image_metas, cfg=cfg, rescale=rescale))
+    for free, whole in zip(*found, strict=True):
+        assert len(free) and not torch.equal(free.bboxes, whole.bboxes)
+        torch.testing.assert_close(free.scores, whole.scores, rtol=0, atol=0)
+        wide = (free.bboxes[:, 2:] - free.bboxes[:, :2] > 1).all(dim=1)
+        np.testing.assert_array_equal(whole.bboxes[wide].numpy(), np.rint(free.bboxes[wide].numpy()))
+        assert wide.any() and (whole.bboxes[:, 2:] - whole.bboxes[:, :2] >= 1).all()
 
 
 def test_centerness_is_fcoss_inside_and_0_outside():
@@ -179,7 +198,7 @@ def test_losses_of_points_outside_from_their_definition(settings, quality):
 @pytest.mark.parametrize('images', [[[], []], [[], IMAGES[0]]])
 @pytest.mark.parametrize('settings', [
     {}, NEAREST, dict(NEAREST, quality='iou'), RECEPTIVE_FIELD, dict(RECEPTIVE_FIELD, **NWD), DYNAMIC,
-    dict(DYNAMIC, quality='iou'), NWD])
+    dict(DYNAMIC, quality='iou'), NWD, dict(box_coding='distribution')])
 def test_losses_are_finite_and_reach_every_weight_whatever_the_images_hold(settings, images, precision):
     head = build(**settings).to(memory_format=torch.channels_last)
     x = tuple(level.contiguous(memory_format=torch.channels_last) for level in features(2))
@@ -241,6 +260,10 @@ def test_a_head_learns_boxes_that_lie_beside_their_points(settings):
     (dict(assign='dynamic'), "set box_coding='centre_size'"),
     (dict(assign='nearest', norm_on_bbox=True), "set box_coding='centre_size'"),
     (dict(box_coding='centre_size', norm_on_bbox=True), 'set norm_on_bbox=False'),
+    (dict(box_coding='distribution', norm_on_bbox=True), 'set norm_on_bbox=False'),
+    (dict(box_coding='distribution', assign='nearest'), "box_coding='distribution' has no answer"),
+    (dict(box_coding='distribution', side_knots=(1, 3, 3)), 'side_knots=.* must be two or more distances that ascend'),
+    (dict(box_coding='distribution', side_knots=(-1, 3)), 'side_knots=.* must be two or more distances that ascend'),
     (dict(center_sampling=True), r"assign=dict\(type='InsideAssigner', center_radius=1.5\)"),
     (assigned('NearestAssigner', topk=0), 'topk=0'),
     (assigned('NearestAssigner', topk=1.5), 'topk=1.5'),

@@ -98,6 +98,22 @@ def test_a_target_that_cannot_be_seen_has_no_box():
     assert len(pasted.boxes) == len(pasted.visible) == 1 and pasted.boxes[0, 0] >= 13
 
 
+def test_a_box_ends_where_the_target_fades_to_its_share():
+    sky, image = sky_and_image(3)
+    image = image // 2
+    recipe = ClusterRecipe(visible_share=0.3)
+    targets, corners = place(np.ones_like(sky), library(), np.random.default_rng(5), recipe)
+    pasted = paste_targets(image, targets, corners, np.random.default_rng(6), recipe)
+    raised = pasted.image.astype(int) - image
+    assert len(pasted.boxes) >= 8
+    for (x1, y1, x2, y2), (row, column), (height, width) in zip(pasted.boxes, pasted.corners, targets.sizes, strict=True):
+        patch = raised[row:row + height, column:column + width]
+        rows, columns = np.nonzero(patch >= max(0.3 * patch.max(), 1))
+        assert [x1, y1, x2, y2] == [
+            column + columns.min(), row + rows.min(), column + columns.max() + 1, row + rows.max() + 1]
+    assert (pasted.boxes[:, 2] - pasted.boxes[:, 0] < targets.sizes[:, 1]).any()
+
+
 @pytest.mark.parametrize('make_rng', [np.random.default_rng, np.random.RandomState])
 def test_grey_channels_stay_equal_and_the_seed_decides(make_rng):
     sky, image = sky_and_image(1)

@@ -116,8 +116,14 @@ def test_visible_is_raised_by_one_grey_level():
     before = np.array([[10, 10, 254, 255]], np.uint8)
     after = blend(before, np.array([[1, 2, 200, 200]], np.uint8), np.ones((1, 4)), 0.75)
     assert after.tolist() == [[10, 11, 255, 255]]
-    assert visible_mask(before, after).tolist() == [[False, True, True, False]]
-    assert visible_mask(np.array([0.0, 0.0]), np.array([0.9, 1.0])).tolist() == [False, True]
+    assert visible_mask(np.subtract(after, before, dtype=float)[None]).tolist() == [[[False, True, True, False]]]
+    assert visible_mask(np.array([[[0.9, 1.0]]])).tolist() == [[[False, True]]]
+
+
+def test_visible_is_raised_by_a_share_of_the_targets_own_greatest_raise():
+    raised = np.array([[[2.4, 2.6, 25.0]], [[0.5, 1.0, 4.0]], [[0.0, 0.0, 0.0]]])
+    expected = [[[False, True, True]], [[False, True, True]], [[False, False, False]]]
+    assert visible_mask(raised, share=0.1).tolist() == expected
 
 
 @settings(max_examples=100, deadline=None)

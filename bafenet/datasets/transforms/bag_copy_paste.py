@@ -32,8 +32,8 @@ class BAGCopyPaste(BaseTransform):
 
     Reads and writes ``img`` (H, W) or (H, W, C), uint8, ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags`` and,
     where they are present, ``gt_masks``; reads ``gt_seg_map`` (1 = sky) and ``scale_factor``. Existing annotations stay
-    as they are, in order; pasted ones follow. A pasted box is the extent of the pixels that the blend raises by at
-    least one grey level. Where no region fits, the image passes unchanged. No array of the caller is written to.
+    as they are, in order; pasted ones follow. A pasted box is the extent of the pixels that the blend visibly raises
+    (``visible_share``). Where no region fits, the image passes unchanged. No array of the caller is written to.
 
     Args:
         library: Target library, a ``.npz`` file or a list of grey uint8 patches. Where the file does not exist, it is
@@ -48,6 +48,8 @@ class BAGCopyPaste(BaseTransform):
         sigma: Range of sigma_x and sigma_y, Eq. 2, on coordinates from -1 to 1 across the patch.
         offset: Range of mu_x and mu_y, Eq. 3; mu = -rho as released, rho in [0, 0.2].
         rotation: Range of theta in degrees, Eq. 3.
+        visible_share: A pixel counts into the box if it is raised by at least this share of the target's greatest
+            raise, and by a grey level. The paper does not say; DenseSIRST's own boxes end at about 0.12.
         prob: Probability that an image is pasted into.
         max_gt: No target is added beyond this many in an image; None for no limit.
         clustered: Table II. False places as many targets one by one, anywhere.
@@ -73,6 +75,7 @@ class BAGCopyPaste(BaseTransform):
                  sigma: Tuple[float, float] = (0.3, 0.6),
                  offset: Tuple[float, float] = (-0.2, 0.0),
                  rotation: Tuple[float, float] = (-90, 90),
+                 visible_share: float = 0.0,
                  prob: float = 1.0,
                  max_gt: Optional[int] = None,
                  clustered: bool = True,
@@ -84,6 +87,8 @@ class BAGCopyPaste(BaseTransform):
             raise InputError(f"BAGCopyPaste: background={background!r} must be 'sky' or 'any'")
         if not 0 <= prob <= 1:
             raise InputError(f'BAGCopyPaste: prob={prob} must be from 0 to 1')
+        if not 0 <= visible_share <= 1:
+            raise InputError(f'BAGCopyPaste: visible_share={visible_share} must be from 0 to 1')
         if max_target_size < 1:
             raise InputError(f'BAGCopyPaste: max_target_size={max_target_size} must be at least 1')
         self.recipe = ClusterRecipe(
@@ -96,7 +101,8 @@ class BAGCopyPaste(BaseTransform):
             offset=tuple(offset),
             rotation=tuple(rotation),
             clustered=clustered,
-            gaussian=gaussian)
+            gaussian=gaussian,
+            visible_share=visible_share)
         self.max_target_size = max_target_size
         self.prob = prob
         self.max_gt = max_gt

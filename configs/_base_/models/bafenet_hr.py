@@ -8,6 +8,9 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='CompactResNet',
+        # Which of two pixels a side lies at is seen before the image is halved.
+        stem_channels=16,
+        stem_kernel=4,
         stage_channels=stage_channels,
         stage_blocks=(2, 2, 2, 2, 2),
         dilations=(1, 1, 1, 1, 2)),
@@ -17,5 +20,8 @@ model = dict(
         feat_channels=channels,
         stacked_convs=1,
         strides=[2],
+        # Sides lie between pixels: a choice of one border out of a few.
+        box_coding='distribution',
         # The paper's later adapter: the scalar one takes a third of a step at so many positions and so few channels.
-        exchange=dict(adapter=dict(mix_channels=True, hidden_channels=channels // 2))))
+        exchange=dict(adapter=dict(mix_channels=True, hidden_channels=channels // 2))),
+    test_cfg=dict(whole_pixels=True))

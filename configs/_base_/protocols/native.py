@@ -8,7 +8,9 @@ train_pipeline = [
     dict(type='LoadInfraredImage', cache_mb=1024),
     dict(type='LoadSkyAnnotations', cache_mb=1024),
     dict(type='BalancedCrop', size=(384, 384), target_prob=0.5, other_prob=0.3),
-    dict(type='BAGCopyPaste', prob=0.5),
+    # The paper's recipe dims what DenseSIRST has dimmed already, and a box ends where a single grey level is left: wider
+    # Gaussians and boxes that end at the same share of the peak give pasted targets the sizes of present ones.
+    dict(type='BAGCopyPaste', prob=0.5, sigma=(0.6, 1.2), visible_share=0.12),
     # Not upside down: the sky is above.
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInfraredInputs'),
