@@ -27,8 +27,8 @@ ASSIGNERS = dict(
 class SmallTargetHead(FCOSHead):
     """FCOS's predictions and losses; as they are with the defaults, as in the paper.
 
-    ``test_cfg`` has one entry more than FCOS's: ``whole_pixels=True`` moves the sides of every box, after NMS and in the
-    image that it is given in, to the nearest border between two pixels. DenseSIRST's boxes are extents of masks, so
+    ``test_cfg`` has one entry more than FCOS's: ``whole_pixels=True`` moves the sides of every box, after NMS and in
+    the image that it is given in, to the nearest border between two pixels. DenseSIRST's boxes are extents of masks, so
     theirs lie there, and a box of three pixels whose sides all lie 0.2 px too far inside has an IoU of only 0.75.
 
     Args:
@@ -82,7 +82,8 @@ class SmallTargetHead(FCOSHead):
         self._check_settings()
 
     def _check_settings(self) -> None:
-        for name, known in (('box_coding', ('distances', 'centre_size', 'distribution')), ('quality', ('centerness', 'iou'))):
+        choices = dict(box_coding=('distances', 'centre_size', 'distribution'), quality=('centerness', 'iou'))
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f'bbox_head: {name}={getattr(self, name)!r} must be one of {known}')
         if self.learns_outside and self.box_coding != 'centre_size':

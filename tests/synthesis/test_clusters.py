@@ -106,11 +106,11 @@ def test_a_box_ends_where_the_target_fades_to_its_share():
     pasted = paste_targets(image, targets, corners, np.random.default_rng(6), recipe)
     raised = pasted.image.astype(int) - image
     assert len(pasted.boxes) >= 8
-    for (x1, y1, x2, y2), (row, column), (height, width) in zip(pasted.boxes, pasted.corners, targets.sizes, strict=True):
+    for box, (row, column), (height, width) in zip(pasted.boxes, pasted.corners, targets.sizes, strict=True):
         patch = raised[row:row + height, column:column + width]
         rows, columns = np.nonzero(patch >= max(0.3 * patch.max(), 1))
-        assert [x1, y1, x2, y2] == [
-            column + columns.min(), row + rows.min(), column + columns.max() + 1, row + rows.max() + 1]
+        low, high = (columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)
+        assert box.tolist() == [column + low[0], row + low[1], column + high[0], row + high[1]]
     assert (pasted.boxes[:, 2] - pasted.boxes[:, 0] < targets.sizes[:, 1]).any()
 
 

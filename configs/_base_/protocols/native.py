@@ -9,8 +9,9 @@ train_pipeline = [
     dict(type='LoadInfraredImage', cache_mb=1024),
     dict(type='LoadSkyAnnotations', cache_mb=1024),
     dict(type='BalancedCrop', size=(320, 320), target_prob=0.5, other_prob=0.3),
-    # The paper's recipe dims what DenseSIRST has dimmed already, and a box ends where a single grey level is left: wider
-    # Gaussians and boxes that end at the same share of the peak give pasted targets the sizes of present ones.
+    # The paper's recipe dims what DenseSIRST has dimmed already, and its boxes end where a single grey level is left.
+    # Wider Gaussians, and boxes that end at the share of the peak where DenseSIRST's do, give pasted targets the sizes
+    # of present ones (tools/analysis/box_edges.py).
     dict(type='BAGCopyPaste', prob=0.5, sigma=(0.6, 1.2), visible_share=0.12),
     # Not upside down: the sky is above.
     dict(type='RandomFlip', prob=0.5),

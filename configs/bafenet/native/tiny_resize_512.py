@@ -8,7 +8,7 @@ pipeline = [step for step in _base_.train_pipeline if step['type'] != 'BalancedC
 pipeline.insert(-2, resize)
 test_pipeline = _base_.test_pipeline
 test_pipeline.insert(1, resize)
-# The steps of an epoch of crops, and 1.16 times its pixels.
+# The steps of an epoch of crops, and 1.52 times its pixels.
 train_dataloader = dict(batch_size=2, sampler=dict(repeats=0.5), dataset=dict(pipeline=pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

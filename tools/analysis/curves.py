@@ -1,0 +1,28 @@
+#!/usr/bin/env python
+"""Draw the training curves of runs: losses by step and, where they were validated, metrics by epoch."""
+import argparse
+import sys
+from typing import List, Optional
+
+
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('runs', nargs='+', metavar='RUN', help='work dir of tools/train.py, or its scalars.json')
+    parser.add_argument('--out', required=True, metavar='FILE.png', help='picture, .png or .svg')
+    parser.add_argument('--labels', nargs='+', help='names of the runs [their folders]')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the tool; returns the exit status."""
+    args = parse_args(argv)
+    from bafenet.engine.cli import one_line_errors
+    from bafenet.visualization import curves
+    with one_line_errors():
+        curves.draw(**vars(args))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
