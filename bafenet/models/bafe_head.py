@@ -113,8 +113,8 @@ class BAFEHead(SmallTargetHead):
             x: FPN features, one (N, C, H_l, W_l) tensor per stride.
 
         Returns:
-            Lists over the levels: class scores (N, num_classes, H_l, W_l), distances (N, 4, H_l, W_l) in pixels (in
-            training under ``box_coding='distribution'`` the logits of theirs), centernesses (N, 1, H_l, W_l) and, with
+            Lists over the levels: class scores (N, num_classes, H_l, W_l), distances (N, 4, H_l, W_l) in pixels (or
+            logits, (N, 4 K, H_l, W_l), under ``box_coding='distribution'``), centernesses (N, 1, H_l, W_l) and, with
             ``with_seg``, sky logits (N, 1, H_l, W_l).
 
         Raises:
@@ -130,7 +130,7 @@ class BAFEHead(SmallTargetHead):
         cls_feat, reg_feat, seg_feat = self._run_towers(x)
         centerness = self.conv_centerness(reg_feat if self.centerness_on_reg else cls_feat)
         # Losses and scores are float32 in mixed precision too.
-        outputs = self.conv_cls(cls_feat).float(), self._distances(reg_feat, scale, stride), centerness.float()
+        outputs = self.conv_cls(cls_feat).float(), self._box_codes(reg_feat, scale, stride), centerness.float()
         return (*outputs, self.conv_seg(seg_feat).float()) if self.with_seg else outputs
 
     def _run_towers(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

@@ -1,10 +1,10 @@
 """What the network's outputs say of a box, beside FCOS's logarithms of distances."""
-from typing import Sequence
+from typing import Optional, Sequence
 
 import torch
-from mmdet.registry import MODELS
-from mmdet.utils import ConfigType
-from torch import Tensor, nn
+from mmdet.models.task_modules.coders import DistancePointBBoxCoder
+from mmdet.registry import TASK_UTILS
+from torch import Tensor
 
 from bafenet.errors import InputError
 
@@ -12,7 +12,8 @@ from bafenet.errors import InputError
 MAX_LOG_SIZE = 4.135
 
 
-class SideDistribution(nn.Module):
+@TASK_UTILS.register_module()
+class SideDistributionCoder(DistancePointBBoxCoder):
     """The distance of a point to each side of its box as a distribution over knots (GFL, Li et al., 2020).
 
     A side of a mask's extent lies between two pixels. Between which two it lies is a question with few answers, and a
@@ -20,47 +21,37 @@ class SideDistribution(nn.Module):
 
     Args:
         knots: K distances in pixels, ascending: each that a side of a small target can have, and a few larger ones.
-        loss: Config of a loss that takes logits (m, K) and targets (m, ) in [0, K - 1).
+        **kwargs: The arguments of mmdet's ``DistancePointBBoxCoder``.
 
     Raises:
         InputError: If the knots are fewer than two, below 0 or do not ascend.
     """
 
-    def __init__(self, knots: Sequence[float], loss: ConfigType) -> None:
-        super().__init__()
+    def __init__(self, knots: Sequence[float], **kwargs) -> None:
+        super().__init__(**kwargs)
         if len(knots) < 2 or knots[0] < 0 or any(low >= high for low, high in zip(knots, knots[1:], strict=False)):
             raise InputError(f'bbox_head: side_knots={knots} must be two or more distances that ascend from 0 or more')
-        self.register_buffer('knots', torch.tensor(knots, dtype=torch.float32), persistent=False)
-        self.loss = MODELS.build(loss)
+        self.knots = tuple(knots)
+        # What mmdet calls the number of channels of a coded box: left, top, right, bottom, K each.
+        self.encode_size = 4 * len(knots)
 
-    @property
-    def channels(self) -> int:
-        """Logits a point: left, top, right, bottom, K each."""
-        return 4 * len(self.knots)
+    def distances(self, logits: Tensor) -> Tensor:
+        """Mean distances (n, 4) in pixels of logits (n, 4 K)."""
+        return logits.unflatten(1, (4, -1)).softmax(dim=2) @ logits.new_tensor(self.knots)
 
-    def mean(self, logits: Tensor) -> Tensor:
-        """Mean distances (N, 4, ...) in pixels of logits (N, 4 K, ...)."""
-        shares = logits.unflatten(1, (4, -1)).softmax(dim=2)
-        return torch.einsum('nsk...,k->ns...', shares, self.knots)
+    def decode(self, points: Tensor, pred_bboxes: Tensor, max_shape: Optional[Sequence[int]] = None) -> Tensor:
+        """Mean boxes (n, 4) of logits (n, 4 K) at points (n, 2), clipped to ``max_shape`` (height, width)."""
+        return super().decode(points, self.distances(pred_bboxes), max_shape)
 
     def position(self, distances: Tensor) -> Tensor:
         """Where distances in pixels lie among the knots: 1.25 is a quarter of the way from the second to the third.
 
         Distances before the first and beyond the last knot count as those.
         """
-        low = (torch.searchsorted(self.knots, distances.contiguous(), right=True) - 1).clamp(0, len(self.knots) - 2)
-        share = (distances - self.knots[low]) / (self.knots[low + 1] - self.knots[low])
+        knots = distances.new_tensor(self.knots)
+        low = (torch.searchsorted(knots, distances.contiguous(), right=True) - 1).clamp(0, len(knots) - 2)
+        share = (distances - knots[low]) / (knots[low + 1] - knots[low])
         return low + share.clamp(0, 1)
-
-    def forward(self, logits: Tensor, distances: Tensor, weight: Tensor, avg_factor: float) -> Tensor:
-        """Loss of logits (n, 4 K) against true distances (n, 4) in pixels, weighed by (n, )."""
-        # The loss looks at the knot after the target's, which the last one does not have.
-        target = self.position(distances).clamp(max=len(self.knots) - 1.001)
-        return self.loss(
-            logits.view(-1, len(self.knots)),
-            target.flatten(),
-            weight=weight.repeat_interleave(4),
-            avg_factor=4 * avg_factor)
 
 
 def centre_size_to_distances(predictions: Tensor, stride: int) -> Tensor:

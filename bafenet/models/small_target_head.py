@@ -5,8 +5,8 @@ import torch
 from mmcv.cnn import Scale
 from mmdet.models.dense_heads import FCOSHead
 from mmdet.models.task_modules.assigners import BaseAssigner
-from mmdet.registry import TASK_UTILS
-from mmdet.structures.bbox import bbox2distance, bbox_overlaps
+from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.structures.bbox import bbox2distance, bbox_overlaps, distance2bbox
 from mmdet.utils import ConfigType, InstanceList, OptInstanceList, reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bafenet.errors import InputError
 
 from .assignment import InsideAssigner, PointAssigner
-from .box_coding import SideDistribution, centre_size_to_distances, to_whole_pixels
+from .box_coding import SideDistributionCoder, centre_size_to_distances, to_whole_pixels
 
 # Names that the head's ``assign`` knows.
 ASSIGNERS = dict(
@@ -51,7 +51,7 @@ class SmallTargetHead(FCOSHead):
             which a point outside its target does not have; ``'centre_size'``, offset of the centre and log size
             (:func:`~bafenet.models.box_coding.centre_size_to_distances`), which any point has; or ``'distribution'``,
             a distribution of each distance over ``side_knots``
-            (:class:`~bafenet.models.box_coding.SideDistribution`), for points inside.
+            (:class:`~bafenet.models.box_coding.SideDistributionCoder`), for points inside.
         side_knots: Distances in pixels of the network's input, ascending, over which ``'distribution'`` distributes.
         loss_sides: Its loss at the knots on either side of the true distance, besides ``loss_bbox`` of the mean box.
         quality: What ``conv_centerness`` learns and the score is multiplied by: ``'centerness'`` (paper), 0 for points
@@ -70,11 +70,13 @@ class SmallTargetHead(FCOSHead):
                  loss_sides: ConfigType = dict(type='DistributionFocalLoss', loss_weight=1.0),
                  quality: str = 'centerness',
                  **kwargs) -> None:
-        self.sides_cfg = dict(knots=side_knots, loss=loss_sides) if box_coding == 'distribution' else None
+        if box_coding == 'distribution':
+            kwargs['bbox_coder'] = dict(type='SideDistributionCoder', knots=side_knots)
         super().__init__(*args, **kwargs)
         self.assigner = build_assigner(assign)
         self.assign = assign if isinstance(assign, str) else assign['type']
         self.box_coding = box_coding
+        self.loss_sides = MODELS.build(loss_sides) if box_coding == 'distribution' else None
         self.quality = quality
         # NearestAssigner is an InsideAssigner, and gives points outside.
         self.learns_outside = type(self.assigner) is not InsideAssigner
@@ -97,19 +99,15 @@ class SmallTargetHead(FCOSHead):
 
     def _init_predictor(self) -> None:
         super()._init_predictor()
-        if self.sides_cfg is not None:
-            self.sides = SideDistribution(**self.sides_cfg)
+        if isinstance(self.bbox_coder, SideDistributionCoder):
             # Pointwise: four sides times eight knots at every point of stride 2 would cost as much as a tower.
-            self.conv_reg = nn.Conv2d(self.feat_channels, self.sides.channels, 1)
+            self.conv_reg = nn.Conv2d(self.feat_channels, self.bbox_coder.encode_size, 1)
 
-    def _distances(self, reg_feat: Tensor, scale: Scale, stride: int) -> Tensor:
-        """Distances to the four sides; float32, since exp overflows in half precision.
-
-        In training under ``'distribution'``: the logits, which :meth:`_loss_boxes` needs at the few points that learn.
-        """
+    def _box_codes(self, reg_feat: Tensor, scale: Scale, stride: int) -> Tensor:
+        """What ``bbox_coder`` decodes: distances to the four sides, or logits; float32, since exp overflows in half."""
         distances = scale(self.conv_reg(reg_feat)).float()
         if self.box_coding == 'distribution':
-            return distances if self.training else self.sides.mean(distances)
+            return distances
         if self.box_coding == 'centre_size':
             return centre_size_to_distances(distances, stride)
         if not self.norm_on_bbox:
@@ -153,15 +151,22 @@ class SmallTargetHead(FCOSHead):
         centerness = self.centerness_target(bbox_targets)
         weights = torch.ones_like(centerness) if self.learns_outside else centerness
         avg_factor = max(reduce_mean(weights.sum()), 1e-6)
-        losses = {}
-        if self.box_coding == 'distribution':
-            losses['loss_sides'] = self.sides(bbox_preds, bbox_targets, weights, avg_factor)
-            bbox_preds = self.sides.mean(bbox_preds)
-        boxes, truth = (self.bbox_coder.decode(points, distances) for distances in (bbox_preds, bbox_targets))
-        losses['loss_bbox'] = self.loss_bbox(boxes, truth, weight=weights, avg_factor=avg_factor)
+        boxes, truth = self.bbox_coder.decode(points, bbox_preds), distance2bbox(points, bbox_targets)
+        losses = dict(loss_bbox=self.loss_bbox(boxes, truth, weight=weights, avg_factor=avg_factor))
+        if self.loss_sides is not None:
+            losses['loss_sides'] = self._loss_sides(bbox_preds, bbox_targets, weights, avg_factor)
         if self.quality == 'iou':
             return losses, bbox_overlaps(boxes.detach(), truth, is_aligned=True)
         return losses, centerness
+
+    def _loss_sides(self, logits: Tensor, distances: Tensor, weights: Tensor, avg_factor: float) -> Tensor:
+        """Loss of logits (n, 4 K) against true distances (n, 4), weighed by (n, )."""
+        knots = len(self.bbox_coder.knots)
+        # The loss also looks at the knot after the target's, which the last one does not have.
+        positions = self.bbox_coder.position(distances).clamp(max=knots - 1.001)
+        return self.loss_sides(
+            logits.reshape(-1, knots), positions.flatten(), weight=weights.repeat_interleave(4),
+            avg_factor=4 * avg_factor)
 
     def centerness_target(self, pos_bbox_targets: Tensor) -> Tensor:
         """FCOS's centerness (n, ) from the true distances (n, 4), in [0, 1]; 0 for points outside their target."""
