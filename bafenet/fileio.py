@@ -1,9 +1,12 @@
 """Files that are either whole or absent: written under a temporary name, then renamed."""
+import json
 import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Any, Iterator, Optional, Union
+
+from .errors import InputError
 
 _UMASK = os.umask(0)
 os.umask(_UMASK)
@@ -43,6 +46,25 @@ def write_text(path: Union[str, Path], text: str) -> None:
     """Write ``text`` (UTF-8) to ``path`` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding='utf-8')
+
+
+def write_json(path: Union[str, Path], content: Any) -> None:
+    """Write ``content`` as indented JSON to ``path`` atomically.
+
+    Raises:
+        ValueError: If a number is not finite: JSON has none.
+    """
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + '\n')
+
+
+def require_json_name(out: Optional[str]) -> None:
+    """Check the ``--out`` of a tool that writes JSON; None or empty for none.
+
+    Raises:
+        InputError: If it does not end in ``.json``.
+    """
+    if out and not out.endswith('.json'):
+        raise InputError(f'--out {out}: the file must end in .json')
 
 
 def write_bytes(path: Union[str, Path], data: bytes) -> None:

@@ -1,5 +1,4 @@
 """What ``tools/analysis/assignment.py`` counts: the targets that a config's label assignment gives a point to."""
-import json
 from typing import Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from rich.table import Table
 from torch import Tensor
 
 from bafenet.errors import InputError
-from bafenet.fileio import write_text
+from bafenet.fileio import require_json_name, write_json
 
 from ..engine.options import load_config
 
@@ -42,8 +41,7 @@ def report(config: str,
     Raises:
         InputError: If the config or its data are bad, or the head is another.
     """
-    if out and not out.endswith('.json'):
-        raise InputError(f'--out {out}: the file must end in .json')
+    require_json_name(out)
     init_default_scope('mmdet')
     cfg = load_config(config, cfg_options)
     head = build_head(cfg, config)
@@ -58,7 +56,7 @@ def report(config: str,
         **summarize(sizes, points, inside, head))
     print_tables(results)
     if out:
-        write_text(out, json.dumps(results, indent=1, allow_nan=False) + '\n')
+        write_json(out, results)
     return results
 
 

@@ -3,20 +3,18 @@
 A box of three pixels is the extent of a faint blob at some threshold. Where present and pasted targets have another
 one, a network learns two meanings of a box.
 """
-import json
 from typing import Dict, List, NamedTuple, Optional
 
 import numpy as np
 from mmcv.transforms import Compose
 from mmdet.registry import DATASETS
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
 from bafenet.datasets import SampleIndex, seeded_draws
-from bafenet.errors import InputError
-from bafenet.fileio import write_text
+from bafenet.fileio import require_json_name, write_json
 
 from ..engine.options import load_config
 
@@ -103,22 +101,20 @@ def report(config: str, out: Optional[str] = None, cfg_options: Optional[List[st
     Raises:
         InputError: If the config or its data are bad.
     """
-    if out and not out.endswith('.json'):
-        raise InputError(f'--out {out}: the file must end in .json')
+    require_json_name(out)
     init_default_scope('mmdet')
     settings = load_config(config, cfg_options).train_dataloader.dataset
     results = dict(config=config, split=settings.ann_file,
                    **{kind: summarize(edges) for kind, edges in _measure_split(settings).items()})
     print_table(results)
     if out:
-        write_text(out, json.dumps(results, indent=1, allow_nan=False) + '\n')
+        write_json(out, results)
     return results
 
 
 def _measure_split(settings: ConfigDict) -> Dict[str, Edges]:
-    steps = [Config.to_dict(step) if isinstance(step, Config) else dict(step) for step in settings.pipeline]
-    loads = [step for step in steps if step['type'].startswith('Load')]
-    pastes = [dict(step, prob=1.0) for step in steps if step['type'] == PASTE]
+    loads = [step for step in settings.pipeline if step.type.startswith('Load')]
+    pastes = [dict(step, prob=1.0) for step in settings.pipeline if step.type == PASTE]
     dataset = DATASETS.build(dict(settings, pipeline=loads + pastes))
     load, paste = (Compose(list(part)) for part in (dataset.pipeline.transforms[:len(loads)],
                                                     dataset.pipeline.transforms[len(loads):]))

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bafenet.errors import InputError, first_line
-from bafenet.fileio import write_text
+from bafenet.fileio import require_json_name, write_json
 
 from ..evaluation.metric import IOU_SUFFIXES
 from . import localisation
@@ -32,8 +32,7 @@ def report(results: str, out: Optional[str] = None) -> dict:
     Raises:
         InputError: If the results cannot be read or do not hold what is needed.
     """
-    if out and not out.endswith('.json'):
-        raise InputError(f'--out {out}: the file must end in .json')
+    require_json_name(out)
     content, frames = read_results(results)
     report = dict(
         results=Path(results).name,
@@ -46,7 +45,7 @@ def report(results: str, out: Optional[str] = None) -> dict:
     _check_agreement(results, content, report)
     print_tables(report)
     if out:
-        write_text(out, json.dumps(report, indent=1, allow_nan=False) + '\n')
+        write_json(out, report)
     return report
 
 

@@ -1,6 +1,5 @@
 """The deep check of a SIRSTdevkit: every file is read and compared with the others, and every problem is told."""
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -20,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
 from bafenet.errors import InputError, one_line
-from bafenet.fileio import write_text
+from bafenet.fileio import write_json
 from bafenet.synthesis.devkit import (
     BOXES,
     CORNERS,
@@ -192,7 +191,7 @@ def check(devkit: Union[str, Path],
         print(f'{fix_boxes}: every box XML copied, {boxes} boxes in {files} of them corrected')
     if json_file is not None:
         try:
-            write_text(json_file, json.dumps(report.as_dict(), indent=1, allow_nan=False) + '\n')
+            write_json(json_file, report.as_dict())
         except OSError as error:
             raise InputError(f'{json_file}: cannot be written: {error.strerror}') from error
     return report.errors

@@ -3,7 +3,6 @@
 Targets are the 8-connected components of the target masks; their sizes are those of the components' extents. The other
 definitions are in :data:`DEFINITIONS`.
 """
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from bafenet.errors import InputError
-from bafenet.fileio import atomic_path, write_text
+from bafenet.fileio import atomic_path, write_json
 from bafenet.synthesis.devkit import BOXES, IMAGES, POINTS, SKY_PALETTE, SPLITS, TARGET_PALETTE
 
 from .checks import EIGHT_NEIGHBOURS, SUFFIXES, extents, image_names, map_with_progress, read_image
@@ -110,7 +109,7 @@ def report(devkit: Union[str, Path], out: Union[str, Path], split: Optional[str]
     summary['statements'] = [asdict(statement) for statement in statements]
     print_tables(summary, statements)
     try:
-        write_text(out / 'statistics.json', json.dumps(summary, indent=1, allow_nan=False) + '\n')
+        write_json(out / 'statistics.json', summary)
         draw_figures(images, summary, out)
     except OSError as error:
         raise InputError(f'{out}: cannot be written: {error.strerror}') from error

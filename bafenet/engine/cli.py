@@ -1,5 +1,4 @@
 """What ``tools/train.py`` and ``tools/test.py`` do once their arguments are parsed."""
-import json
 import os
 import platform
 import sys
@@ -19,7 +18,7 @@ from mmengine.runner import Runner
 
 from bafenet.errors import InputError
 from bafenet.evaluation import DenseSIRSTMetric, print_metrics
-from bafenet.fileio import write_text
+from bafenet.fileio import require_json_name, write_json
 
 from .options import load_config
 
@@ -107,8 +106,7 @@ def test(config: str,
     Raises:
         InputError: Where the input is bad.
     """
-    if out and not out.endswith('.json'):
-        raise InputError(f'--out {out}: the file must end in .json')
+    require_json_name(out)
     if show and sys.platform.startswith('linux') and not (os.environ.get('DISPLAY')
                                                           or os.environ.get('WAYLAND_DISPLAY')):
         raise InputError('--show: there is no display; write the pictures with --show-dir instead')
@@ -178,7 +176,7 @@ def write_results(out: str, runner: Runner, metrics: dict, config: str) -> None:
         metrics=metrics,
         environment=environment(),
         images=images[0] if images else [])
-    write_text(out, json.dumps(results, indent=1, allow_nan=False) + '\n')
+    write_json(out, results)
     runner.logger.info(f'wrote {out}')
 
 

@@ -8,7 +8,7 @@ from typing import Dict, List, Optional, Sequence
 
 from bafenet.errors import InputError, first_line
 from bafenet.evaluation.report import ROWS
-from bafenet.fileio import write_text
+from bafenet.fileio import write_json, write_text
 
 from .checkpoints import load_from_local
 from .export import build_network, count_parameters, require_new
@@ -95,7 +95,7 @@ def write_card(weights: str,
         require_new(str(out), out.suffix, force)
     record = dict(_weights_record(file), **_own_results(file, results, subset),
                   beside=[_column(label, files) for label, *files in beside])
-    write_text(outputs[0], json.dumps(record, indent=1, allow_nan=False) + '\n')
+    write_json(outputs[0], record)
     write_text(outputs[1], markdown(record))
     return record
 

@@ -1,5 +1,4 @@
 """Plan, run what is missing, print: the command behind ``tools/reproduce.py``."""
-import json
 import sys
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Tuple
@@ -8,7 +7,7 @@ from mmengine.registry import init_default_scope
 
 from bafenet.engine.quiet import quiet
 from bafenet.errors import InputError, one_line
-from bafenet.fileio import write_text
+from bafenet.fileio import write_json, write_text
 
 from .estimate import LEFT_OUT, duration, time_step
 from .plan import Run, plan_runs
@@ -69,7 +68,7 @@ def reproduce(table: str,
         report = build_report(one, protocol, runs, seeds, epochs, cfg_options)
         stem = Path(work_dir, protocol, f'table_{one.key}')
         write_text(stem.with_suffix('.md'), text := markdown(report))
-        write_text(stem.with_suffix('.json'), json.dumps(report, indent=1, allow_nan=False) + '\n')
+        write_json(stem.with_suffix('.json'), report)
         print(text)
         _say(f'wrote {stem}.md and .json')
     return 1 if failures else 0

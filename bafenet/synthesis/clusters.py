@@ -24,7 +24,7 @@ class ClusterRecipe:
         clustered: False places as many targets one by one, anywhere (Table II).
         gaussian: False puts the patch in the place of the background, as plain copy-paste does (Table II).
         visible_share: A pixel counts as visible, and so into the box, if the blend raises it by at least this share of
-            the target's greatest raise, and by a grey level. DenseSIRST's own boxes end at about 0.12.
+            the target's greatest raise, and by a grey level. DenseSIRST's own boxes end at about 0.13.
     """
 
     num_clusters: Tuple[int, int] = (1, 3)
@@ -217,9 +217,9 @@ def paste_targets(image: np.ndarray, targets: TargetLibrary, corners: np.ndarray
     pasted = image.copy()
     pasted[pixels] = after
 
-    channels = tuple(range(1, before.ndim))
     if recipe.gaussian:
         raised = np.zeros(inside.shape)
+        channels = tuple(range(1, before.ndim))
         raised[target, row, col] = np.subtract(after, before, dtype=float).max(axis=channels)
         visible = visible_mask(raised, recipe.visible_share)
     else:

@@ -90,4 +90,4 @@ def draw(runs: Sequence[str], out: str, labels: Optional[Sequence[str]] = None) 
     if len(series) > 1:
         axes[0].legend()
     with atomic_path(out) as temporary:
-        FigureCanvasAgg(figure).print_figure(temporary, dpi=110, format=Path(out).suffix[1:])
+        FigureCanvasAgg(figure).print_figure(temporary, dpi=110)

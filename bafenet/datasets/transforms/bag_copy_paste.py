@@ -49,7 +49,7 @@ class BAGCopyPaste(BaseTransform):
         offset: Range of mu_x and mu_y, Eq. 3; mu = -rho as released, rho in [0, 0.2].
         rotation: Range of theta in degrees, Eq. 3.
         visible_share: A pixel counts into the box if it is raised by at least this share of the target's greatest
-            raise, and by a grey level. The paper does not say; DenseSIRST's own boxes end at about 0.12.
+            raise, and by a grey level. The paper does not say; DenseSIRST's own boxes end at about 0.13.
         prob: Probability that an image is pasted into.
         max_gt: No target is added beyond this many in an image; None for no limit.
         clustered: Table II. False places as many targets one by one, anywhere.
