@@ -18,8 +18,8 @@ ROWS = {
     'tiny': {},
     'tiny_box_origin_1': {f'{loader}.dataset.box_origin': 1 for loader in LOADERS},
     'tiny_resize_512': {'without': CROP, 'with': RESIZE, 'batch': 2, 'repeats': 0.5},
-    'tiny_stride_4': {f'{BACKBONE}.out_indices': (1, 2, 3, 4), 'levels': 1, f'{HEAD}.strides': [4]},
-    'tiny_stride_8': {f'{BACKBONE}.out_indices': (2, 3, 4), 'levels': 2, f'{HEAD}.strides': [8]},
+    'tiny_stride_4': {f'{BACKBONE}.out_indices': (1, 2, 3, 4, 5), 'levels': 1, f'{HEAD}.strides': [4]},
+    'tiny_stride_8': {f'{BACKBONE}.out_indices': (2, 3, 4, 5), 'levels': 2, f'{HEAD}.strides': [8]},
     **{f'tiny_{name}': {f'{HEAD}.assign': assign, f'{HEAD}.box_coding': 'centre_size',
                         f'{HEAD}.loss_bbox.type': 'GIoULoss'}
        for name, assign in (('nearest', 'nearest'), ('receptive_field', 'receptive_field'),

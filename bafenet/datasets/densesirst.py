@@ -125,6 +125,13 @@ class DenseSIRSTDataset(BaseDetDataset):
             width=width,
             instances=[dict(bbox=box, bbox_label=0, ignore_flag=0) for box in boxes])
 
+    def get_data_info(self, idx: Union[int, SampleIndex]) -> dict:
+        """Annotation of an image and, where the index says it, the ``epoch`` that the sample is drawn for."""
+        data_info = super().get_data_info(int(idx))
+        if isinstance(idx, SampleIndex):
+            data_info['epoch'] = idx.epoch
+        return data_info
+
     def __getitem__(self, index: Union[int, SampleIndex]) -> dict:
         """Give one sample after the pipeline, its random draws seeded where the index says how.
 
@@ -135,7 +142,7 @@ class DenseSIRSTDataset(BaseDetDataset):
             self.full_init()
         if isinstance(index, SampleIndex):
             with seeded_draws(index):
-                sample = self.prepare_data(int(index))
+                sample = self.prepare_data(index)
         else:
             sample = self.prepare_data(index)
         if sample is None:

@@ -136,21 +136,27 @@ def row_config(file: str, protocol: str, data: Optional[str] = None, epochs: Opt
 
 
 def set_epochs(cfg: Config, epochs: int) -> None:
-    """Set the number of epochs and bring the learning rate's steps, where they count epochs, to the new length.
+    """Set the number of epochs and bring all that counts epochs to the new length: the learning rate, late windows.
 
     So a run of 10 epochs instead of 20 lowers its rate at epochs 4 and 8 instead of 8 and 16. A warm-up that
-    counts iterations stays as it is.
+    counts iterations stays as it is. What would begin after the last epoch is left out.
     """
     ratio = epochs / cfg.train_cfg.max_epochs
     cfg.train_cfg.max_epochs = epochs
     schedulers = cfg.get('param_scheduler') or []
-    for scheduler in [schedulers] if isinstance(schedulers, dict) else schedulers:
+    schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
+    for scheduler in schedulers:
         if scheduler.get('by_epoch', True):
             steps = {key: max(round(scheduler[key] * ratio), 1) for key in ('begin', 'end', 'T_max')
                      if scheduler.get(key)}
             scheduler.update(steps)
             if 'milestones' in scheduler:
                 scheduler.milestones = [max(round(step * ratio), 1) for step in scheduler.milestones]
+    cfg.param_scheduler = [scheduler for scheduler in schedulers
+                           if not scheduler.get('by_epoch', True) or scheduler.get('begin', 0) < epochs]
+    for transform in cfg.train_dataloader.dataset.get('pipeline') or []:
+        if 'late_epoch' in transform:
+            transform.late_epoch = max(round(transform.late_epoch * ratio), 1)
 
 
 @contextmanager

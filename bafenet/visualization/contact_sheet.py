@@ -44,7 +44,7 @@ def augment(dataset: DenseSIRSTDataset, index: SampleIndex) -> AugmentedSample:
         dataset: Dataset with a training pipeline.
         index: The visit of a sample whose draws are wanted.
     """
-    results = dataset.get_data_info(int(index))
+    results = dataset.get_data_info(index)
     with seeded_draws(index):
         for transform in dataset.pipeline.transforms:
             if isinstance(transform, PackDetInputs):

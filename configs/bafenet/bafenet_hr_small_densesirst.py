@@ -1,7 +1,7 @@
 # BAFE-Net at native resolution, three times as much to compute as tiny; half an hour on a GPU.
 _base_ = './bafenet_hr_tiny_densesirst.py'
 
-stage_channels = [40, 76, 128, 160, 160]
+stage_channels = [40, 76, 128, 128, 128, 128]
 channels = 48
 model = dict(
     backbone=dict(stage_channels=stage_channels),

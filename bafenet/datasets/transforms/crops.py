@@ -21,12 +21,17 @@ class BalancedCrop(BaseTransform):
     pixel lies anywhere in the window, not in its middle. An image smaller than the window is kept whole in that
     direction; batches are padded by the data preprocessor.
 
-    Reads and writes ``img`` (H, W) or (H, W, C), ``gt_seg_map`` (H, W; where present), ``gt_bboxes``,
+    Small windows show more targets for the same pixels, and nothing of what tells a smooth sky from a smooth road; so
+    the last epochs can have larger ones. The dataset says which ``epoch`` a sample is drawn for; without it, none is.
+
+    Reads ``epoch`` (from 0; where present); reads and writes ``img`` (H, W) or (H, W, C), ``gt_seg_map`` (H, W; where present), ``gt_bboxes``,
     ``gt_bboxes_labels``, ``gt_ignore_flags``, ``img_shape``. Boxes are moved and clipped to the window. All draws come
     from the global ``random`` state.
 
     Args:
         size: Height and width of the window in pixels.
+        late_size: The same from ``late_epoch`` on; None for ``size`` to the end.
+        late_epoch: Epoch, counted from 0, from which ``late_size`` holds.
         target_prob: Probability of a window around a target.
         other_prob: Probability of a window around a pixel that is not sky.
         min_visible: A box is dropped if a smaller share of its area is in the window.
@@ -37,17 +42,22 @@ class BalancedCrop(BaseTransform):
 
     def __init__(self,
                  size: Tuple[int, int] = (256, 256),
+                 late_size: Optional[Tuple[int, int]] = None,
+                 late_epoch: int = 0,
                  target_prob: float = 0.5,
                  other_prob: float = 0.25,
                  min_visible: float = 0.5) -> None:
-        if len(size) != 2 or min(size) < 1:
-            raise InputError(f'BalancedCrop: size={size} must be a height and a width of at least 1 pixel')
+        for name, window in (('size', size), ('late_size', late_size or size)):
+            if len(window) != 2 or min(window) < 1:
+                raise InputError(f'BalancedCrop: {name}={window} must be a height and a width of at least 1 pixel')
         if min(target_prob, other_prob) < 0 or target_prob + other_prob > 1:
             raise InputError(f'BalancedCrop: target_prob={target_prob} and other_prob={other_prob} must be at least 0 '
                              'and at most 1 together')
         if not 0 < min_visible <= 1:
             raise InputError(f'BalancedCrop: min_visible={min_visible} must be above 0 and at most 1')
         self.size = tuple(size)
+        self.late_size = tuple(late_size or size)
+        self.late_epoch = late_epoch
         self.target_prob = target_prob
         self.other_prob = other_prob
         self.min_visible = min_visible
@@ -55,10 +65,11 @@ class BalancedCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Cut one sample; see the class."""
         height, width = results['img'].shape[:2]
+        rows, columns = self.late_size if results.get('epoch', -1) >= self.late_epoch else self.size
         row, column = self._anchor(results) or (None, None)
-        top = _start(row, self.size[0], height)
-        left = _start(column, self.size[1], width)
-        window = np.s_[top:top + self.size[0], left:left + self.size[1]]
+        top = _start(row, rows, height)
+        left = _start(column, columns, width)
+        window = np.s_[top:top + rows, left:left + columns]
         results['img'] = results['img'][window]
         results['img_shape'] = results['img'].shape[:2]
         if results.get('gt_seg_map') is not None:
@@ -91,8 +102,8 @@ class BalancedCrop(BaseTransform):
             results[key] = results[key][kept]
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(size={self.size}, target_prob={self.target_prob}, '
-                f'other_prob={self.other_prob}, min_visible={self.min_visible})')
+        return (f'{type(self).__name__}(size={self.size}, late_size={self.late_size}, late_epoch={self.late_epoch}, '
+                f'target_prob={self.target_prob}, other_prob={self.other_prob}, min_visible={self.min_visible})')
 
 
 def _start(pixel: Optional[int], size: int, length: int) -> int:

@@ -1,10 +1,10 @@
 # BAFE-Net for native pixels: one level of stride 2, where 98 % of DenseSIRST's targets hold a point; from scratch.
 _base_ = './bafenet_narrow.py'
 
-stage_channels = [24, 32, 48, 64, 80]
+stage_channels = [24, 32, 48, 56, 56, 56]
 channels = 32
 model = dict(
-    # Down to stride 32, and dilated there: a smooth road and a smooth sky are told apart by what is far away.
+    # Down to stride 64: a smooth road and a smooth sky are told apart by what is far away.
     backbone=dict(
         _delete_=True,
         type='CompactResNet',
@@ -12,8 +12,8 @@ model = dict(
         stem_channels=16,
         stem_kernel=4,
         stage_channels=stage_channels,
-        stage_blocks=(2, 2, 2, 2, 2),
-        dilations=(1, 1, 1, 1, 2)),
+        stage_blocks=(2, 2, 2, 2, 2, 2),
+        dilations=(1, 1, 1, 1, 1, 1)),
     neck=dict(in_channels=stage_channels, out_channels=channels),
     bbox_head=dict(
         in_channels=channels,
