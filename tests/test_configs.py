@@ -1,9 +1,12 @@
 """The configs: protocols as stated, one statement of each setting, every network builds and learns."""
+import math
+
 import pytest
 import torch
 from conftest import ROOT
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS
 
 # tests/test_ablations.py has the ablations.
 FILES = sorted(str(file.relative_to(ROOT / 'configs')) for file in (ROOT / 'configs').rglob('*.py')
@@ -165,3 +168,30 @@ def test_bag_cp_is_on_in_bafe_net_and_off_in_the_baselines():
         if 'BAGCopyPaste' in pipeline:
             # Ours pastes native pixels, the paper's release into the resized image.
             assert (pipeline.index('BAGCopyPaste') > pipeline.index('Resize')) == ('_paper' in name)
+
+
+def test_each_size_of_native_windows_has_a_cosine_of_its_own():
+    cfg = read('bafenet/bafenet_hr_tiny_densesirst.py')
+    window, = (step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'BalancedCrop')
+    late, last, steps, rate = window.late_epoch, cfg.train_cfg.max_epochs, 100, cfg.optim_wrapper.optimizer.lr
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=rate)
+    schedulers = [PARAM_SCHEDULERS.build(step, default_args=dict(optimizer=optimizer, epoch_length=steps))
+                  for step in cfg.param_scheduler]
+    rates = []
+    for _ in range(last):
+        for _ in range(steps):
+            rates.append(optimizer.param_groups[0]['lr'])
+            optimizer.step()
+            for scheduler in (one for one in schedulers if not one.by_epoch):
+                scheduler.step()
+        for scheduler in (one for one in schedulers if one.by_epoch):
+            scheduler.step()
+
+    def cosine(first, step, end):
+        return 0.01 * rate + (first - 0.01 * rate) * (1 + math.cos(math.pi * step / end)) / 2
+
+    # The warm-up, of 50 steps, and the cosine below it multiply.
+    expected = [cosine(rate, step, late * steps) for step in range(50, late * steps)]
+    expected += [cosine(0.35 * rate, step, (last - late) * steps) for step in range((last - late) * steps)]
+    assert rates[50:] == pytest.approx(expected, rel=0.02)
+    assert rates[0] == pytest.approx(0.1 * rate)

@@ -101,8 +101,27 @@ def test_small_frames_stay_whole():
     assert results['gt_bboxes'].tensor.tolist() == make_sample()['gt_bboxes'].tensor.tolist()
 
 
+@pytest.mark.parametrize(('epoch', 'expected'), [(None, (20, 30)), (0, (20, 30)), (3, (20, 30)), (4, (40, 50)),
+                                                 (9, (40, 50))])
+def test_late_windows_begin_at_their_epoch(epoch, expected):
+    for kind in ({}, dict(target_prob=1.0, other_prob=0.0)):
+        sample = make_sample() if epoch is None else dict(make_sample(), epoch=epoch)
+        results = crop(2, sample, size=(20, 30), late_size=(40, 50), late_epoch=4, **kind)
+        top, left = corner(results)
+        assert results['img_shape'] == results['gt_seg_map'].shape == expected
+        np.testing.assert_array_equal(
+            results['img'],
+            make_sample()['img'][top:top + expected[0], left:left + expected[1]])
+
+
+def test_without_a_late_size_windows_keep_theirs():
+    assert crop(0, dict(make_sample(), epoch=9), size=(20, 30))['img_shape'] == (20, 30)
+
+
 @pytest.mark.parametrize('settings', [
     dict(size=(0, 5)),
+    dict(late_size=(5, 0)),
+    dict(late_size=(5, )),
     dict(target_prob=0.8, other_prob=0.3),
     dict(other_prob=-0.1),
     dict(min_visible=0),

@@ -43,6 +43,27 @@ def test_worker_layout_and_resume_do_not_matter(dataset):
     assert epochs(dataset, 1, first=1) == alone[1:]
 
 
+def test_late_windows_come_in_their_epochs_whoever_loads_them(devkit):
+    pipeline = [dict(type='LoadInfraredImage'), dict(type='LoadSkyAnnotations'),
+                dict(type='BalancedCrop', size=(24, 24), late_size=(48, 40), late_epoch=2),
+                dict(type='PackInfraredInputs')]
+    dataset = DenseSIRSTDataset(data_root=str(devkit), ann_file='Splits/train_v2.txt', pipeline=pipeline)
+    sampler = EpochSampler(dataset, seed=7)
+    for workers in (0, 2):
+        loader = DataLoader(dataset, batch_size=4, sampler=sampler, num_workers=workers, collate_fn=pseudo_collate,
+                            persistent_workers=workers > 0)
+        sizes = []
+        for epoch in range(4):
+            sampler.set_epoch(epoch)
+            sizes.append({tuple(image.shape[-2:]) for batch in loader for image in batch['inputs']})
+        assert sizes == [{(24, 24)}] * 2 + [{(48, 40)}] * 2
+
+
+def test_the_sample_knows_its_epoch_where_the_index_does(dataset):
+    assert dataset.get_data_info(SampleIndex(3, epoch=5))['epoch'] == 5
+    assert 'epoch' not in dataset.get_data_info(3)
+
+
 def test_every_visit_draws_anew(dataset):
     visits = [visit for epoch in epochs(dataset, 0) for visit in epoch]
     assert len(visits) == 2 * 2 * 8

@@ -199,6 +199,18 @@ def test_a_shorter_training_shortens_the_steps_of_the_learning_rate():
     assert cfg.param_scheduler[1].T_max == cfg.param_scheduler[1].end == 7 and cfg.param_scheduler[1].begin == 0
 
 
+@pytest.mark.parametrize(('epochs', 'late', 'ends'), [(58, 52, [52, 58]), (10, 9, [9, 10]), (3, 3, [3])])
+def test_a_shorter_training_has_fewer_late_windows_and_none_without_an_epoch_for_them(epochs, late, ends):
+    cfg = load_config('configs/bafenet/bafenet_hr_tiny_densesirst.py')
+    assert cfg.train_cfg.max_epochs == 29
+    set_epochs(cfg, epochs)
+    window, = (step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'BalancedCrop')
+    assert window.late_epoch == late
+    cosines = [step for step in cfg.param_scheduler if step.type == 'CosineAnnealingLR']
+    assert [step.end for step in cosines] == ends
+    assert [step.begin for step in cosines] == [0, late][:len(ends)]
+
+
 # --- Where a run goes on ----------------------------------------------------------------------------------------------
 
 
