@@ -170,6 +170,12 @@ def test_bag_cp_is_on_in_bafe_net_and_off_in_the_baselines():
             assert (pipeline.index('BAGCopyPaste') > pipeline.index('Resize')) == ('_paper' in name)
 
 
+@pytest.mark.parametrize('name', [name for name in FILES if 'native/' not in name and 'paper' not in name])
+def test_a_config_as_it_is_needs_no_scaling_of_its_rate(name):
+    cfg = read(name)
+    assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
+
+
 def test_each_size_of_native_windows_has_a_cosine_of_its_own():
     cfg = read('bafenet/bafenet_hr_tiny_densesirst.py')
     window, = (step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'BalancedCrop')

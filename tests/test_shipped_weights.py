@@ -10,7 +10,7 @@ import torch
 from bafenet import weights
 from bafenet.engine import cli
 from bafenet.engine.export import build_network, count_parameters
-from bafenet.engine.options import parse_config
+from bafenet.engine.options import load_config, parse_config
 
 NAME = 'bafenet_hr_tiny'
 MAX_BYTES, MAX_PARAMETERS = 1_500_000, 600_000
@@ -39,6 +39,11 @@ def test_file_card_and_record_belong_together(file, record):
     assert count_parameters(network) == record['parameters'] <= MAX_PARAMETERS
     card = file.with_suffix('.md').read_text(encoding='utf-8')
     assert record['sha256'] in card and content['meta']['provenance']['command'].replace('|', r'\|') in card
+
+
+def test_the_file_fits_the_config_of_its_card(file, record):
+    content = torch.load(file, weights_only=True)
+    build_network(load_config(record['config']), content, NAME)
 
 
 def test_pytorch_alone_loads_the_file(file):

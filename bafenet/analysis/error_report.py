@@ -1,5 +1,4 @@
 """What ``tools/analysis/errors.py`` prints: the gap to an mAP of 1 by type of error, and where the boxes lie."""
-import json
 from pathlib import Path
 from typing import Any, List, Optional, Tuple
 
@@ -11,6 +10,7 @@ from bafenet.errors import InputError, first_line
 from bafenet.fileio import require_json_name, write_json
 
 from ..evaluation.metric import IOU_SUFFIXES
+from ..evaluation.results import read_results
 from . import localisation
 from .error_types import Frame, classify, gap
 
@@ -33,7 +33,7 @@ def report(results: str, out: Optional[str] = None) -> dict:
         InputError: If the results cannot be read or do not hold what is needed.
     """
     require_json_name(out)
-    content, frames = read_results(results)
+    content, frames = read_frames(results)
     report = dict(
         results=Path(results).name,
         checkpoint=content.get('checkpoint'),
@@ -49,21 +49,17 @@ def report(results: str, out: Optional[str] = None) -> dict:
     return report
 
 
-def read_results(path: str) -> Tuple[dict, List[Frame]]:
-    """Read what ``tools/test.py --out`` wrote.
+def read_frames(path: str) -> Tuple[dict, List[Frame]]:
+    """Read what ``tools/test.py --out`` wrote: all of it, and its boxes.
 
     Raises:
         InputError: If the file cannot be read, holds no images or no true boxes, or has several classes.
     """
+    content = read_results(path, image_keys=_KEYS)
+    images = content['images']
     try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
-        images = content['images']
-        if images and 'gt_boxes' not in images[0]:
-            raise InputError(f'{path}: it holds no true boxes; test the checkpoint again with tools/test.py --out')
         frames = [_frame(image) for image in images]
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise InputError(f'{path}: not what tools/test.py --out writes ({type(error).__name__}: {first_line(error)}); '
                          'give such a file') from error
     if not any(len(frame.truth) for frame in frames):

@@ -1,4 +1,5 @@
 """What ``tools/train.py`` and ``tools/test.py`` do once their arguments are parsed."""
+import hashlib
 import os
 import platform
 import sys
@@ -20,6 +21,7 @@ from bafenet.errors import InputError
 from bafenet.evaluation import DenseSIRSTMetric, print_metrics
 from bafenet.fileio import require_json_name, write_json
 
+from .checkpoints import local_file
 from .options import load_config
 
 
@@ -172,12 +174,21 @@ def write_results(out: str, runner: Runner, metrics: dict, config: str) -> None:
     results = dict(
         config=config,
         checkpoint=runner.cfg.load_from,
+        checkpoint_sha256=_sha256(runner.cfg.load_from),
         split=runner.cfg.test_dataloader.dataset.ann_file,
         metrics=metrics,
         environment=environment(),
         images=images[0] if images else [])
     write_json(out, results)
     runner.logger.info(f'wrote {out}')
+
+
+def _sha256(checkpoint: str) -> Optional[str]:
+    try:
+        return hashlib.sha256(local_file(checkpoint).read_bytes()).hexdigest()
+    except InputError:
+        # An address, and no file.
+        return None
 
 
 def environment() -> dict:

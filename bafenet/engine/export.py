@@ -20,7 +20,7 @@ from bafenet.fileio import write_bytes
 
 from .checkpoints import load_from_local, load_weights
 from .cli import find_checkpoint
-from .options import parse_config
+from .options import parse_config, require_known_types
 
 # Where a user has the dataset (data/README.md), whatever its place on the machine that trained.
 DATA_ROOT = 'data/SIRSTdevkit'
@@ -102,8 +102,9 @@ def shipped_config(cfg: Config, source: str) -> Config:
     """
     root = cfg.get('train_dataloader', {}).get('dataset', {}).get('data_root')
     values = {key: value for key, value in cfg.to_dict().items() if key not in _RUN_KEYS}
-    values = _map_strings(values, lambda text: text.replace(root, DATA_ROOT)
-                          if root and Path(root).is_absolute() else text)
+    if root and Path(root).is_absolute():
+        values = _map_strings(values, lambda text: str(Path(DATA_ROOT, Path(text).relative_to(root)))
+                              if Path(text).is_relative_to(root) else text)
     absolute = [leaf for leaf in tree_leaves(values) if isinstance(leaf, str) and Path(leaf).is_absolute()]
     if absolute:
         raise InputError(f'checkpoint {source}: its config names a place of the machine that trained it, '
@@ -129,9 +130,10 @@ def build_network(cfg: Config, checkpoint: dict, source: str) -> nn.Module:
     """The config's network with a checkpoint's weights, to predict.
 
     Raises:
-        InputError: If the weights do not fit.
+        InputError: If the config names what is no part of a network, or the weights do not fit.
     """
     init_default_scope('mmdet')
+    require_known_types(cfg.model, source)
     # mmdet writes into the config that it builds from.
     network = MODELS.build(copy.deepcopy(cfg.model))
     report = load_weights(network, checkpoint)

@@ -1,16 +1,16 @@
 """The model card of exported weights, for people, and what was measured with them, for tests."""
 import hashlib
-import json
 import statistics
 from pathlib import Path
 from string import Template
 from typing import Dict, List, Optional, Sequence
 
-from bafenet.errors import InputError, first_line
+from bafenet.errors import InputError
 from bafenet.evaluation.report import ROWS
+from bafenet.evaluation.results import read_results
 from bafenet.fileio import write_json, write_text
 
-from .checkpoints import load_from_local
+from .checkpoints import load_from_local, local_file
 from .export import build_network, count_parameters, require_new
 from .options import parse_config
 
@@ -89,10 +89,13 @@ def write_card(weights: str,
         InputError: If a file cannot be read, the results are of other weights, or a file exists and ``force`` is not
             given.
     """
-    file = Path(weights)
+    file = Path(local_file(weights))
     outputs = [file.with_suffix(suffix) for suffix in ('.json', '.md')]
     for out in outputs:
         require_new(str(out), out.suffix, force)
+    labels = [label for label, *_ in beside]
+    if len(set(labels)) < len(labels):
+        raise InputError(f'--beside: the labels {", ".join(labels)} are not all different')
     record = dict(_weights_record(file), **_own_results(file, results, subset),
                   beside=[_column(label, files) for label, *files in beside])
     write_json(outputs[0], record)
@@ -116,11 +119,12 @@ def _weights_record(file: Path) -> dict:
 
 def _own_results(file: Path, results: str, subset: Optional[str]) -> dict:
     """The measurements of the weights themselves, on all images and on some."""
-    contents = {key: _read(path) for key, path in (('results', results), ('subset', subset)) if path}
+    contents = {key: _read(path, 'checkpoint_sha256') for key, path in (('results', results), ('subset', subset))
+                if path}
     for key, content in contents.items():
-        if Path(content['checkpoint']).stem != file.stem:
+        if content['checkpoint_sha256'] != hashlib.sha256(file.read_bytes()).hexdigest():
             raise InputError(f'{dict(results=results, subset=subset)[key]}: the results are of {content["checkpoint"]} '
-                             f'and not of {file.stem}; test these weights')
+                             f'with other bytes than {file}; test these weights')
     measured = {key: dict(split=content['split'], images=[image['img_id'] for image in content['images']],
                           metrics=content['metrics'], environment=content['environment'])
                 for key, content in contents.items()}
@@ -130,15 +134,11 @@ def _own_results(file: Path, results: str, subset: Optional[str]) -> dict:
     return dict(config=config.as_posix(), **measured)
 
 
-def _read(path: str) -> dict:
-    try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
-        absent = {'config', 'checkpoint', 'split', 'metrics', 'environment', 'images'} - set(content)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f'{path}: not what tools/test.py --out writes ({type(error).__name__}: {first_line(error)}); '
-                         'give such a file') from error
-    if absent:
-        raise InputError(f'{path}: not what tools/test.py --out writes, it has no {", ".join(sorted(absent))}')
+def _read(path: str, *keys: str) -> dict:
+    content = read_results(path, ('config', 'checkpoint', 'split', 'metrics', 'environment', *keys), ('img_id', ))
+    if any('_legacy' in key for key in content['metrics']):
+        raise InputError(f'{path}: its IoUs are of sides that are 1 too long, and the card says true sides; test with '
+                         'test_evaluator.legacy_coordinates=False')
     return content
 
 
@@ -147,6 +147,9 @@ def _column(label: str, files: Sequence[str]) -> dict:
     if not files:
         raise InputError(f'--beside {label}: give a label and then result files')
     contents = [_read(file) for file in files]
+    splits = sorted({content['split'] for content in contents})
+    if len(splits) > 1:
+        raise InputError(f'--beside {label}: the results are of several splits, {", ".join(splits)}; give each a label')
     metrics = {}
     for key in contents[0]['metrics']:
         values = [content['metrics'][key] for content in contents if key in content['metrics']]

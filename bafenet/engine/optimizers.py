@@ -1,4 +1,5 @@
 """The optimizers that estimate their own step size, under their names in mmdet's registry, and bfloat16 steps."""
+import platform
 from contextlib import contextmanager
 from typing import Any, Iterator, NoReturn
 
@@ -17,27 +18,35 @@ class BFloat16OptimWrapper(OptimWrapper):
     """Training steps whose convolutions run in bfloat16, on a CPU or a GPU; weights and their updates stay float32.
 
     bfloat16 has the range of float32, so that no loss needs a scale. A CPU that multiplies it in hardware (AVX512-BF16,
-    AMX) takes a step in about 0.6 of the time; mmengine's ``AmpOptimWrapper`` refuses to run on one. On a CPU without,
-    where it would only be slower, steps stay in float32 and a notice says so.
+    AMX, or its like on ARM) takes a step in about 0.6 of the time; mmengine's ``AmpOptimWrapper`` refuses to run on
+    one. On a CPU without, where it would only be slower, steps stay in float32 and a notice says so.
 
     Takes the arguments of mmengine's ``OptimWrapper``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not self._enabled('cpu') and not torch.cuda.is_available():
+        if not multiplies_bfloat16() and not torch.cuda.is_available():
             print_log('this CPU has no bfloat16 that PyTorch can use: steps are computed in float32', 'current')
-
-    @staticmethod
-    def _enabled(device: str) -> bool:
-        return device != 'cpu' or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """The context of one forward pass of the network in training."""
         device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(device, torch.bfloat16, enabled=self._enabled(device)):
+        enabled = device != 'cpu' or multiplies_bfloat16()
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16, enabled=enabled):
             yield
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether PyTorch multiplies bfloat16 in this CPU's hardware; elsewhere it emulates, slower than float32."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    if platform.machine().lower() in ('x86_64', 'amd64'):
+        # oneDNN's own answer is yes for all of AVX512, which it emulates with. Older PyTorch has not the questions.
+        return any(getattr(torch.cpu, name, bool)() for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported'))
+    supported = getattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', bool)
+    return supported()
 
 
 def _register_dadapt_adam() -> None:

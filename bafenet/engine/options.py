@@ -3,11 +3,13 @@ import ast
 import difflib
 import inspect
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any, List, Optional
 
 import mmcv.ops
 import mmdet.registry
+import mmengine.registry
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import Registry
 from mmengine.runner import Runner
@@ -18,7 +20,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 # In a wheel the configs are inside the package, in a checkout beside it.
 PACKAGED_CONFIGS = _ROOT / 'configs' if (_ROOT / 'configs').is_dir() else _ROOT.parent / 'configs'
 # Read by the tools and by mmengine, beside the runner's own arguments.
-ROOT_KEYS = frozenset(('runner_type', 'custom_imports', 'auto_scale_lr'))
+ROOT_KEYS = frozenset(('runner_type', 'custom_imports', 'auto_scale_lr', 'input_size', 'find_unused_parameters'))
 
 
 def load_config(path: str, options: Optional[List[str]] = None) -> Config:
@@ -125,7 +127,8 @@ def _merge(cfg: Config, values: dict) -> None:
 def check_option(cfg: Config, key: str) -> None:
     """Refuse a key that is no setting.
 
-    A key is one if it exists, or if the constructor of the ``type`` beside it takes it.
+    A key is one if it exists, or if the constructor of the ``type`` beside it takes it. A variable of the config file
+    is none: its value is in the settings already.
 
     Args:
         cfg: The config.
@@ -137,6 +140,9 @@ def check_option(cfg: Config, key: str) -> None:
     node: Any = cfg._cfg_dict
     parts = key.split('.')
     for depth, part in enumerate(parts):
+        if depth == 0 and part in node and part not in _accepted(node, root=True):
+            raise InputError(f'--cfg-options {key}: {part} is a variable of the config file, and what was made of it '
+                             'stays as it is; name the setting, as train_dataloader.dataset.pipeline.2.prob')
         if isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
             node = node[int(part)]
         elif isinstance(node, dict) and part in node:
@@ -157,6 +163,41 @@ def _accepted(node: ConfigDict, root: bool) -> frozenset:
     if root:
         return parameters(Runner) | ROOT_KEYS
     return parameters(find_type(node['type'])) if 'type' in node else frozenset()
+
+
+def require_known_types(node: Any, source: str) -> None:
+    """Refuse a part of a config that names what no registry holds, before anything is built from it.
+
+    The registries would import and call any dotted name.
+
+    Args:
+        node: Part of a config, of plain values.
+        source: Where it is from, for the message.
+
+    Raises:
+        InputError: If a ``type`` is none of the registered ones, or a ``_scope_`` is given.
+    """
+    if isinstance(node, (list, tuple)):
+        for item in node:
+            require_known_types(item, source)
+    if not isinstance(node, dict):
+        return
+    known = _known_types()
+    if '_scope_' in node or ('type' in node and node['type'] not in known):
+        name = node.get('_scope_', node.get('type'))
+        raise InputError(f'{source}: its config names {name!r}, which is no part of a network; nothing was executed')
+    for item in node.values():
+        require_known_types(item, source)
+
+
+@cache
+def _known_types() -> frozenset:
+    registries = [item for module in (mmengine.registry, mmdet.registry) for item in vars(module).values()
+                  if isinstance(item, Registry)]
+    for registry in registries:
+        registry.import_from_location()
+    # Functions that mmcv finds by name.
+    return frozenset(('nms', 'soft_nms')).union(*(registry.module_dict for registry in registries))
 
 
 def find_type(name: Any) -> Any:

@@ -9,6 +9,7 @@ from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bafenet.errors import InputError
 
@@ -29,7 +30,7 @@ class UnpooledResNet(ResNet):
 
 @MODELS.register_module()
 class CompactResNet(BaseModule):
-    """ResNet of basic blocks whose widths and depths are free: detail at stride 2, context at stride 16, few weights.
+    """ResNet of basic blocks whose widths and depths are free: detail at stride 2, context at the last, few weights.
 
     A ResNet doubles its width at each stage, so that the coarsest one, which here only tells sky from ground, holds
     three quarters of the weights, and the finest one, which must place a box to a quarter of a pixel, next to none.
@@ -72,6 +73,8 @@ class CompactResNet(BaseModule):
             stride=2,
             padding=(stem_kernel - 1) // 2,
             norm_cfg=norm_cfg)
+        # An even kernel would drop the last row of an odd image.
+        self.multiple = 1 if stem_kernel % 2 else 2
         self.stem = halve if stem_channels is None else nn.Sequential(
             ConvModule(in_channels, stem_channels, 3, padding=1, norm_cfg=norm_cfg), halve)
         before = (stage_channels[0], *stage_channels[:-1])
@@ -88,7 +91,8 @@ class CompactResNet(BaseModule):
 
     def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
         """Features (N, C_i, H / 2^(i + 1), W / 2^(i + 1)), rounded up, of images (N, in_channels, H, W)."""
-        features = [self.stem(images)]
+        height, width = images.shape[-2:]
+        features = [self.stem(F.pad(images, (0, -width % self.multiple, 0, -height % self.multiple)))]
         for stage in self.stages:
             features.append(stage(features[-1]))
         return tuple(features[i + 1] for i in self.out_indices)

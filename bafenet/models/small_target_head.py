@@ -71,7 +71,7 @@ class SmallTargetHead(FCOSHead):
                  quality: str = 'centerness',
                  **kwargs) -> None:
         if box_coding == 'distribution':
-            kwargs['bbox_coder'] = dict(type='SideDistributionCoder', knots=side_knots)
+            kwargs['bbox_coder'] = dict(kwargs.get('bbox_coder') or {}, type='SideDistributionCoder', knots=side_knots)
         super().__init__(*args, **kwargs)
         self.assigner = build_assigner(assign)
         self.assign = assign if isinstance(assign, str) else assign['type']

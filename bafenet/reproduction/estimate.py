@@ -10,8 +10,8 @@ from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 
-LEFT_OUT = ('data loading where it is slower than the network, validation after the epochs, the test, checkpoints, and '
-            'the start of each run')
+LEFT_OUT = ('data loading where it is slower than the network, larger windows of late epochs, validation after the '
+            'epochs, the test, checkpoints, and the start of each run')
 
 
 class Estimate(NamedTuple):

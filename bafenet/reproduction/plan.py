@@ -128,6 +128,10 @@ def row_config(file: str, protocol: str, data: Optional[str] = None, epochs: Opt
     """The config of a row under a protocol; see :func:`plan_runs`."""
     with _environment(PROTOCOL_VARIABLE, protocol), quiet():
         cfg = load_config(file, options)
+    absent = [name for name in LOADERS if cfg.get(name) is None]
+    if absent:
+        raise InputError(f'{file}: it has no {", ".join(absent)}; a row is trained, its epoch picked on the validation '
+                         'split, and tested')
     for name in LOADERS if data else ():
         cfg[name].dataset.data_root = data
     if epochs:

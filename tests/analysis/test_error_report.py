@@ -197,10 +197,11 @@ def test_no_detection_at_all_is_reported_too(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(('changes', 'message'), [
-    (dict(images=[dict(img_id=0, boxes=[], scores=[], labels=[])]), 'holds no true boxes'),
+    (dict(images=[dict(img_id=0, boxes=[], scores=[], labels=[])]),
+     'it has no gt_boxes of its images, gt_labels of its images; test'),
     (dict(images=[dict(boxes=[], scores=[], labels=[], gt_boxes=[], gt_labels=[])]), 'no target in its 1 images'),
     (dict(images=[dict(boxes=[], scores=[], labels=[], gt_boxes=[[0, 0, 1, 1]], gt_labels=[1])]), 'several classes'),
-    (dict(images=[dict(gt_boxes=[[0, 0, 1, 1]])]), 'not what tools/test.py'),
+    (dict(images=[dict(boxes=['a'], scores=[], labels=[], gt_boxes=[], gt_labels=[])]), 'not what tools/test.py'),
     (dict(images=[1]), 'not what tools/test.py'),
     (dict(metrics={'densesirst/mAP_12': 0.123}), 'its metrics say 0.123'),
 ])

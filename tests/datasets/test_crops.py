@@ -120,8 +120,9 @@ def test_without_a_late_size_windows_keep_theirs():
 
 @pytest.mark.parametrize('settings', [
     dict(size=(0, 5)),
-    dict(late_size=(5, 0)),
-    dict(late_size=(5, )),
+    dict(late_size=(5, 0), late_epoch=1),
+    dict(late_size=(5, ), late_epoch=1),
+    dict(late_size=(5, 5)),
     dict(target_prob=0.8, other_prob=0.3),
     dict(other_prob=-0.1),
     dict(min_visible=0),

@@ -1,5 +1,6 @@
 """Exported weights: half precision, the same bytes each time, loadable by anyone; their name; their card."""
 import copy
+import hashlib
 import json
 import os
 import subprocess
@@ -24,7 +25,7 @@ from bafenet.engine import cli
 from bafenet.engine.checkpoints import load_from_local, require_checkpoint
 from bafenet.engine.export import compare, export, shipped_config
 from bafenet.engine.model_card import write_card
-from bafenet.engine.options import parse_config
+from bafenet.engine.options import parse_config, require_known_types
 from bafenet.errors import InputError
 
 NAME = 'bafenet_test'
@@ -199,6 +200,42 @@ def test_a_config_that_is_a_program_is_not_read(text):
         parse_config(text, 'a.pth')
 
 
+@pytest.mark.parametrize('place', ['model', 'model.bbox_head.loss_cls', 'model.bbox_head.exchange.adapter',
+                                   'model.bbox_head.init_cfg.override'])
+@pytest.mark.parametrize('kind', ['subprocess.Popen', 'mmdet.subprocess.Popen', 'scope', 'antigravity', 'list'])
+def test_a_config_builds_nothing_but_parts_of_networks(checkpoint, tmp_path, monkeypatch, place, kind):
+    monkeypatch.chdir(tmp_path)
+    content = torch.load(checkpoint)
+    values = parse_config(content['meta']['cfg'], 'a.pth').to_dict()
+    *parents, last = place.split('.')
+    node = values
+    for parent in parents:
+        node = node[parent]
+    hostile = dict(type='subprocess.Popen' if kind == 'scope' else kind, args=['touch', 'marker'])
+    if kind == 'scope':
+        hostile = dict(type='FCOS', _scope_='subprocess', args=hostile)
+    node[last] = [hostile] if kind == 'list' else hostile
+    content['meta']['cfg'] = Config(values).pretty_text
+    torch.save(content, tmp_path / 'hostile.pth')
+    with pytest.raises(InputError, match='hostile.pth: its config names .*nothing was executed'):
+        export('hostile.pth', 'out.pth', **PROVENANCE)
+    assert [file.name for file in tmp_path.iterdir()] == ['hostile.pth']
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'configs').rglob('*_densesirst.py')), ids=lambda path: path.stem)
+def test_every_network_of_ours_is_of_known_parts(path):
+    require_known_types(Config.fromfile(path, import_custom_modules=False).model.to_dict(), str(path))
+
+
+def test_only_the_datasets_own_root_is_replaced():
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(data_root='/d/SIRST', library='/d/SIRST/a/b.npz'))))
+    assert shipped_config(cfg, 'a.pth').train_dataloader.dataset == dict(
+        data_root='data/SIRSTdevkit', library='data/SIRSTdevkit/a/b.npz')
+    cfg.other = '/d/SIRST2/b.npz'
+    with pytest.raises(InputError, match='names a place of the machine that trained it, /d/SIRST2/b.npz'):
+        shipped_config(cfg, 'a.pth')
+
+
 def test_a_config_of_plain_values_is_read():
     assert parse_config("a = dict(b=(1, -2.5, None), c={'0': [True, dict(d='x')]})\ne = 'f'\n", 'a.pth').to_dict() == \
         dict(a=dict(b=(1, -2.5, None), c={'0': [True, dict(d='x')]}), e='f')
@@ -257,9 +294,10 @@ def test_shipped_weights_test_and_fine_tune_and_cannot_be_resumed(config, checkp
 # --- The card ---------------------------------------------------------------------------------------------------------
 
 
-def results(path, checkpoint=NAME, split='Splits/test_v2.txt', images=('a', 'b'), **metrics):
+def results(path, checkpoint=NAME, split='Splits/test_v2.txt', images=('a', 'b'), sha256='', **metrics):
     path.write_text(json.dumps(dict(
-        config='/x/configs/b/t.py', checkpoint=checkpoint, split=split, environment=dict(torch='2'),
+        config='/x/configs/b/t.py', checkpoint=checkpoint, checkpoint_sha256=sha256, split=split,
+        environment=dict(torch='2'),
         metrics={f'densesirst/{key}': value for key, value in metrics.items()},
         images=[dict(img_id=image) for image in images])))
     return str(path)
@@ -269,8 +307,8 @@ def test_the_card_holds_provenance_and_every_number(exported, tmp_path):
     folder, report = exported
     file = tmp_path / f'{NAME}.pth'
     file.write_bytes((folder / file.name).read_bytes())
-    own = results(tmp_path / 'own.json', mAP_12=0.9512, sky_iou=0.91)
-    some = results(tmp_path / 'some.json', checkpoint=f'x/{NAME}.pth', images=['b'], mAP_12=0.875)
+    own = results(tmp_path / 'own.json', sha256=report['sha256'], mAP_12=0.9512, sky_iou=0.91)
+    some = results(tmp_path / 'some.json', f'x/{NAME}.pth', images=['b'], sha256=report['sha256'], mAP_12=0.875)
     others = [results(tmp_path / f'{seed}.json', f'best_{seed}.pth', 'Splits/test_rec.txt', mAP_12=value)
               for seed, value in enumerate((0.5, 0.75))]
     assert load_tool('model_card.py').main([str(file), '--results', own, '--subset', some, '--beside', 'by recording',
@@ -295,20 +333,30 @@ def test_the_card_holds_provenance_and_every_number(exported, tmp_path):
 
 
 @pytest.mark.parametrize(('kind', 'message'), [
-    ('other weights', 'results are of work_dirs/other.pth and not of'), ('no file', 'not what tools/test.py'),
-    ('another file', 'it has no checkpoint'), ('not exported', 'says nothing of where it is from'),
-    ('no files', 'by recording: give a label')])
+    ('other weights', f'own.json: the results are of {NAME} with other bytes than'),
+    ('no file', 'not what tools/test.py'), ('another file', 'it has no checkpoint, checkpoint_sha256; test'),
+    ('not exported', 'says nothing of where it is from'), ('sides + 1', 'legacy_coordinates=False'),
+    ('no files', 'by recording: give a label'), ('two splits', 'by recording: .* several splits, a.txt, b.txt'),
+    ('one label twice', 'the labels by recording, by recording are not all different')])
 def test_what_cannot_be_on_a_card_is_refused(checkpoint, exported, tmp_path, kind, message):
     file = tmp_path / f'{NAME}.pth'
     source = Path(checkpoint) if kind == 'not exported' else exported[0] / file.name
     file.write_bytes(source.read_bytes())
-    own = results(tmp_path / 'own.json', 'work_dirs/other.pth' if kind == 'other weights' else NAME)
+    # The same name is not enough.
+    sha256 = 'a' * 64 if kind == 'other weights' else hashlib.sha256(file.read_bytes()).hexdigest()
+    own = results(tmp_path / 'own.json', sha256=sha256, **({'mAP_12_legacy': 0.5} if kind == 'sides + 1' else {}))
+    others = [results(tmp_path / f'{split}.json', 'b.pth', split) for split in ('a.txt', 'b.txt')]
+    beside = {
+        'no files': [['by recording']],
+        'two splits': [['by recording', *others]],
+        'one label twice': [['by recording', other] for other in others],
+    }
     if kind == 'no file':
         own = str(tmp_path / 'absent.json')
     elif kind == 'another file':
         Path(own).write_text('{"config": "", "split": "", "metrics": {}, "environment": {}, "images": []}')
     with pytest.raises(InputError, match=message):
-        write_card(str(file), own, beside=[['by recording']] if kind == 'no files' else [])
+        write_card(str(file), own, beside=beside.get(kind, []))
     assert not file.with_suffix('.md').exists()
 
 

@@ -1,6 +1,7 @@
 """DAdaptAdam and Prodigy are found by name and take the groups of a network without decay on norms."""
 import importlib
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_a_missing_package_is_named(network, monkeypatch):
 
 @pytest.mark.parametrize('supported', [True, False])
 def test_bfloat16_steps_where_the_cpu_can_and_float32_weights(network, monkeypatch, supported):
-    monkeypatch.setattr(optimizers.BFloat16OptimWrapper, '_enabled', staticmethod(lambda device: supported))
+    monkeypatch.setattr(optimizers, 'multiplies_bfloat16', lambda: supported)
     kinds = []
     network[0].register_forward_hook(lambda module, inputs, output: kinds.append(output.dtype))
     wrapper = build_optim_wrapper(network, {
@@ -71,3 +72,25 @@ def test_bfloat16_steps_where_the_cpu_can_and_float32_weights(network, monkeypat
     assert kinds == [torch.bfloat16 if supported else torch.float32, torch.float32]
     assert network[0].weight.dtype == torch.float32
     assert not torch.equal(network[0].weight, before)
+
+
+@pytest.mark.parametrize(('machine', 'questions', 'expected'), [
+    ('x86_64', dict(_is_avx512_bf16_supported=True, _is_amx_tile_supported=False), True),
+    ('AMD64', dict(_is_avx512_bf16_supported=False, _is_amx_tile_supported=True), True),
+    # oneDNN emulates it on every AVX512, and says yes.
+    ('x86_64', dict(_is_avx512_bf16_supported=False, _is_amx_tile_supported=False), False),
+    ('x86_64', {}, False),
+    ('aarch64', {}, True),
+])
+def test_bfloat16_is_used_where_the_hardware_multiplies_it(monkeypatch, machine, questions, expected):
+    monkeypatch.setattr(optimizers.platform, 'machine', lambda: machine)
+    monkeypatch.setattr(torch, 'cpu', SimpleNamespace(**{
+        name: lambda answer=answer: answer for name, answer in questions.items()}))
+    monkeypatch.setattr(torch.ops, 'mkldnn', SimpleNamespace(_is_mkldnn_bf16_supported=lambda: True))
+    monkeypatch.setattr(torch.backends.mkldnn, 'is_available', lambda: True)
+    assert optimizers.multiplies_bfloat16() is expected
+    # The wheels for macOS lack the question, builds without oneDNN all of it.
+    monkeypatch.setattr(torch.ops, 'mkldnn', SimpleNamespace())
+    assert optimizers.multiplies_bfloat16() is (expected and machine != 'aarch64')
+    monkeypatch.setattr(torch.backends.mkldnn, 'is_available', lambda: False)
+    assert optimizers.multiplies_bfloat16() is False

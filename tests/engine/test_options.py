@@ -13,7 +13,9 @@ BAFENET = str(ROOT / 'configs/bafenet/bafenet_r50_densesirst.py')
     ('model.backbone.depth=18', 18),
     ('model.backbone.init_cfg=None', None),
     ('train_cfg.max_epochs=3', 3),
-    ('train_pipeline.2.keep_ratio=True', True),
+    ('train_dataloader.dataset.pipeline.2.prob=0.25', 0.25),
+    ('input_size=[640,512]', [640, 512]),
+    ('model.test_cfg.whole_pixels=True', True),
     ('optim_wrapper.accumulative_counts=2', 2),  # A parameter of the constructor that the config does not name.
     ('optim_wrapper.clip_grad.max_norm=35', 35),
     ('model.backbone.deep_stem=True', True),
@@ -41,7 +43,11 @@ def test_an_option_may_need_a_type_that_another_sets():
     ('model.backbone.dept=18', 'did you mean model.backbone.depth'),
     ('modle.backbone.depth=18', "the config has no 'modle'; did you mean model"),
     ('model.bbox_head.exchange.ration=0.25', 'did you mean model.bbox_head.exchange.ratio'),
-    ('train_pipeline.9.prob=1', "train_pipeline has no '9'"),
+    ('train_dataloader.dataset.pipeline.9.prob=1', "train_dataloader.dataset.pipeline has no '9'"),
+    # What the config has made of its variables is in the settings already.
+    ('train_pipeline.2.keep_ratio=True', 'train_pipeline is a variable of the config file'),
+    ('max_epochs=3', 'max_epochs is a variable'),
+    ('data_root=/x', 'data_root is a variable'),
     ('model.backbone.depth.x=1', "model.backbone.depth has no 'x'"),
     ('optim_wrapper.optimizer.momentun=1', 'momentun'),
     ('no_value', 'must be KEY=VALUE'),

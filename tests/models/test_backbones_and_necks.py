@@ -41,6 +41,15 @@ def test_compact_resnet_has_the_asked_widths_at_strides_2_to_16():
     assert tuple(level.shape[1:]) == (6, 9, 13)
 
 
+@pytest.mark.parametrize('kernel', [3, 4, 5, 6])
+def test_sizes_are_rounded_up_whatever_the_kernel(kernel):
+    backbone = MODELS.build(dict(type='CompactResNet', stage_channels=(4, 6), stage_blocks=(1, 1), dilations=(1, 1),
+                                 stem_kernel=kernel))
+    features = backbone(torch.randn(1, 3, 33, 50))
+    assert [tuple(level.shape[2:]) for level in features] == [(17, 25), (9, 13)]
+    assert features[0][..., -1, :].abs().sum() > 0
+
+
 def test_a_stem_of_stride_1_sees_every_pixel_before_the_image_is_halved():
     backbone = MODELS.build(
         dict(

@@ -25,6 +25,15 @@ def test_a_box_is_the_mean_of_its_distributions():
     np.testing.assert_allclose(clipped, expected.clip(0, [25, 20, 25, 20]), rtol=1e-4, atol=1e-4)
 
 
+def test_mixed_precision_does_not_round_distances():
+    logits = torch.randn(50, 4 * len(KNOTS))
+    coder = SideDistributionCoder(KNOTS)
+    with torch.autocast('cpu', torch.bfloat16):
+        mixed = coder.distances(logits)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, coder.distances(logits), rtol=1e-6, atol=1e-6)
+
+
 def test_a_distance_lies_between_its_two_knots():
     distances = np.array([[0.2, 1, 1.25, 2.5], [3, 4.5, 11, 40]], np.float32)
     positions = SideDistributionCoder(KNOTS).position(torch.tensor(distances))

@@ -211,6 +211,11 @@ def test_a_shorter_training_has_fewer_late_windows_and_none_without_an_epoch_for
     assert [step.begin for step in cosines] == [0, late][:len(ends)]
 
 
+def test_a_row_that_could_not_be_picked_by_validation_is_refused():
+    with pytest.raises(InputError, match='trainval_densesirst.py: it has no val_dataloader; a row is trained'):
+        plan.row_config('configs/bafenet/bafenet_hr_tiny_trainval_densesirst.py', 'ours', data='x')
+
+
 # --- Where a run goes on ----------------------------------------------------------------------------------------------
 
 

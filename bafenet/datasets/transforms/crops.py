@@ -24,14 +24,14 @@ class BalancedCrop(BaseTransform):
     Small windows show more targets for the same pixels, and nothing of what tells a smooth sky from a smooth road; so
     the last epochs can have larger ones. The dataset says which ``epoch`` a sample is drawn for; without it, none is.
 
-    Reads ``epoch`` (from 0; where present); reads and writes ``img`` (H, W) or (H, W, C), ``gt_seg_map`` (H, W; where present), ``gt_bboxes``,
-    ``gt_bboxes_labels``, ``gt_ignore_flags``, ``img_shape``. Boxes are moved and clipped to the window. All draws come
-    from the global ``random`` state.
+    Reads ``epoch`` (from 0; where present); reads and writes ``img`` (H, W) or (H, W, C), ``gt_seg_map`` (H, W; where
+    present), ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags``, ``img_shape``. Boxes are moved and clipped to
+    the window. All draws come from the global ``random`` state.
 
     Args:
         size: Height and width of the window in pixels.
         late_size: The same from ``late_epoch`` on; None for ``size`` to the end.
-        late_epoch: Epoch, counted from 0, from which ``late_size`` holds.
+        late_epoch: Epoch, counted from 0, from which ``late_size`` holds; given where ``late_size`` is.
         target_prob: Probability of a window around a target.
         other_prob: Probability of a window around a pixel that is not sky.
         min_visible: A box is dropped if a smaller share of its area is in the window.
@@ -43,20 +43,22 @@ class BalancedCrop(BaseTransform):
     def __init__(self,
                  size: Tuple[int, int] = (256, 256),
                  late_size: Optional[Tuple[int, int]] = None,
-                 late_epoch: int = 0,
+                 late_epoch: Optional[int] = None,
                  target_prob: float = 0.5,
                  other_prob: float = 0.25,
                  min_visible: float = 0.5) -> None:
         for name, window in (('size', size), ('late_size', late_size or size)):
             if len(window) != 2 or min(window) < 1:
                 raise InputError(f'BalancedCrop: {name}={window} must be a height and a width of at least 1 pixel')
+        if late_size is not None and late_epoch is None:
+            raise InputError(f'BalancedCrop: late_size={late_size} needs late_epoch, the first epoch that it is for')
         if min(target_prob, other_prob) < 0 or target_prob + other_prob > 1:
             raise InputError(f'BalancedCrop: target_prob={target_prob} and other_prob={other_prob} must be at least 0 '
                              'and at most 1 together')
         if not 0 < min_visible <= 1:
             raise InputError(f'BalancedCrop: min_visible={min_visible} must be above 0 and at most 1')
         self.size = tuple(size)
-        self.late_size = tuple(late_size or size)
+        self.late_size = late_size and tuple(late_size)
         self.late_epoch = late_epoch
         self.target_prob = target_prob
         self.other_prob = other_prob
@@ -65,7 +67,8 @@ class BalancedCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Cut one sample; see the class."""
         height, width = results['img'].shape[:2]
-        rows, columns = self.late_size if results.get('epoch', -1) >= self.late_epoch else self.size
+        late = self.late_size and results.get('epoch', -1) >= self.late_epoch
+        rows, columns = self.late_size if late else self.size
         row, column = self._anchor(results) or (None, None)
         top = _start(row, rows, height)
         left = _start(column, columns, width)

@@ -7,6 +7,7 @@ val_dataloader = dict(batch_size=4, num_workers=1)
 test_dataloader = dict(batch_size=4, num_workers=1)
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
+auto_scale_lr = dict(base_batch_size=4)
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.05), clip_grad=dict(max_norm=35))
 param_scheduler = [
