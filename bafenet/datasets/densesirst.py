@@ -1,6 +1,7 @@
 """DenseSIRST: infrared images with target boxes, target masks and sky maps."""
 import os
 import xml.etree.ElementTree as ElementTree
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
@@ -140,10 +141,7 @@ class DenseSIRSTDataset(BaseDetDataset):
         """
         if not self._fully_initialized:
             self.full_init()
-        if isinstance(index, SampleIndex):
-            with seeded_draws(index):
-                sample = self.prepare_data(index)
-        else:
+        with seeded_draws(index) if isinstance(index, SampleIndex) else nullcontext():
             sample = self.prepare_data(index)
         if sample is None:
             raise InputError(f'{self.get_data_info(int(index))["img_path"]}: a transform of the pipeline dropped this '

@@ -96,7 +96,8 @@ def write_card(weights: str,
     labels = [label for label, *_ in beside]
     if len(set(labels)) < len(labels):
         raise InputError(f'--beside: the labels {", ".join(labels)} are not all different')
-    record = dict(_weights_record(file), **_own_results(file, results, subset),
+    record = _weights_record(file)
+    record.update(_own_results(file, record['sha256'], results, subset),
                   beside=[_column(label, files) for label, *files in beside])
     write_json(outputs[0], record)
     write_text(outputs[1], markdown(record))
@@ -117,12 +118,12 @@ def _weights_record(file: Path) -> dict:
         max_epochs=cfg.get('train_cfg', {}).get('max_epochs'))
 
 
-def _own_results(file: Path, results: str, subset: Optional[str]) -> dict:
+def _own_results(file: Path, sha256: str, results: str, subset: Optional[str]) -> dict:
     """The measurements of the weights themselves, on all images and on some."""
     contents = {key: _read(path, 'checkpoint_sha256') for key, path in (('results', results), ('subset', subset))
                 if path}
     for key, content in contents.items():
-        if content['checkpoint_sha256'] != hashlib.sha256(file.read_bytes()).hexdigest():
+        if content['checkpoint_sha256'] != sha256:
             raise InputError(f'{dict(results=results, subset=subset)[key]}: the results are of {content["checkpoint"]} '
                              f'with other bytes than {file}; test these weights')
     measured = {key: dict(split=content['split'], images=[image['img_id'] for image in content['images']],

@@ -26,14 +26,15 @@ class BFloat16OptimWrapper(OptimWrapper):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not multiplies_bfloat16() and not torch.cuda.is_available():
+        self._on_cpu = multiplies_bfloat16()
+        if not self._on_cpu and not torch.cuda.is_available():
             print_log('this CPU has no bfloat16 that PyTorch can use: steps are computed in float32', 'current')
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """The context of one forward pass of the network in training."""
         device = next(model.parameters()).device.type
-        enabled = device != 'cpu' or multiplies_bfloat16()
+        enabled = device != 'cpu' or self._on_cpu
         with super().optim_context(model), torch.autocast(device, torch.bfloat16, enabled=enabled):
             yield
 
