@@ -23,8 +23,7 @@ def sky_overlap(predicted: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
 def centre_in_sky(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Tell which boxes have their centre in the true sky.
 
-    Pixel k covers [k, k + 1). A centre outside the image is looked up at the nearest pixel of the border, and an
-    ignored pixel is not sky, so that each box is on exactly one side.
+    An ignored pixel is not sky, so that each box is on exactly one side.
 
     Args:
         boxes: (N, 4), ``[x1, y1, x2, y2]`` in pixels of the map.
@@ -33,8 +32,23 @@ def centre_in_sky(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Returns:
         bool (N,).
     """
+    return at_centres(boxes, truth) == SKY
+
+
+def at_centres(boxes: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values of a map at the centres of boxes.
+
+    Pixel k covers [k, k + 1). A centre outside the image is looked up at the nearest pixel of the border.
+
+    Args:
+        boxes: (N, 4), ``[x1, y1, x2, y2]`` in pixels of the map.
+        values: (H, W).
+
+    Returns:
+        (N,), of the map's dtype.
+    """
     # A network that diverges predicts NaN; it must not end the evaluation with an IndexError.
     centres = np.nan_to_num((boxes[:, :2] + boxes[:, 2:]) / 2)
-    height, width = truth.shape
+    height, width = values.shape
     x, y = np.clip(np.floor(centres), 0, (width - 1, height - 1)).astype(np.intp).T
-    return truth[y, x] == SKY
+    return values[y, x]

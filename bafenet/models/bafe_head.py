@@ -127,14 +127,24 @@ class BAFEHead(SmallTargetHead):
 
     def forward_single(self, x: Tensor, scale: Scale, stride: int) -> Tuple[Tensor, ...]:
         """Predict on one level; see :meth:`forward`."""
-        cls_feat, reg_feat, seg_feat = self._run_towers(x)
+        cls_feat, reg_feat, seg_feat = self.before_exchange(x)
+        if self.exchange_cfg is not None:
+            cls_feat, seg_feat = self.exchange(cls_feat, seg_feat)
         centerness = self.conv_centerness(reg_feat if self.centerness_on_reg else cls_feat)
         # Losses and scores are float32 in mixed precision too.
         outputs = self.conv_cls(cls_feat).float(), self._box_codes(reg_feat, scale, stride), centerness.float()
         return (*outputs, self.conv_seg(seg_feat).float()) if self.with_seg else outputs
 
-    def _run_towers(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Classification, regression and segmentation features, all that stands between them included."""
+    def before_exchange(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Features of the three tasks on one level, refinement and bottlenecks included.
+
+        Args:
+            x: FPN features of the level, (N, C, H_l, W_l).
+
+        Returns:
+            Classification, regression and segmentation features, (N, ``feat_channels``, H_l, W_l) each; without
+            ``with_seg`` the last are ``x``.
+        """
         cls_feat = reg_feat = seg_feat = x
         for layer in self.cls_convs:
             cls_feat = layer(cls_feat)
@@ -147,8 +157,6 @@ class BAFEHead(SmallTargetHead):
             cls_feat, seg_feat = self.refine(cls_feat), self.refine(seg_feat)
         if self.with_bottleneck:
             cls_feat, seg_feat = self.cls_bottleneck(cls_feat), self.seg_bottleneck(seg_feat)
-        if self.exchange_cfg is not None:
-            cls_feat, seg_feat = self.exchange(cls_feat, seg_feat)
         return cls_feat, reg_feat, seg_feat
 
     def loss(self, x: Tuple[Tensor, ...], batch_data_samples: SampleList) -> Dict[str, Tensor]:
@@ -194,7 +202,7 @@ class BAFEHead(SmallTargetHead):
                          x: Tuple[Tensor, ...],
                          batch_data_samples: SampleList,
                          rescale: bool = False) -> Tuple[InstanceList, List[Tensor]]:
-        """Boxes and the sky map of each sample.
+        """Boxes and sky logits of each sample.
 
         Args:
             x: FPN features, one (N, C, H_l, W_l) tensor per stride.
@@ -202,29 +210,30 @@ class BAFEHead(SmallTargetHead):
             rescale: Give both in the original image and not in the network's input.
 
         Returns:
-            Instances per sample, and sky maps per sample: uint8 (1, H, W), 1 = sky.
+            Instances per sample, and the finest level's sky logits at every pixel per sample: float32 (1, H, W), sky
+            where they are at least 0.
         """
         outputs = self(x)
         boxes = self._predict_boxes(outputs, batch_data_samples, rescale)
-        sky_maps = [
-            self._sky_map(logits[None], sample.metainfo, rescale)
+        sky_logits = [
+            self._at_pixels(logits[None], sample.metainfo, rescale)
             for logits, sample in zip(outputs[3][0], batch_data_samples, strict=True)
         ]
-        return boxes, sky_maps
+        return boxes, sky_logits
 
     def _predict_boxes(self, outputs: Tuple[List[Tensor], ...], batch_data_samples: SampleList,
                        rescale: bool) -> InstanceList:
         img_metas = [sample.metainfo for sample in batch_data_samples]
         return self.predict_by_feat(*outputs[:3], batch_img_metas=img_metas, rescale=rescale)
 
-    def _sky_map(self, logits: Tensor, img_meta: dict, rescale: bool) -> Tensor:
-        """Sky map (1, H, W) from the logits (1, 1, H_0, W_0) of the finest level: padding is cut before rescaling."""
+    def _at_pixels(self, logits: Tensor, img_meta: dict, rescale: bool) -> Tensor:
+        """Logits (1, H, W) of pixels from the finest level's (1, 1, H_0, W_0); padding is cut before rescaling."""
         height, width = img_meta['img_shape'][:2]
         logits = F.interpolate(logits.float(), scale_factor=self.strides[0], mode='bilinear', align_corners=False)
         logits = logits[..., :height, :width]
         if rescale and tuple(img_meta['ori_shape'][:2]) != (height, width):
             logits = F.interpolate(logits, size=img_meta['ori_shape'][:2], mode='bilinear', align_corners=False)
-        return (logits[0] >= 0).to(torch.uint8)
+        return logits[0]
 
 
 def sample_at_points(maps: Tensor, stride: int, size: Tuple[int, int]) -> Tensor:

@@ -1,4 +1,5 @@
 """BAFE-Net: targets and sky from one network (paper Fig. 5)."""
+import torch
 from mmdet.models.detectors import FCOS
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
@@ -30,7 +31,7 @@ class BAFENet(FCOS):
         if not self.bbox_head.with_seg:
             return super().predict(batch_inputs, batch_data_samples, rescale)
         features = self.extract_feat(batch_inputs)
-        boxes, sky_maps = self.bbox_head.predict_with_sky(features, batch_data_samples, rescale)
-        for sample, sky_map in zip(batch_data_samples, sky_maps, strict=True):
-            sample.pred_sem_seg = PixelData(sem_seg=sky_map)
+        boxes, sky_logits = self.bbox_head.predict_with_sky(features, batch_data_samples, rescale)
+        for sample, logits in zip(batch_data_samples, sky_logits, strict=True):
+            sample.pred_sem_seg = PixelData(sem_seg=(logits >= 0).to(torch.uint8))
         return self.add_pred_to_datasample(batch_data_samples, boxes)

@@ -28,16 +28,29 @@ class MLPAdapter(nn.Module):
         channels: Channels C of the features that are adapted.
         hidden_channels: Width of the hidden layer; 64 in the paper.
         mix_channels: False for the scalar perceptron, True for the one over channels.
+        residual: Add what the perceptron gives to the features, and let it start with nothing: training begins with the
+            plain exchange, and not with features that new weights have scrambled. Not in the paper.
     """
 
-    def __init__(self, channels: int, hidden_channels: int = 64, mix_channels: bool = False) -> None:
+    def __init__(self,
+                 channels: int,
+                 hidden_channels: int = 64,
+                 mix_channels: bool = False,
+                 residual: bool = False) -> None:
         super().__init__()
         self.mix_channels = mix_channels
+        self.residual = residual
         width = channels if mix_channels else 1
         self.layers = nn.Sequential(nn.Linear(width, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, width))
+        if residual:
+            nn.init.zeros_(self.layers[-1].weight)
+            nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Adapt ``x`` of shape (N, C, H, W), float; the result has the same shape."""
+        return x + self._perceptron(x) if self.residual else self._perceptron(x)
+
+    def _perceptron(self, x: Tensor) -> Tensor:
         inner, relu, outer = self.layers
         if self.mix_channels:
             # Linear layers at every position are 1x1 convolutions, which need no other layout.

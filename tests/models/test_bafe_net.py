@@ -210,14 +210,21 @@ def test_sky_map_is_the_bilinear_logits_of_the_finest_level_with_padding_cut():
     head = MODELS.build(HEAD)
     logits = torch.randn(1, 1, 8, 12)
     meta = dict(img_shape=(60, 90), ori_shape=(120, 45))
-    sky = head._sky_map(logits, meta, rescale=True)
+    found = head._at_pixels(logits, meta, rescale=True)
     # Bilinear by its definition: value at output centre (i + 1/2) * input / output - 1/2, borders held.
     full = _bilinear(logits[0, 0].numpy(), (64, 96))[:60, :90]
     expected = _bilinear(full, (120, 45))
-    certain = np.abs(expected) > 1e-4
-    assert certain.mean() > 0.99
-    np.testing.assert_array_equal(sky[0].numpy()[certain], (expected >= 0)[certain])
-    assert head._sky_map(torch.zeros(1, 1, 8, 12), meta, rescale=False).sum() == 60 * 90  # 0 counts as sky.
+    np.testing.assert_allclose(found[0].numpy(), expected, atol=1e-5)
+    assert head._at_pixels(logits, meta, rescale=False).shape == (1, 60, 90)
+
+
+def test_a_logit_of_0_counts_as_sky():
+    network = build().eval()
+    for parameter in network.bbox_head.conv_seg.parameters():
+        parameter.data.zero_()
+    with torch.no_grad():
+        predicted, = run(network, make_batch([make_sample((64, 96))]), 'predict')
+    assert predicted.pred_sem_seg.sem_seg.all()
 
 
 def _bilinear(values, size):

@@ -72,6 +72,38 @@ def test_adapter_over_channels_is_a_perceptron_at_every_position():
     np.testing.assert_allclose(adapter(x).detach().numpy(), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize('mix_channels', [True, False])
+def test_a_residual_adapter_begins_with_the_plain_exchange_and_learns(mix_channels):
+    torch.manual_seed(0)
+    adapter = dict(type='MLPAdapter', hidden_channels=4, mix_channels=mix_channels, residual=True)
+    exchange = ChannelExchange(8, 0.5, adapter=adapter).double()
+    x1, x2 = pair(2, 8, 4, 3)
+    for ours, plain in zip(exchange(x1, x2), ChannelExchange(8, 0.5)(x1, x2), strict=True):
+        assert torch.equal(ours, plain)
+    optimizer = torch.optim.SGD(exchange.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        sum(y.square().mean() for y in exchange(x1, x2)).backward()
+        optimizer.step()
+    residual = exchange.adapters[0]
+    perceptron = MLPAdapter(4, 4, mix_channels).double()
+    perceptron.load_state_dict(residual.state_dict())
+    added = perceptron(x1)[:, :4] if not mix_channels else perceptron(x1[:, ::2])
+    kept = x1[:, :4] if not mix_channels else x1[:, ::2]
+    assert added.abs().max() > 0
+    torch.testing.assert_close(residual(kept), kept + added)
+
+
+def test_the_head_leaves_a_residual_adapter_as_it_begins():
+    exchange = dict(type='ChannelExchange', adapter=dict(SCALAR, residual=True))
+    head = MODELS.build(dict(
+        type='BAFEHead', num_classes=1, in_channels=8, feat_channels=8, stacked_convs=1, norm_cfg=None,
+        exchange=exchange))
+    head.init_weights()
+    inner, _, outer = head.exchange.adapters[0].layers
+    assert not outer.weight.any() and not outer.bias.any() and inner.weight.std() > 0.1
+
+
 def test_the_exchange_tells_the_adapter_its_channels():
     exchange = ChannelExchange(7, 0.5, adapter=dict(type='MLPAdapter', hidden_channels=3, mix_channels=True))
     assert exchange.adapters[0].layers[0].in_features == 4  # Channels 0, 2, 4, 6.

@@ -134,7 +134,7 @@ def test_the_head_refines_both_tasks_by_one_module_before_the_bottlenecks():
     x = torch.randn(2, 8, 6, 5)
     cls, reg, seg = (tower[0](x) for tower in (head.cls_convs, head.reg_convs, head.seg_convs))
     expected = head.cls_bottleneck(head.refine(cls)), reg, head.seg_bottleneck(head.refine(seg))
-    for features, value in zip(head._run_towers(x), expected, strict=True):
+    for features, value in zip(head.before_exchange(x), expected, strict=True):
         torch.testing.assert_close(features, value)
 
 
