@@ -36,6 +36,7 @@ ROWS = {
     'tiny_no_sky': {f'{HEAD}.with_seg': False},
     'tiny_sky': {f'{HEAD}.exchange': None},
     'tiny_exchange': {f'{HEAD}.exchange.adapter': None},
+    'tiny_residual': {f'{HEAD}.exchange.adapter.residual': True},
     'tiny_dynamic': {f'{HEAD}.refine': 'lsk', f'{HEAD}.exchange.type': 'DynamicChannelExchange',
                      f'{HEAD}.exchange.adapter.mix_channels': True},
 }

@@ -15,6 +15,7 @@ from mmengine.structures import InstanceData, PixelData
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
@@ -149,7 +150,7 @@ class Measurement:
             if 'gt_sem_seg' not in sample:
                 raise InputError(f'{sample.img_path}: the tool needs the sky map of every image: put '
                                  'LoadSkyAnnotations into the pipeline of the split')
-            self.points.append(self._sample_points(features[0], sample.gt_sem_seg.sem_seg, rng))
+            self.points.append(self._sample_points(features[0], sample, rng))
             self._predict(features, sample)
         found = {label: metric.compute_metrics(metric.results) for label, metric in self.metrics.items()}
         return dict(
@@ -157,12 +158,13 @@ class Measurement:
             metrics={label: {key: values[key] for key in COLUMNS if key in values} for label, values in found.items()},
             alarms=self._alarms() if self.head.with_seg else None)
 
-    def _sample_points(self, x: Tensor, sky: Tensor, rng: np.random.Generator) -> Points:
-        """Points of the finest level, as many in the sky (1, H, W) as outside where there are enough."""
+    def _sample_points(self, x: Tensor, sample: DetDataSample, rng: np.random.Generator) -> Points:
+        """Points of the finest level, as many in the sky as outside where there are enough."""
         classification, _, segmentation = self.head.before_exchange(x)
         kinds = {'shared': x, 'classification': classification}
         if self.head.with_seg:
             kinds['segmentation'] = segmentation
+        sky = in_the_input(sample.gt_sem_seg.sem_seg, sample.img_shape)
         truth = sample_at_points(sky[None], self.head.strides[0], x.shape[-2:]).flatten().cpu().numpy()
         sides = [np.flatnonzero(truth == label) for label in (0, SKY)]
         chosen = np.concatenate([rng.choice(side, min(POINTS, len(side)), replace=False) for side in sides])
@@ -220,6 +222,11 @@ class Measurement:
                 found[name] = dict(alarms=int(alarms.sum()),
                                    in_own_sky=float(in_own_sky[alarms].mean()) if alarms.any() else None)
         return found
+
+
+def in_the_input(sky: Tensor, size: Tuple[int, int]) -> Tensor:
+    """A sky map (1, H, W) of the original image in the network's input of another height and width."""
+    return sky if sky.shape[-2:] == tuple(size) else interpolate(sky[None], size=tuple(size), mode='nearest-exact')[0]
 
 
 def with_scores(boxes: InstanceData, scores: Tensor) -> InstanceData:

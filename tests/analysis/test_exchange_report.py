@@ -15,6 +15,7 @@ from bafenet.analysis.exchange_report import (
     TRUE_SKY,
     Points,
     SilencedExchange,
+    in_the_input,
     readable,
     report,
 )
@@ -73,6 +74,15 @@ def test_the_sky_is_read_off_one_half_of_the_images_and_tested_on_the_other():
     found = readable(points)
     assert found['plain'] == 1 and found['turned'] == found['told'] == 0
     assert found['noise'] == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_truth_is_read_where_a_resized_input_has_its_points():
+    sky = torch.zeros(1, 30, 50, dtype=torch.uint8)
+    sky[:, :12] = 1
+    resized = in_the_input(sky, (20, 25))
+    assert resized.shape == (1, 20, 25) and resized.dtype == torch.uint8
+    assert resized[0].all(dim=1).tolist() == [True] * 8 + [False] * 12
+    assert in_the_input(sky, (30, 50)) is sky
 
 
 def test_images_without_both_sides_are_refused():
