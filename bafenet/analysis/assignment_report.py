@@ -17,7 +17,7 @@ from torch import Tensor
 from bafenet.errors import InputError
 from bafenet.fileio import require_json_name, write_json
 
-from ..engine.options import load_config
+from ..engine.options import load_config, require_head
 
 # Square root of a target's area, in pixels of the network's input.
 SIZE_EDGES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 32, np.inf)
@@ -66,11 +66,8 @@ def build_head(cfg: Config, config: str) -> FCOSHead:
     Raises:
         InputError: If it assigns labels in a way of its own, or by what it predicts.
     """
-    settings = cfg.model.get('bbox_head', {})
-    if not issubclass(MODELS.get(settings.get('type', '')) or object, FCOSHead):
-        raise InputError(f'{config}: model.bbox_head is {settings.get("type", "absent")}; the tool knows FCOSHead and '
-                         'BAFEHead')
-    head = MODELS.build(settings)
+    require_head(cfg, config, FCOSHead, 'the tool knows FCOSHead and BAFEHead')
+    head = MODELS.build(cfg.model.bbox_head)
     if getattr(head, 'assigns_by_prediction', False):
         raise InputError(f'{config}: assign={head.assign!r} goes by what the network predicts: there is nothing to '
                          'count before it is trained')

@@ -7,11 +7,11 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmdet.registry import DATASETS, MODELS
+from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData, PixelData
+from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -25,12 +25,12 @@ from bafenet.fileio import require_json_name, write_json
 from ..engine.checkpoints import load_from_local
 from ..engine.cli import find_checkpoint
 from ..engine.export import build_network
-from ..engine.options import load_config
+from ..engine.options import load_config, require_head
 from ..engine.quiet import quiet
-from ..evaluation.matching import counts_by_threshold, threshold_at_recall
-from ..evaluation.metric import RECALL_OF_FPPI, DenseSIRSTMetric
-from ..evaluation.sky import SKY, at_centres, centre_in_sky
-from ..models.bafe_head import BAFEHead, sample_at_points
+from ..evaluation.matching import threshold_at_recall
+from ..evaluation.metric import RECALL_OF_FPPI, DenseSIRSTMetric, detection_counts, false_alarms
+from ..evaluation.sky import SKY, at_centres
+from ..models.bafe_head import BAFEHead, sample_at_points, sky_map
 from .benchmark import require_device
 
 # So many points of either side of the horizon a frame teach and test a probe.
@@ -105,13 +105,10 @@ def report(config: str,
     init_default_scope('mmdet')
     cfg = load_config(config, cfg_options)
     settings = cfg[f'{split_from}_dataloader'].dataset
-    head = cfg.model.get('bbox_head', {}).get('type', 'absent')
-    if not issubclass(MODELS.get(head) or object, BAFEHead):
-        raise InputError(f'{config}: model.bbox_head is {head}; the tool asks what the two tasks of a BAFEHead '
-                         'exchange')
+    require_head(cfg, config, BAFEHead, 'the tool asks what the two tasks of a BAFEHead exchange')
     weights = find_checkpoint(checkpoint)
     with quiet():
-        network = build_network(cfg, load_from_local(weights, map_location='cpu'), weights).eval().to(device)
+        network = build_network(cfg, load_from_local(weights, map_location='cpu'), weights).to(device)
     results = dict(config=config, checkpoint=checkpoint, split=settings.ann_file, device=device,
                    **Measurement(network, DATASETS.build(settings)).run())
     print_tables(results)
@@ -174,12 +171,11 @@ class Measurement:
     def _predict(self, features: Tuple[Tensor, ...], sample: DetDataSample) -> None:
         """Hand what the network predicts for one image to every metric."""
         boxes, sky = self._boxes_and_sky(features, sample)
-        centres = boxes.bboxes.cpu().numpy()
         self._count(AS_IS, sample, boxes, sky)
-        in_sky = centre_in_sky(centres, sample.gt_sem_seg.sem_seg[0].cpu().numpy())
+        in_sky = self.metrics[AS_IS].results[-1]['in_sky']
         self._count(TRUE_SKY, sample, boxes[torch.from_numpy(in_sky).to(boxes.bboxes.device)], sky)
         if sky is not None:
-            own = at_centres(centres, sky[0].sigmoid().cpu().numpy())
+            own = at_centres(boxes.bboxes.cpu().numpy(), sky[0].sigmoid().cpu().numpy())
             self.in_own_sky.append(own >= 0.5)
             self._count(OWN_SKY, sample, with_scores(boxes, boxes.scores * boxes.scores.new_tensor(own)), sky)
         for label, silenced in self.silenced.items():
@@ -200,25 +196,20 @@ class Measurement:
     def _count(self, label: str, sample: DetDataSample, boxes: InstanceData, sky: Optional[Tensor]) -> None:
         sample.pred_instances = boxes
         if sky is not None:
-            sample.pred_sem_seg = PixelData(sem_seg=(sky >= 0).to(torch.uint8))
+            sample.pred_sem_seg = sky_map(sky)
         self.metrics[label].process(None, [sample.to_dict()])
 
     def _alarms(self) -> Dict[str, dict]:
         """False alarms outside the true sky, by the lowest score that counts."""
         metric = self.metrics[AS_IS]
-        scores, is_tp, is_fp = (np.concatenate([image[key] for image in metric.results], axis=-1)
-                                for key in ('scores', 'is_tp', 'is_fp'))
-        outside = is_fp[0] & ~np.concatenate([image['in_sky'] for image in metric.results])
-        in_own_sky = np.concatenate(self.in_own_sky)
-        targets = int(sum(image['num_gt'].sum() for image in metric.results))
         thresholds = {
             f'score {metric.fppi_score:g}': metric.fppi_score,
-            f'recall {RECALL_OF_FPPI:g}': threshold_at_recall(
-                counts_by_threshold(scores, is_tp[0], is_fp[0]), targets, RECALL_OF_FPPI)}
+            f'recall {RECALL_OF_FPPI:g}': threshold_at_recall(*detection_counts(metric.results), RECALL_OF_FPPI)}
+        in_own_sky = np.concatenate(self.in_own_sky)
         found = {}
         for name, threshold in thresholds.items():
             if threshold is not None:
-                alarms = outside & (scores >= threshold)
+                _, alarms = false_alarms(metric.results, threshold)
                 found[name] = dict(alarms=int(alarms.sum()),
                                    in_own_sky=float(in_own_sky[alarms].mean()) if alarms.any() else None)
         return found

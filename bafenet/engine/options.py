@@ -209,6 +209,23 @@ def find_type(name: Any) -> Any:
     return next((item for item in found if item is not None), getattr(mmcv.ops, name, None))
 
 
+def require_head(cfg: Config, source: str, kind: type, reason: str) -> None:
+    """Refuse a config whose head is of another kind than a tool can use.
+
+    Args:
+        cfg: The config.
+        source: Its file.
+        kind: Class of the head, or a parent of it.
+        reason: What the tool knows or does, for the message.
+
+    Raises:
+        InputError: If ``model.bbox_head`` is another, or absent.
+    """
+    head = cfg.model.get('bbox_head', {}).get('type', 'absent')
+    if not issubclass(mmdet.registry.MODELS.get(head) or object, kind):
+        raise InputError(f'{source}: model.bbox_head is {head}; {reason}')
+
+
 def parameters(target: Any) -> frozenset:
     """Names that a function or the constructors of a class take, through ``**kwargs`` to the parent classes."""
     if target is None:

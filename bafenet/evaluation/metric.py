@@ -8,7 +8,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from ..errors import InputError
-from .matching import Instances, best_f1, counts_by_threshold, match, threshold_at_recall, voc_scores
+from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, voc_scores
 from .sky import centre_in_sky, sky_overlap
 
 # What the keys of each IoU threshold end in.
@@ -123,21 +123,19 @@ class DenseSIRSTMetric(BaseMetric):
 
     def _threshold_metrics(self, results: list[dict]) -> dict[str, float]:
         """The values that hold at one score threshold, at IoU 0.5, over all classes together."""
-        scores, _, is_tp, is_fp = _pool(results)
-        num_gt = int(sum(result['num_gt'].sum() for result in results))
-        counts = counts_by_threshold(scores, is_tp[0], is_fp[0])
+        counts, num_gt = detection_counts(results)
         metrics = dict(zip(('precision', 'f1', 'score_threshold'), best_f1(counts, num_gt), strict=True))
 
         mapped = [result for result in results if 'in_sky' in result]
         if not mapped:
             _notice('No image has a true sky map: FPPI_sky and FPPI_other are left out.')
             return metrics
-        metrics.update(_false_alarms(mapped, self.fppi_score, ''))
+        metrics.update(_alarms_per_image(mapped, self.fppi_score, ''))
         threshold = threshold_at_recall(counts, num_gt, RECALL_OF_FPPI)
         if threshold is None:
             _notice(f'The recall stays below {RECALL_OF_FPPI}: FPPI_sky_recall90 and FPPI_other_recall90 are left out.')
             return metrics
-        return {**metrics, **_false_alarms(mapped, threshold, '_recall90')}
+        return {**metrics, **_alarms_per_image(mapped, threshold, '_recall90')}
 
 
 def _instances(instances: dict) -> Instances:
@@ -175,13 +173,40 @@ def _pool(results: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
                  for key in ('scores', 'labels', 'is_tp', 'is_fp'))
 
 
-def _false_alarms(results: list[dict], threshold: float, suffix: str) -> dict[str, float]:
-    """False alarms per image in and out of the true sky, at scores of at least ``threshold``."""
+def detection_counts(results: list[dict]) -> tuple[Counts, int]:
+    """Count detections by score threshold at IoU 0.5, all classes together.
+
+    Args:
+        results: What ``DenseSIRSTMetric.process`` has stored.
+
+    Returns:
+        The counts, and the number of true boxes.
+    """
+    scores, _, is_tp, is_fp = _pool(results)
+    return counts_by_threshold(scores, is_tp[0], is_fp[0]), int(sum(result['num_gt'].sum() for result in results))
+
+
+def false_alarms(results: list[dict], threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Tell which detections are false alarms at IoU 0.5, in and out of the true sky.
+
+    Args:
+        results: What ``DenseSIRSTMetric.process`` has stored of images with a true sky map.
+        threshold: The lowest score that counts.
+
+    Returns:
+        Two bool (N,) over the detections of all images, one after the other.
+    """
     scores, _, _, is_fp = _pool(results)
     in_sky = np.concatenate([result['in_sky'] for result in results])
     alarms = is_fp[0] & (scores >= threshold)
-    return {f'FPPI_sky{suffix}': float((alarms & in_sky).sum() / len(results)),
-            f'FPPI_other{suffix}': float((alarms & ~in_sky).sum() / len(results))}
+    return alarms & in_sky, alarms & ~in_sky
+
+
+def _alarms_per_image(results: list[dict], threshold: float, suffix: str) -> dict[str, float]:
+    """False alarms per image in and out of the true sky, at scores of at least ``threshold``."""
+    in_sky, other = false_alarms(results, threshold)
+    return {f'FPPI_sky{suffix}': float(in_sky.sum() / len(results)),
+            f'FPPI_other{suffix}': float(other.sum() / len(results))}
 
 
 def _sky_metrics(results: list[dict]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from mmdet.models.utils import multi_apply, unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, InstanceList, OptConfigType
+from mmengine.structures import PixelData
 from torch import Tensor
 
 from bafenet.errors import InputError
@@ -210,8 +211,8 @@ class BAFEHead(SmallTargetHead):
             rescale: Give both in the original image and not in the network's input.
 
         Returns:
-            Instances per sample, and the finest level's sky logits at every pixel per sample: float32 (1, H, W), sky
-            where they are at least 0.
+            Instances per sample, and the finest level's sky logits at every pixel per sample: float32 (1, H, W), of
+            which :func:`sky_map` makes the map.
         """
         outputs = self(x)
         boxes = self._predict_boxes(outputs, batch_data_samples, rescale)
@@ -234,6 +235,11 @@ class BAFEHead(SmallTargetHead):
         if rescale and tuple(img_meta['ori_shape'][:2]) != (height, width):
             logits = F.interpolate(logits, size=img_meta['ori_shape'][:2], mode='bilinear', align_corners=False)
         return logits[0]
+
+
+def sky_map(logits: Tensor) -> PixelData:
+    """The sky map of logits (1, H, W): ``sem_seg``, uint8 (1, H, W), 1 = sky, where they are at least 0."""
+    return PixelData(sem_seg=(logits >= 0).to(torch.uint8))
 
 
 def sample_at_points(maps: Tensor, stride: int, size: Tuple[int, int]) -> Tensor:

@@ -1,10 +1,10 @@
 """BAFE-Net: targets and sky from one network (paper Fig. 5)."""
-import torch
 from mmdet.models.detectors import FCOS
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
-from mmengine.structures import PixelData
 from torch import Tensor
+
+from .bafe_head import sky_map
 
 
 @MODELS.register_module()
@@ -33,5 +33,5 @@ class BAFENet(FCOS):
         features = self.extract_feat(batch_inputs)
         boxes, sky_logits = self.bbox_head.predict_with_sky(features, batch_data_samples, rescale)
         for sample, logits in zip(batch_data_samples, sky_logits, strict=True):
-            sample.pred_sem_seg = PixelData(sem_seg=(logits >= 0).to(torch.uint8))
+            sample.pred_sem_seg = sky_map(logits)
         return self.add_pred_to_datasample(batch_data_samples, boxes)

@@ -48,7 +48,8 @@ class MLPAdapter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Adapt ``x`` of shape (N, C, H, W), float; the result has the same shape."""
-        return x + self._perceptron(x) if self.residual else self._perceptron(x)
+        adapted = self._perceptron(x)
+        return x + adapted if self.residual else adapted
 
     def _perceptron(self, x: Tensor) -> Tensor:
         inner, relu, outer = self.layers
