@@ -16,6 +16,8 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.10,<3.14',
+    # How the tools start, apart from the package, whose imports take seconds.
+    py_modules=['bafenet_command'],
     packages=find_packages(include=['bafenet', 'bafenet.*']) + CONFIG_PACKAGES,
     package_dir={'bafenet.configs': 'configs'},
     # The tables, which tools/reproduce.py reads; DenseSIRST's splits by recording; weights and their cards.

@@ -1,0 +1,142 @@
+"""How every tool starts and ends: bad input, interrupts and defects are answered in one line each.
+
+This module imports nothing of the package: PyTorch takes seconds, and Ctrl-C must be answered during them too.
+"""
+import argparse
+import os
+import signal
+import sys
+import threading
+import traceback
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Callable, Iterator, List, NoReturn, Optional
+
+BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+START_AGAIN = 'nothing is lost but the time: call it again'
+
+
+class Terminated(BaseException):
+    """SIGTERM, as an exception: whatever is half written is removed on its way."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ``ArgumentParser`` that answers a wrong command line in one line, and knows ``--traceback``.
+
+    ``--traceback`` is no part of the arguments that it returns.
+    """
+
+    shows_traceback = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_argument('--traceback', action=_ShowTraceback, help='show where in the code an error was raised')
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end with status 2."""
+        self.exit(BAD_INPUT, f'error: {_printable(message)} ({self.prog} --help lists the options)\n')
+
+
+class _ShowTraceback(argparse.Action):
+
+    def __init__(self, option_strings: List[str], dest: str, **kwargs: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, **kwargs)
+
+    def __call__(self, *args: Any) -> None:
+        Parser.shows_traceback = True
+
+
+def tool(go_on: str = START_AGAIN) -> Callable:
+    """Decorate the ``main(argv) -> status`` of a tool: see :func:`one_line_errors`.
+
+    Args:
+        go_on: How to go on after an interrupt.
+    """
+
+    def decorate(main: Callable[[Optional[List[str]]], Optional[int]]) -> Callable:
+
+        @wraps(main)
+        def run(argv: Optional[List[str]] = None) -> int:
+            Parser.shows_traceback = False
+            with one_line_errors(go_on):
+                return main(argv) or 0
+
+        return run
+
+    return decorate
+
+
+@contextmanager
+def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
+    """Turn errors and interrupts into one line on standard error and an exit status.
+
+    2 for bad input and for any other exception, 130 for SIGINT, 143 for SIGTERM.
+
+    Args:
+        go_on: How to go on after an interrupt.
+
+    Raises:
+        SystemExit: With the status.
+    """
+    with _termination_as_exception():
+        try:
+            yield
+        except KeyboardInterrupt:
+            _end(f'interrupted: {go_on}', INTERRUPTED)
+        except Terminated:
+            _end(f'terminated: {go_on}', TERMINATED)
+        except Exception as error:
+            if Parser.shows_traceback:
+                traceback.print_exc()
+            _end(f'error: {describe(error)}', BAD_INPUT)
+
+
+def describe(error: Exception) -> str:
+    """An error in one printable line.
+
+    Bad input is described by its message alone, an error of the system by its file and its reason, and any other by its
+    type too. What a data loader's worker has raised comes with its traceback, whose last line is the message.
+    """
+    lines = str(error).strip().splitlines() or ['']
+    name = type(error).__name__
+    if name == 'InputError':
+        return _printable(lines[-1].split('InputError: ', 1)[-1])
+    if len(lines) > 1 and 'Traceback' in str(error):
+        lines = [lines[-1]]
+        if 'InputError: ' in lines[0]:
+            return _printable(lines[0].split('InputError: ', 1)[-1])
+    if isinstance(error, OSError) and error.strerror:
+        file = f'{error.filename}: ' if error.filename is not None else ''
+        return _printable(f'{file}{error.strerror}')
+    return _printable(f'{name}: {" ".join(" ".join(lines).split())} (--traceback shows where)')
+
+
+@contextmanager
+def _termination_as_exception() -> Iterator[None]:
+    """Let SIGTERM raise :class:`Terminated` in this process; in a child that inherits the handler it ends the child."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner = os.getpid()
+
+    def handle(number: int, frame: Any) -> None:
+        if os.getpid() == owner:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(line: str, status: int) -> NoReturn:
+    print(line, file=sys.stderr, flush=True)
+    sys.exit(status)
+
+
+def _printable(text: str) -> str:
+    """See ``bafenet.errors.printable``, which cannot be imported before PyTorch is."""
+    return ''.join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
