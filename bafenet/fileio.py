@@ -1,6 +1,6 @@
 """Files that are either whole or absent, folders that one process owns, and outputs that are checked beforehand.
 
-What is being written has a hidden name, ``.bafenet-NAME-…``, and a lock that ends with its process however that ends:
+What is being written has a hidden name, ``.NAME-bafenet-…``, and a lock that ends with its process however that ends:
 what a killed process has left is known by its name and by being unlocked, and goes with the next one.
 """
 import fcntl
@@ -20,7 +20,7 @@ PathLike = Union[str, Path]
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
-_HIDDEN = '.bafenet-'
+_HIDDEN = '-bafenet-'
 LOCK_FILE = '.lock'
 LOCK_TIMEOUT = 10.0  # seconds; a process that was stopped just now still closes its files
 _PROBE = bytes(2**16)  # what must fit on a disk that is not full
@@ -55,7 +55,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno is not None:
             error.filename = str(path)  # nobody knows the hidden name, and a full disk names none
         raise
     finally:
@@ -91,8 +91,9 @@ def remove_leftovers(folder: PathLike, name: str = '') -> None:
         folder: The folder.
         name: Of the file (without suffix) or folder that was being written; empty for all.
     """
-    prefix = _prefix(name) if name else _HIDDEN
-    for leftover in [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(prefix)]:
+    prefix = _prefix(name) if name else '.'
+    for leftover in [Path(entry.path) for entry in os.scandir(folder)
+                     if entry.name.startswith(prefix) and _HIDDEN in entry.name]:
         try:
             handle = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
@@ -107,7 +108,7 @@ def remove_leftovers(folder: PathLike, name: str = '') -> None:
 
 
 def _prefix(name: str) -> str:
-    return f'{_HIDDEN}{name[:100]}-'
+    return f'.{name[:100]}{_HIDDEN}'
 
 
 def _hidden_file(path: Path) -> 'tuple[int, Path]':

@@ -2,91 +2,36 @@
 
 Importing this module
 
-- allow-lists what mmengine's own checkpoints hold beyond tensors, for ``torch.load(weights_only=True)``,
-- makes mmengine read every checkpoint that way, downloads included, and refuse a bad one in one line,
+- makes mmengine read every checkpoint with ``torch.load(weights_only=True)``, downloads included, check every field
+  that is read later (checkpoint_fields.py), and refuse a bad one in one line,
+- makes mmengine parse the text of a config that stands in a checkpoint, where it would execute it,
 - makes mmengine write every file under a temporary name first (:class:`AtomicLocalBackend`).
 """
 import re
 import socket
+from collections import OrderedDict
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Callable, Iterator, List, NamedTuple, NoReturn, Optional, Union
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Union
 from urllib.parse import urlparse
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
-import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.fileio import io as mmengine_io
-from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from .. import weights as shipped_weights
-from ..errors import InputError, one_line
-from ..fileio import write_bytes
+from ..errors import InputError, one_line, printable
+from ..fileio import atomic_path, write_bytes
+from . import checkpoint_types  # noqa: F401
+from .checkpoint_fields import ANOTHER, check_fields, require_plain_archive
+from .options import parse_config, require_known_types
 
-try:
-    from numpy._core.multiarray import scalar
-except ImportError:  # NumPy 1
-    from numpy.core.multiarray import scalar
-
-_NUMBERS = ('b1', 'u1', 'i4', 'i8', 'f4', 'f8')
-_STATISTICS = ('min', 'max', 'mean', 'current')
 _NETWORK_TIMEOUT = 20  # seconds without a byte
-
-# --- What may be read -------------------------------------------------------------------------------------------------
-
-
-def number_dtype(code: str, align: bool = False, copy: bool = True) -> np.dtype:
-    """Stand in for ``numpy.dtype`` in a checkpoint: plain numbers alone.
-
-    The dtype is NumPy's own instance and never a copy, because that instance ignores ``__setstate__``: a
-    copy would take any fields and flags that a file gives it, pointers to objects among them.
-
-    Raises:
-        UnpicklingError: if ``code`` is not that of a plain number.
-    """
-    if code not in _NUMBERS:
-        raise UnpicklingError(f'Unsupported GLOBAL numpy.dtype({code})')
-    return np.dtype(code)
-
-
-def empty_array(array_type: Any, shape: Any, code: Any) -> np.ndarray:
-    """Stand in for NumPy's ``_reconstruct`` in a checkpoint: an empty array, to be filled by its state."""
-    return np.empty(0, np.uint8)
-
-
-def no_array(*args: Any) -> NoReturn:
-    """Stand in for ``numpy.ndarray`` in a checkpoint, where it may be named but not called.
-
-    ``ndarray((1,), 'O', data)`` would take the bytes of a file for the address of an object.
-    """
-    raise UnpicklingError('Unsupported GLOBAL numpy.ndarray (called)')
-
-
-def history_method(owner: type, name: str) -> Callable:
-    """Stand in for ``builtins.getattr`` in a checkpoint, by which ``HistoryBuffer`` names its four statistics.
-
-    Raises:
-        UnpicklingError: if anything else is asked for.
-    """
-    if owner is not HistoryBuffer or name not in _STATISTICS:
-        raise UnpicklingError('Unsupported GLOBAL builtins.getattr')
-    return getattr(HistoryBuffer, name)
-
-
-def _allow_mmengine_types() -> None:
-    """Allow-list the types of ``HistoryBuffer`` and of NumPy numbers and arrays, under NumPy 1's and 2's names."""
-    named = [(history_method, 'builtins.getattr'), (number_dtype, 'numpy.dtype'), (no_array, 'numpy.ndarray')]
-    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        named += [(empty_array, f'{module}._reconstruct'), (scalar, f'{module}.scalar')]
-    # A file can give these their state, but not name them: a name in a pickle ends at its line's end.
-    filled = [np.ndarray, *(type(np.dtype(code)) for code in _NUMBERS)]
-    named += [(kind, f'{kind.__module__}.{kind.__name__}\n') for kind in filled]
-    torch.serialization.add_safe_globals([HistoryBuffer, *named])
-
 
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
@@ -110,9 +55,41 @@ def local_file(filename: Union[str, Path]) -> Path:
     path = Path(filename).expanduser()
     shipped = None if path.is_file() else shipped_weights.find(str(filename))
     if shipped is None and not path.is_file():
-        raise InputError(f'checkpoint {filename} does not exist: give the path of a .pth file, or the name of weights '
-                         f'that come with the package ({", ".join(shipped_weights.names()) or "there are none"})')
+        names = ', '.join(shipped_weights.names()) or 'there are none'
+        raise InputError(f'checkpoint {printable(filename)} does not exist: give the path of a .pth file, or the name '
+                         f'of weights that come with the package ({names})')
     return shipped or path
+
+
+def latest_checkpoint(work_dir: Union[str, Path], folders: Sequence[Union[str, Path]] = ()) -> Optional[str]:
+    """The checkpoint that a work dir's ``last_checkpoint`` names.
+
+    Of what stands there the file's name alone counts: a work dir may have been moved or copied since.
+
+    Args:
+        work_dir: The work dir.
+        folders: Where its checkpoints are; by default in it.
+
+    Returns:
+        The path, or None where there is no such note.
+
+    Raises:
+        InputError: If the note cannot be read, or names no file of these folders.
+    """
+    note = Path(work_dir, 'last_checkpoint')
+    if not note.is_file():
+        return None
+    try:
+        with open(note, encoding='utf-8') as file:
+            name = Path(file.read(2**12).strip()).name
+        found = [str(Path(folder, name)) for folder in folders or (work_dir, ) if name and Path(folder, name).is_file()]
+    except (OSError, ValueError) as error:
+        raise InputError(f'{note}: cannot be read ({one_line(error)}); delete it, and resume from a checkpoint by '
+                         'name') from error
+    if not found:
+        raise InputError(f'{note}: names {printable(name) or "nothing"}, which is not in that folder; resume from a '
+                         'checkpoint by name, or delete that file to begin a new run')
+    return found[0]
 
 
 def load_from_local(filename: Union[str, Path], map_location: Any = None) -> dict:
@@ -128,12 +105,17 @@ def load_from_local(filename: Union[str, Path], map_location: Any = None) -> dic
     Raises:
         InputError: if the file is missing, truncated, no checkpoint, or holds anything but weights and numbers.
     """
-    file = local_file(filename)
-    with _refused(f'checkpoint {filename}', 'give another one, such as the one saved before it'):
+    return _read(local_file(filename), map_location, f'checkpoint {filename}', ANOTHER)
+
+
+def _read(file: Path, map_location: Any, source: str, remedy: str) -> dict:
+    """Read a checkpoint file and check what it says."""
+    require_plain_archive(file, source)
+    with _refused(source, remedy):
         checkpoint = torch.load(file, map_location=map_location, weights_only=True)
         if not isinstance(checkpoint, dict):
             raise UnpicklingError(f'it holds a {type(checkpoint).__name__}, not a dict')
-    return checkpoint
+        return check_fields(checkpoint, source, file.stat().st_size)
 
 
 def load_url(url: str, model_dir: Optional[str] = None, map_location: Any = None, progress: bool = True) -> dict:
@@ -152,12 +134,14 @@ def load_url(url: str, model_dir: Optional[str] = None, map_location: Any = None
     """
     folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
     cached = folder / Path(urlparse(url).path).name
-    with _refused(f'{cached}, downloaded from {url},', 'delete it to download it again'):
+    if not cached.is_file():
         try:
-            with _network_timeout():
-                return torch.hub.load_state_dict_from_url(url, str(folder), map_location, progress, weights_only=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            with _network_timeout(), atomic_path(cached) as temporary:
+                torch.hub.download_url_to_file(url, str(temporary), progress=progress)
         except (OSError, HTTPException) as error:
             raise InputError(f'cannot download {url} ({one_line(error)})') from error
+    return _read(cached, map_location, f'{cached}, downloaded from {url},', 'delete it to download it again')
 
 
 @contextmanager
@@ -214,7 +198,7 @@ class WeightsReport(NamedTuple):
         """Say in one line what did not fit, with so many examples of each kind (by default all)."""
         kinds = (('missing in the checkpoint', self.missing), ('unknown to the network', self.unexpected),
                  ('of another shape', self.reshaped))
-        return ', '.join(f'{len(names)} {kind} ({", ".join(names[:examples])}{_and_more(names, examples)})'
+        return ', '.join(f'{len(names)} {kind} ({printable(", ".join(names[:examples]))}{_and_more(names, examples)})'
                          for kind, names in kinds if names)
 
 
@@ -231,11 +215,11 @@ def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
             (from a parallel run) is dropped.
     """
     source = checkpoint.get('state_dict', checkpoint)
-    weights = {re.sub(r'^module\.', '', name): value for name, value in source.items()}
+    weights = {re.sub(r'^module\.', '', str(name)): value for name, value in source.items()}
     shapes = {name: value.shape for name, value in model.state_dict().items()}
     reshaped = [name for name, value in weights.items()
                 if name in shapes and getattr(value, 'shape', None) != shapes[name]]
-    fitting = type(source)((name, value) for name, value in weights.items() if name not in reshaped)
+    fitting = OrderedDict((name, value) for name, value in weights.items() if name not in reshaped)
     if hasattr(source, '_metadata'):
         fitting._metadata = source._metadata  # versions of the modules' formats
     missing, unexpected = model.load_state_dict(fitting, strict=False)
@@ -259,7 +243,25 @@ class AtomicLocalBackend(LocalBackend):
         write_bytes(filepath, obj.encode(encoding))
 
 
-_allow_mmengine_types()
+def config_as_data(cfg_str: str, file_format: str) -> Config:
+    """Stand in for ``Config.fromstring``, by which mmengine and mmdet execute the config in a checkpoint.
+
+    Args:
+        cfg_str: The config's text, as for :func:`~bafenet.engine.options.parse_config`.
+        file_format: ``'.py'``.
+
+    Raises:
+        InputError: If the text holds more than plain values, or names what is no registered part.
+    """
+    source = 'the config in a checkpoint'
+    if file_format != '.py':
+        raise InputError(f'{source} is of the format {file_format!r}: only .py is read')
+    cfg = parse_config(cfg_str, source)
+    require_known_types(cfg.to_dict(), source)
+    return cfg
+
+
+Config.fromstring = staticmethod(config_as_data)
 CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
 mmengine_checkpoint.load_url = load_url  # torchvision://, open-mmlab:// and https:// all come to this
 register_backend('local', AtomicLocalBackend, force=True, prefixes='')

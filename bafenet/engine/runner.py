@@ -7,18 +7,23 @@ import torch
 from mmdet.registry import RUNNERS
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
+from mmengine.hooks import CheckpointHook
 from mmengine.model import PretrainedInit, is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
-from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
+from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
-from ..errors import InputError, one_line
-from .checkpoints import load_weights, require_checkpoint
+from ..errors import InputError, first_line, one_line, printable
+from .checkpoint_fields import ANOTHER
+from .checkpoints import latest_checkpoint, load_weights, require_checkpoint
+from .training_state import TrainingState
 
 _FROM_SCRATCH = ('model.backbone.init_cfg=None model.backbone.norm_cfg.requires_grad=True '
                  'model.backbone.norm_eval=False')
+# What a checkpoint must hold to be resumed.
+_RESUMED = {'meta': ('epoch', 'iter'), 'message_hub': ('log_scalars', 'runtime_info', 'resumed_keys'), 'optimizer': ()}
 
 
 @MMENGINE_RUNNERS.register_module()  # a runner is looked up before the scope of its config is in force
@@ -96,7 +101,7 @@ class DetectionRunner(Runner):
 
     def _init_model_weights(self) -> None:
         """Initialise the network, without pretrained weights where a checkpoint will be resumed."""
-        resumes = self._resume and (self._load_from or find_latest_checkpoint(self.work_dir)) is not None
+        resumes = self._resume and (self._load_from or self._latest_checkpoint()) is not None
         for path, module, cfg in _pretrained(self._unwrapped_model):
             if resumes:
                 module.init_cfg = None
@@ -107,6 +112,38 @@ class DetectionRunner(Runner):
     @property
     def _unwrapped_model(self) -> nn.Module:
         return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def load_or_resume(self) -> None:
+        """Load or resume a checkpoint; the latest of the work dir is looked for there alone."""
+        if self._resume and self._load_from is None:
+            self._load_from = self._latest_checkpoint()
+            if self._load_from is None:
+                self.logger.warning(f'There is no checkpoint to resume in {self.work_dir}: a new run begins')
+                self._resume = False
+        super().load_or_resume()
+
+    def _latest_checkpoint(self) -> Optional[str]:
+        """The checkpoint that ``last_checkpoint`` names; a work dir may have been moved or copied since."""
+        hook = next((hook for hook in self.hooks if isinstance(hook, CheckpointHook)), None)
+        folders = [self.work_dir, *([os.path.join(hook.out_dir, os.path.basename(self.work_dir.rstrip(os.sep)))]
+                                    if hook and hook.out_dir not in (None, self.work_dir) else [])]
+        return latest_checkpoint(self.work_dir, folders)
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Resume a run from a checkpoint.
+
+        Raises:
+            InputError: if it is as in :meth:`load_checkpoint`, or the state in it is another's.
+        """
+        expected = TrainingState.of(self)
+        try:
+            super().resume(filename, *args, **kwargs)
+        except (InputError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a crafted state can provoke any error
+            raise InputError(f'checkpoint {printable(filename)} cannot be resumed ({type(error).__name__}: '
+                             f'{first_line(error)}); {ANOTHER}') from error
+        expected.require_same_kind(self, filename)
 
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: Optional[bool] = None) -> dict:
         """Load a checkpoint into the network.
@@ -127,7 +164,7 @@ class DetectionRunner(Runner):
         report = load_weights(self._unwrapped_model, checkpoint)
         strict = self._strict if strict is None else strict
         if report.loaded == 0 or (strict and not report.fits):
-            raise InputError(f'checkpoint {filename} does not fit the network of the config, weights: '
+            raise InputError(f'checkpoint {printable(filename)} does not fit the network of the config, weights: '
                              f'{report.describe(examples=1)}; give the config that it was trained with')
         if not report.fits:
             self.logger.warning(f'Of {filename} {report.loaded} weights were loaded; not loaded: {report.describe()}')
@@ -158,7 +195,10 @@ def _require_pretrained(path: str, checkpoint: str) -> None:
 
 def _require_training_state(filename: Union[str, os.PathLike], checkpoint: dict) -> None:
     """Check that training can go on from a checkpoint; a best checkpoint, for one, holds weights alone."""
-    absent = [key for key in ('meta', 'message_hub', 'optimizer') if key not in checkpoint]
+    absent = [key for key in _RESUMED if key not in checkpoint]
+    absent += [f'{key}.{part}' for key, parts in _RESUMED.items() if key in checkpoint for part in parts
+               if part not in checkpoint[key]]
     if absent:
-        raise InputError(f'checkpoint {filename} cannot be resumed, it holds no {" and no ".join(absent)}: resume from '
-                         'an epoch_N.pth or iter_N.pth, or start a new run from its weights with load_from alone')
+        raise InputError(f'checkpoint {printable(filename)} cannot be resumed, it holds no {" and no ".join(absent)}: '
+                         'resume from an epoch_N.pth or iter_N.pth, or start a new run from its weights with '
+                         'load_from alone')

@@ -15,7 +15,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from toy_runs import toy_runner
 
-from bafenet.engine import checkpoints
+from bafenet.engine import checkpoint_types, checkpoints
 from bafenet.errors import InputError
 
 SCHEDULERS = [
@@ -166,10 +166,10 @@ def test_a_dtype_keeps_its_own_state(tmp_path):
 
 
 def test_only_the_four_statistics_can_be_got():
-    assert checkpoints.history_method(HistoryBuffer, 'mean') is HistoryBuffer.mean
+    assert checkpoint_types.history_method(HistoryBuffer, 'mean') is HistoryBuffer.mean
     for owner, name in ((HistoryBuffer, '__init__'), (HistoryBuffer, 'update'), (np.ndarray, 'min'), (os, 'system')):
         with pytest.raises(pickle.UnpicklingError):
-            checkpoints.history_method(owner, name)
+            checkpoint_types.history_method(owner, name)
 
 
 @pytest.mark.parametrize('kind', ['truncated', 'text', 'empty', 'foreign zip', 'list', 'missing', 'folder'])

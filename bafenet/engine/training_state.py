@@ -1,0 +1,94 @@
+"""Whether the state of optimizer and schedulers in a checkpoint is of the kind that a run's own are."""
+import copy
+import math
+from typing import Any, Dict, List, NamedTuple
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+
+from ..errors import InputError, printable
+from .checkpoint_fields import ANOTHER
+
+
+class TrainingState(NamedTuple):
+    """What optimizer and schedulers are before a checkpoint is resumed, whose state PyTorch and mmengine hardly check.
+
+    Attributes:
+        groups: Settings of each parameter group, without the parameters.
+        schedulers: State of each scheduler.
+    """
+
+    groups: List[Dict[str, Any]]
+    schedulers: List[Dict[str, Any]]
+
+    @classmethod
+    def of(cls, runner: Runner) -> 'TrainingState':
+        """The state of a runner; empty where its optimizer is not built, or there are several."""
+        return cls([_settings(group) for group in _groups(runner)],
+                   [copy.copy(vars(scheduler)) for scheduler in _schedulers(runner)])
+
+    def require_same_kind(self, runner: Runner, source: str) -> None:
+        """Check what came from a checkpoint.
+
+        Args:
+            runner: The runner that has resumed.
+            source: The checkpoint, for the message.
+
+        Raises:
+            InputError: If a setting is of another type or not finite, or a tensor is of another shape than its weights.
+        """
+        where = f'checkpoint {printable(source)} cannot be resumed: its'
+        for index, (group, expected) in enumerate(zip(_groups(runner), self.groups, strict=False)):
+            _require_alike(f'{where} optimizer.param_groups.{index}', _settings(group), expected)
+        for index, (scheduler, expected) in enumerate(zip(_schedulers(runner), self.schedulers, strict=False)):
+            _require_alike(f'{where} param_schedulers.{index}', vars(scheduler), expected)
+        if isinstance(runner.optim_wrapper, OptimWrapper):
+            for weights, entry in runner.optim_wrapper.optimizer.state.items():
+                _require_state(f'{where} optimizer.state', weights, entry)
+
+
+def _groups(runner: Runner) -> List[dict]:
+    return runner.optim_wrapper.optimizer.param_groups if isinstance(runner.optim_wrapper, OptimWrapper) else []
+
+
+def _schedulers(runner: Runner) -> list:
+    return runner.param_schedulers if isinstance(runner.param_schedulers, list) else []
+
+
+def _settings(group: dict) -> Dict[str, Any]:
+    return {key: value for key, value in group.items() if key != 'params'}
+
+
+def _require_alike(where: str, found: Dict[str, Any], expected: Dict[str, Any]) -> None:
+    for key in expected.keys() - found.keys():
+        raise InputError(f'{where} lacks {printable(key)}; give the config that it was trained with, or {ANOTHER}')
+    for key, value in found.items():
+        # Optimizers add numbers of their own as they go.
+        if not (_alike(value, expected[key]) if key in expected else _alike(value, 0.0)):
+            raise InputError(f'{where}.{printable(key)} is {printable(repr(value))[:60]}; {ANOTHER}')
+
+
+def _alike(value: Any, expected: Any) -> bool:
+    """Whether a value could stand for another: both numbers, or of one type; a number has to be finite."""
+    if isinstance(expected, torch.Tensor) or isinstance(value, torch.Tensor):
+        # D-Adaptation keeps some of its numbers as tensors once it has begun.
+        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
+    if isinstance(expected, bool) or isinstance(value, bool):
+        return isinstance(value, type(expected)) or expected is None
+    if isinstance(expected, (int, float)):
+        return isinstance(value, (int, float)) and (math.isfinite(value) or value == expected)
+    if isinstance(expected, (list, tuple)):
+        return isinstance(value, (list, tuple)) and all(_alike(item, expected[0]) for item in value if expected)
+    return expected is None or value is None or isinstance(value, type(expected))
+
+
+def _require_state(where: str, weights: torch.Tensor, entry: Any) -> None:
+    if not isinstance(weights, torch.Tensor) or not isinstance(entry, dict):
+        raise InputError(f'{where} is not of weights; {ANOTHER}')
+    for key, value in entry.items():
+        good = (value.shape == weights.shape or value.numel() == 1) and bool(torch.isfinite(value).all()) \
+            if isinstance(value, torch.Tensor) else value is None or isinstance(value, (bool, int, float))
+        if not good:
+            raise InputError(f'{where} has a {printable(key)} that is not of its weights\' shape, or not finite; '
+                             f'{ANOTHER}')
