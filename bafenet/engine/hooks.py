@@ -1,4 +1,6 @@
 """Hooks: checkpoints that a kill cannot cost, the true learning rate in the log, progress while testing."""
+import os
+import re
 import resource
 import sys
 from itertools import chain
@@ -14,14 +16,15 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 from tqdm.contrib.logging import tqdm_logging_redirect
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..fileio import write_text
+from .checkpoint_fields import is_number
 
 _VALIDATED = 'last_validated_epoch'  # in the message hub, which checkpoints hold; what starts with val is logged
 
 
 class _RemovesLater:
-    """A storage backend that only notes which files it is told to remove."""
+    """A storage backend that only notes which files it is told to remove, and never removes a folder."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
@@ -29,6 +32,9 @@ class _RemovesLater:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
+
+    def isdir(self, path: str) -> bool:
+        return False
 
     def remove(self, path: str) -> None:
         self.removed.append(path)
@@ -64,7 +70,13 @@ class AtomicCheckpointHook(CheckpointHook):
 
     A run killed at any moment finds in ``last_checkpoint`` the name of a whole file, and keeps either the
     previous best checkpoint or the new one. Resumed, it first validates the epoch of its checkpoint, unless the
-    checkpoint was written after that. Takes the arguments of ``CheckpointHook``.
+    checkpoint was written after that.
+
+    A run removes only what it wrote: of what a resumed checkpoint says about others, file names alone count, in the
+    run's own folder, and only if the resumed checkpoint lies there too. A best checkpoint that is not there is
+    forgotten with its score.
+
+    Takes the arguments of ``CheckpointHook``.
 
     Raises:
         InputError: if ``max_keep_ckpts`` is 0 or 1.
@@ -82,11 +94,48 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Take up a resumed run where its checkpoint was written: before the validation of its epoch, or after it."""
+        self._forget_what_is_not_ours(runner)
         super().before_train(runner)
         if self._validation_is_due(runner):
             self.last_ckpt = runner.message_hub.get_info('last_ckpt')  # to be updated by a new best
             runner.logger.info(f'Epoch {runner.epoch} is validated before the run goes on')
             runner.val_loop.run()
+
+    def _forget_what_is_not_ours(self, runner: Runner) -> None:
+        """Take over what a resumed checkpoint says about other ones as far as they are this run's own files."""
+        info = runner.message_hub.runtime_info
+        folder = self._folder(runner)
+        resumed = Path(runner._load_from or '') if runner._resume else None
+        ours = resumed is not None and resumed.resolve().parent == Path(folder).resolve()
+        kept = info.pop('keep_ckpt_ids', [])
+        is_ids = isinstance(kept, list) and all(type(step) is int and step >= 0 for step in kept)
+        info['keep_ckpt_ids'] = [step for step in kept if Path(folder, self.filename_tmpl.format(step)).is_file()
+                                 ] if ours and is_ids else []
+        info.pop('last_ckpt', None)
+        if ours:
+            info['last_ckpt'] = os.path.join(folder, resumed.name)
+        keys = getattr(self, 'key_indicators', ())
+        for key in keys:
+            suffix = f'_{key}' if len(keys) > 1 else ''
+            best, score = info.pop(f'best_ckpt{suffix}', None), info.pop(f'best_score{suffix}', None)
+            name = Path(best).name if isinstance(best, str) else ''
+            if ours and self._names_best(name, key) and Path(folder, name).is_file() and is_number(score):
+                info.update({f'best_ckpt{suffix}': os.path.join(folder, name), f'best_score{suffix}': score})
+            elif best is not None or score is not None:
+                runner.logger.warning(f'The best checkpoint so far, {printable(name) or "without a name"}, is not in '
+                                      f'{folder}: its score is forgotten')
+
+    def _folder(self, runner: Runner) -> str:
+        """Where checkpoints are written, as mmengine's hook has it once a run has begun."""
+        if self.out_dir in (None, runner.work_dir):
+            return runner.work_dir
+        return os.path.join(self.out_dir, os.path.basename(runner.work_dir.rstrip(os.sep)))
+
+    def _names_best(self, name: str, key: str) -> bool:
+        """Whether a name is one that this hook gives to the best checkpoint by a metric."""
+        metric = r'.+' if key == 'auto' else re.escape(key.replace('/', '_'))
+        step = re.escape(self.filename_tmpl).replace(re.escape('{}'), r'\d+')
+        return re.fullmatch(f'best_{metric}_{step}', name) is not None
 
     @staticmethod
     def _validation_is_due(runner: Runner) -> bool:
@@ -155,10 +204,10 @@ class AtomicCheckpointHook(CheckpointHook):
         self._remove(replaced)
 
     def _remove(self, paths: Sequence[str]) -> None:
-        """Remove checkpoints, except those that bear the name of a current one."""
+        """Remove checkpoints of this run's folder, except those that bear the name of a current one."""
         best = getattr(self, 'best_ckpt_path_dict', {'': getattr(self, 'best_ckpt_path', None)})
         for path in set(paths) - {self.last_ckpt, *best.values()}:
-            if self.file_backend.isfile(path):
+            if os.path.dirname(path) == self.out_dir and self.file_backend.isfile(path):
                 self.file_backend.remove(path)
 
 

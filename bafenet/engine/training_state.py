@@ -1,6 +1,7 @@
 """Whether the state of optimizer and schedulers in a checkpoint is of the kind that a run's own are."""
 import copy
 import math
+from types import NoneType
 from typing import Any, Dict, List, NamedTuple
 
 import torch
@@ -87,8 +88,13 @@ def _require_state(where: str, weights: torch.Tensor, entry: Any) -> None:
     if not isinstance(weights, torch.Tensor) or not isinstance(entry, dict):
         raise InputError(f'{where} is not of weights; {ANOTHER}')
     for key, value in entry.items():
-        good = (value.shape == weights.shape or value.numel() == 1) and bool(torch.isfinite(value).all()) \
-            if isinstance(value, torch.Tensor) else value is None or isinstance(value, (bool, int, float))
-        if not good:
+        is_good = _fits(value, weights) if isinstance(value, torch.Tensor) else isinstance(value, (int, float, NoneType))
+        if not is_good:
             raise InputError(f'{where} has a {printable(key)} that is not of its weights\' shape, or not finite; '
                              f'{ANOTHER}')
+
+
+def _fits(value: torch.Tensor, weights: torch.Tensor) -> bool:
+    """Whether a tensor is finite and of the weights' shape, a number, or a part of them, as Prodigy keeps."""
+    fits = value.shape == weights.shape or (value.dim() <= 1 and value.numel() <= weights.numel())
+    return fits and bool(torch.isfinite(value).all())
