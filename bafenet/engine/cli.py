@@ -3,9 +3,10 @@ import hashlib
 import os
 import platform
 import sys
-from contextlib import contextmanager
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import List, Optional
 
 import cv2
 import mmcv
@@ -19,23 +20,12 @@ from mmengine.runner import Runner
 
 from bafenet.errors import InputError
 from bafenet.evaluation import DenseSIRSTMetric, print_metrics
-from bafenet.fileio import require_json_name, write_json
+from bafenet.fileio import owned, require_json_name, require_writable_folder, write_json
+from bafenet_command import one_line_errors  # noqa: F401
 
 from .checkpoints import local_file
 from .options import load_config
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn bad input into one line on standard error and exit status 2."""
-    try:
-        yield
-    except InputError as error:
-        # A data loader's worker sends its traceback along; the last line is the message.
-        message = str(error).strip().splitlines()[-1]
-        prefix = f'{InputError.__module__}.{InputError.__qualname__}: '
-        print(f'error: {message.removeprefix(prefix)}', file=sys.stderr)
-        sys.exit(2)
+from .training_images import ALLOW, TrainingImagesHook, split_settings
 
 
 def train(config: str,
@@ -46,7 +36,8 @@ def train(config: str,
           launcher: str = 'none',
           auto_scale_lr: bool = False,
           seed: Optional[int] = None,
-          deterministic: bool = False) -> None:
+          deterministic: bool = False,
+          allow_training_images: bool = False) -> None:
     """Train a config.
 
     Args:
@@ -59,9 +50,10 @@ def train(config: str,
         auto_scale_lr: Scale the learning rate with the batch size.
         seed: Seed of weights, order and augmentation.
         deterministic: Deterministic algorithms on CUDA too.
+        allow_training_images: Validate on images that are trained on, with a warning.
 
     Raises:
-        InputError: Where the input is bad.
+        InputError: Where the input is bad, or another process trains in this work dir.
     """
     cfg = prepare_config(config, work_dir, cfg_options, launcher, seed, deterministic)
     if amp and torch.cuda.is_available():
@@ -76,7 +68,23 @@ def train(config: str,
     if resume:
         cfg.resume = True
         cfg.load_from = None if resume == 'auto' else resume
-    build_runner(cfg).train()
+    _allow_training_images(cfg, config, allow_training_images)
+    require_writable_folder(cfg.work_dir, '--work-dir')
+    with owned(cfg.work_dir) if is_first_process(launcher) else nullcontext():
+        build_runner(cfg).train()
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this is the only process, or the first of those that a launcher has started."""
+    rank = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}.get(launcher)
+    return rank is None or os.environ.get(rank, '0') == '0'
+
+
+def _allow_training_images(cfg: Config, config: str, allow: bool) -> None:
+    if allow and 'training_images' not in cfg.get('default_hooks', {}):
+        raise InputError(f'{config}: {ALLOW} needs default_hooks.training_images of default_runtime.py in the config')
+    if allow:
+        cfg.default_hooks.training_images.allow = True
 
 
 def test(config: str,
@@ -87,7 +95,8 @@ def test(config: str,
          show_dir: Optional[str] = None,
          wait_time: float = 2.0,
          cfg_options: Optional[List[str]] = None,
-         launcher: str = 'none') -> dict:
+         launcher: str = 'none',
+         allow_training_images: bool = False) -> dict:
     """Test a checkpoint on the test split and print a table.
 
     Args:
@@ -101,6 +110,7 @@ def test(config: str,
         wait_time: Seconds to show an image.
         cfg_options: ``KEY=VALUE`` options.
         launcher: ``'none'`` or a distributed launcher.
+        allow_training_images: Test on images that the network was trained on; table and file then say so.
 
     Returns:
         The metrics.
@@ -113,7 +123,10 @@ def test(config: str,
                                                           or os.environ.get('WAYLAND_DISPLAY')):
         raise InputError('--show: there is no display; write the pictures with --show-dir instead')
     cfg = prepare_config(config, work_dir, cfg_options, launcher)
-    cfg.load_from = find_checkpoint(checkpoint)
+    cfg.load_from, cfg.resume = find_checkpoint(checkpoint), False
+    _allow_training_images(cfg, config, allow_training_images)
+    require_writable_folder(cfg.work_dir, '--work-dir')
+    require_writable_folder(show_dir, '--show-dir')
     if show or show_dir:
         # The hook joins a relative folder to itself once per image.
         cfg.default_hooks.visualization.update(
@@ -121,9 +134,10 @@ def test(config: str,
     runner = build_runner(cfg)
     metrics = runner.test()
     if is_main_process():
-        print_metrics(metrics)
+        trained_on = next((hook.tested for hook in runner.hooks if isinstance(hook, TrainingImagesHook)), None)
+        print_metrics(metrics, trained_on or 0)
         if out:
-            write_results(out, runner, metrics, config)
+            write_results(out, runner, metrics, config, trained_on)
     return metrics
 
 
@@ -168,19 +182,36 @@ def find_checkpoint(path: str) -> str:
     return best[0]
 
 
-def write_results(out: str, runner: Runner, metrics: dict, config: str) -> None:
-    """Write every metric and the detections of each image as JSON, with what is needed to repeat the run."""
+def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_on: Optional[int] = None) -> None:
+    """Write every metric and the detections of each image as JSON, with what is needed to repeat the run.
+
+    Where the place that was writable before the test no longer is, they are kept in the folder for temporary files.
+
+    Raises:
+        InputError: If they could not be written where they belong; it says where they are.
+    """
     images = [metric.image_results for metric in runner.test_evaluator.metrics if isinstance(metric, DenseSIRSTMetric)]
     results = dict(
         config=config,
         checkpoint=runner.cfg.load_from,
         checkpoint_sha256=_sha256(runner.cfg.load_from),
-        split=runner.cfg.test_dataloader.dataset.ann_file,
+        split=_split(runner.cfg.test_dataloader.dataset),
+        training_images=trained_on,
         metrics=metrics,
         environment=environment(),
         images=images[0] if images else [])
-    write_json(out, results)
+    try:
+        write_json(out, results)
+    except OSError as error:
+        refuge = Path(tempfile.mkdtemp(prefix='bafenet-'), Path(out).name)
+        write_json(refuge, results)
+        raise InputError(f'{out}: cannot be written ({error.strerror}); the results are in {refuge}') from error
     runner.logger.info(f'wrote {out}')
+
+
+def _split(dataset: dict) -> Optional[str]:
+    """The split file of a dataset's settings; of several, all of them."""
+    return ', '.join(part['ann_file'] for part in split_settings(dataset)) or None
 
 
 def _sha256(checkpoint: str) -> Optional[str]:

@@ -88,7 +88,8 @@ def _require_state(where: str, weights: torch.Tensor, entry: Any) -> None:
     if not isinstance(weights, torch.Tensor) or not isinstance(entry, dict):
         raise InputError(f'{where} is not of weights; {ANOTHER}')
     for key, value in entry.items():
-        is_good = _fits(value, weights) if isinstance(value, torch.Tensor) else isinstance(value, (int, float, NoneType))
+        is_number = isinstance(value, (int, float, NoneType))
+        is_good = _fits(value, weights) if isinstance(value, torch.Tensor) else is_number
         if not is_good:
             raise InputError(f'{where} has a {printable(key)} that is not of its weights\' shape, or not finite; '
                              f'{ANOTHER}')

@@ -24,16 +24,18 @@ ROWS = {
 LEGACY = '_legacy'
 
 
-def print_metrics(metrics: Dict[str, float]) -> None:
+def print_metrics(metrics: Dict[str, float], training_images: int = 0) -> None:
     """Print metrics as one table; ``n/a`` where the data do not define a value.
 
     Args:
         metrics: Values by key, as an evaluator returns them (``prefix/key``).
+        training_images: How many of the images the network was trained on, which the title then says.
     """
     values = {key.rsplit('/', 1)[-1]: value for key, value in metrics.items()}
     legacy = any(key.endswith(LEGACY) for key in values)
     values = {key.removesuffix(LEGACY): value for key, value in values.items()}
-    table = Table(title='DenseSIRST metrics' + (', boxes with sides x2 - x1 + 1' if legacy else ''))
+    table = Table(title='DenseSIRST metrics' + (', boxes with sides x2 - x1 + 1' if legacy else '') + (
+        f', {training_images} images that were trained on' if training_images else ''))
     table.add_column('metric')
     table.add_column('value', justify='right')
     for key, label in {**ROWS, **{key: key for key in values if key not in ROWS}}.items():

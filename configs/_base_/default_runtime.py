@@ -10,6 +10,10 @@ default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     progress=dict(type='TestProgressHook'),
+    finite=dict(type='FiniteHook'),
+    training_images=dict(type='TrainingImagesHook', allow=False),
+    settings=dict(type='SettingsHook'),
+    annotations=dict(type='AnnotationsHook'),
     memory_format=dict(type='MemoryFormatHook', memory_format='channels_last'),
     visualization=dict(type='DetVisualizationHook'))
 # So that several processes validate with the same BatchNorm statistics.

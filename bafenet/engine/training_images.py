@@ -1,0 +1,199 @@
+"""What a network was trained on: no test on training images. Hashes of the image files, kept in every checkpoint."""
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ..datasets.densesirst import find_split
+from ..errors import InputError, printable
+from ..synthesis.devkit import IMAGES
+from .checkpoint_fields import HASH_BYTES
+from .options import parse_config
+
+KEY = 'training_images'  # in the meta data of a checkpoint
+ALLOW = '--allow-training-images'
+
+
+@dataclass(frozen=True)
+class Images:
+    """Image files as data: SHA-256 of their bytes, its first eight, by name.
+
+    Attributes:
+        hashes: By image name; a name may stand for several files.
+    """
+
+    hashes: Dict[str, List[bytes]]
+
+    @classmethod
+    def of(cls, dataset: Any) -> 'Images':
+        """The image files of a dataset, through whatever wraps it.
+
+        Raises:
+            InputError: If a file cannot be read.
+        """
+        hashes: Dict[str, List[bytes]] = {}
+        for path in sorted({info['img_path'] for info in image_infos(dataset)}):
+            hashes.setdefault(Path(path).stem, []).append(_digest(path))
+        return cls(hashes)
+
+    @classmethod
+    def from_meta(cls, meta: dict) -> 'Images':
+        """What a checkpoint holds."""
+        hashes: Dict[str, List[bytes]] = {}
+        for name, digest in zip(meta['names'], meta['sha256'].cpu().numpy(), strict=True):
+            hashes.setdefault(name, []).append(digest.tobytes())
+        return cls(hashes)
+
+    def to_meta(self) -> dict:
+        """``names`` and ``sha256``, uint8 (n, 8): what a checkpoint holds."""
+        pairs = [(name, digest) for name, digests in sorted(self.hashes.items()) for digest in sorted(digests)]
+        data = torch.frombuffer(bytearray(b''.join(digest for _, digest in pairs)), dtype=torch.uint8)
+        return dict(names=[name for name, _ in pairs], sha256=data.reshape(-1, HASH_BYTES))
+
+    def __or__(self, other: 'Images') -> 'Images':
+        """The images of both."""
+        return Images({name: sorted({*self.hashes.get(name, ()), *other.hashes.get(name, ())})
+                       for name in {**self.hashes, **other.hashes}})
+
+    def __len__(self) -> int:
+        return sum(map(len, self.hashes.values()))
+
+    def equal_to(self, other: 'Images') -> List[str]:
+        """Names of the images whose bytes are those of an image of ``other``, whatever its name."""
+        theirs = {digest for digests in other.hashes.values() for digest in digests}
+        return sorted(name for name, digests in self.hashes.items() if theirs.intersection(digests))
+
+
+def image_infos(dataset: Any) -> Iterator[dict]:
+    """What the datasets below any wrappers say of each image that has a file."""
+    parts = getattr(dataset, 'datasets', None)
+    if parts is None and hasattr(dataset, 'dataset'):
+        parts = [dataset.dataset]
+    for part in parts or ():
+        yield from image_infos(part)
+    if parts is None and hasattr(dataset, 'get_data_info'):
+        yield from (info for info in map(dataset.get_data_info, range(len(dataset))) if info.get('img_path'))
+
+
+@HOOKS.register_module()
+class TrainingImagesHook(Hook):
+    """Keeps in every checkpoint what it was trained on, and refuses to test or validate on that.
+
+    The data of a run that is resumed or fine-tuned count on. An image is known by the bytes of its file. One of an
+    equal name and other bytes is a warning. For a checkpoint without hashes the split files are compared that its
+    config names.
+
+    Args:
+        allow: Warn instead of refusing. ``--allow-training-images`` of train and test sets it.
+
+    Attributes:
+        tested: How many of the images that were tested on the network was trained on; None before a test.
+
+    Raises:
+        InputError: Before a test, or a training that validates, on training images.
+    """
+
+    def __init__(self, allow: bool = False) -> None:
+        if not isinstance(allow, bool):
+            raise InputError(f'TrainingImagesHook: allow={allow!r} must be True or False')
+        self.allow = allow
+        self.tested: Optional[int] = None
+        self._trained: Optional[Images] = None
+        self._cfg: Optional[str] = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note what the checkpoint was trained on."""
+        meta = checkpoint.get('meta', {})
+        self._trained = Images.from_meta(meta[KEY]) if KEY in meta else None
+        self._cfg = meta.get('cfg')
+
+    def before_train(self, runner: Runner) -> None:
+        """Add the images of this run; compare those that it validates on."""
+        images = Images.of(runner.train_dataloader.dataset)
+        self._trained = images if self._trained is None else self._trained | images
+        if runner.val_loop is not None:
+            self._compare(runner, 'validated', runner.val_dataloader.dataset)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Write the images into the checkpoint."""
+        if self._trained:
+            checkpoint['meta'][KEY] = self._trained.to_meta()
+
+    def before_test(self, runner: Runner) -> None:
+        """Compare the images that are tested on."""
+        self.tested = self._compare(runner, 'tested', runner.test_dataloader.dataset)
+
+    def _compare(self, runner: Runner, done: str, dataset: Any) -> int:
+        """Refuse, or where it is allowed report, images that were trained on; returns their number."""
+        images = Images.of(dataset)
+        trained = self._trained if self._trained is not None else self._from_splits(runner, images)
+        seen = images.equal_to(trained)
+        if seen:
+            text = (f'{len(seen)} of the {len(images)} images that are {done} on were trained on '
+                    f'({printable(seen[0])}{", …" if len(seen) > 1 else ""})')
+            if not self.allow:
+                raise InputError(f'{text}: take another split, or {ALLOW} to do so and say so')
+            runner.logger.warning(f'{text}: what is measured on them tells nothing of other images')
+        alike = sorted(set(images.hashes) & set(trained.hashes) - set(seen))
+        if alike:
+            runner.logger.warning(f'{len(alike)} images that are {done} on have the name of a training image and other '
+                                  f'bytes ({printable(alike[0])}): make sure that they are other images')
+        return len(seen)
+
+    def _from_splits(self, runner: Runner, images: Images) -> Images:
+        """For a checkpoint from before images were noted: those that the split files of its config name."""
+        if not self._cfg:
+            return Images({})
+        try:
+            cfg = parse_config(self._cfg, 'the config of the checkpoint').to_dict()
+            here = [part.get('data_root') for part in split_settings(runner.cfg.get('test_dataloader'))]
+            return Images({name: digests for part in split_settings(cfg.get('train_dataloader'))
+                           for name, digests in _named_in(part, here, images)})
+        except InputError as error:
+            runner.logger.warning(f'What the checkpoint was trained on is not known ({error})')
+            return Images({})
+
+
+def split_settings(settings: Any) -> Iterator[dict]:
+    """The parts of a loader's settings that name a split file, through whatever wraps the dataset."""
+    if isinstance(settings, dict):
+        if isinstance(settings.get('ann_file'), str):
+            yield settings
+        for value in settings.values():
+            yield from split_settings(value)
+    elif isinstance(settings, (list, tuple)):
+        for value in settings:
+            yield from split_settings(value)
+
+
+def _named_in(settings: dict, roots: Sequence[Optional[str]], images: Images) -> Iterator[Tuple[str, List[bytes]]]:
+    """The images that a split names, by their files where these are here, and else by their names.
+
+    Args:
+        settings: Of the dataset that has the split.
+        roots: Folders of the datasets at hand, where the split may be instead.
+        images: The images to compare with.
+    """
+    root = str(settings.get('data_root') or '')
+    files = [find_split(str(place or ''), settings['ann_file']) for place in (root, *roots)]
+    file = next((file for file in files if Path(file).is_file()), None)
+    for name in read_split(file) if file else ():
+        image = Path(root, IMAGES, f'{name}.png')
+        yield name, [_digest(image)] if image.is_file() else images.hashes.get(name, [])
+
+
+def _digest(path: Union[str, Path]) -> bytes:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).digest()[:HASH_BYTES]
+    except OSError as error:
+        raise InputError(f'{printable(path)}: cannot be read ({error.strerror})') from error
+
+
+def read_split(file: str) -> List[str]:
+    """Names in a split file."""
+    return Path(file).read_text(encoding='utf-8').split()
