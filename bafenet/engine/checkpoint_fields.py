@@ -70,19 +70,30 @@ def check_fields(checkpoint: dict, source: str, size: int) -> dict:
         InputError: If a field is of the wrong type or out of range, or a weight is not finite.
     """
     for *path, key in EXECUTED:
-        node: Any = checkpoint
-        for part in path:
-            node = node.get(part) if isinstance(node, dict) else None
-        if isinstance(node, dict):
-            node.pop(key, None)
+        for _, node in _find(checkpoint, path):
+            if isinstance(node, dict):
+                node.pop(key, None)
     _check_weights(checkpoint, source, size)
-    for path, (is_good, words) in _FIELDS.items():
-        for name, value in _find(checkpoint, path.split('.')):
-            if not is_good(value):
-                raise InputError(f'{source}: its {printable(name)} is {_describe(value)}, not {words}; {ANOTHER}')
+    _check(checkpoint, source, _FIELDS)
     scalars = checkpoint.get('message_hub', {}).get('log_scalars', {})
     scalars.update({name: _plain_history(history) for name, history in scalars.items()})
     return checkpoint
+
+
+def check_training_state(checkpoint: dict, source: str) -> None:
+    """Check the fields by which a training goes on.
+
+    Raises:
+        InputError: As :func:`check_fields`.
+    """
+    _check(checkpoint, source, _TRAINING_FIELDS)
+
+
+def _check(checkpoint: dict, source: str, fields: Dict[str, '_Check']) -> None:
+    for path, (is_good, words) in fields.items():
+        for name, value in _find(checkpoint, path.split('.')):
+            if not is_good(value):
+                raise InputError(f'{source}: its {printable(name)} is {_describe(value)}, not {words}; {ANOTHER}')
 
 
 def _find(node: Any, path: list, name: str = '') -> Iterator[Tuple[str, Any]]:
@@ -213,6 +224,8 @@ _FIELDS: Dict[str, _Check] = {
     'message_hub.runtime_info.*': (_is_plain, 'a plain value'),
     'message_hub.resumed_keys': _DICT,
     'message_hub.resumed_keys.*': (lambda value: isinstance(value, bool), 'True or False'),
+}
+_TRAINING_FIELDS: Dict[str, _Check] = {
     'optimizer': (_is_optimizer, 'the state of an optimizer'),
     'param_schedulers': (_is_schedulers, 'a list of states of schedulers'),
 }
@@ -238,8 +251,8 @@ def _check_weights(checkpoint: dict, source: str, size: int) -> None:
             if total > _MAX_VIEWS * size:
                 raise InputError(f'{source}: its weights take more than the {size} bytes of the file; {ANOTHER}')
             if value.is_floating_point() and not torch.isfinite(value).all():
-                raise InputError(f'{source}: its weights are not finite ({printable(name)}): the training had '
-                                 f'diverged; {ANOTHER}')
+                raise InputError(f'{source} cannot hold a trained network, its weights are not finite '
+                                 f'({printable(name)}): the training had diverged; {ANOTHER}')
         # Versions of the modules' formats.
         metadata = getattr(weights, '_metadata', None)
         if metadata is not None and not (_is_dict(metadata) and all(map(_is_dict, metadata.values()))):

@@ -64,7 +64,7 @@ def local_file(filename: Union[str, Path]) -> Path:
 def latest_checkpoint(work_dir: Union[str, Path], folders: Sequence[Union[str, Path]] = ()) -> Optional[str]:
     """The checkpoint that a work dir's ``last_checkpoint`` names.
 
-    Of what stands there the file's name alone counts: a work dir may have been moved or copied since.
+    A file of that name in these folders counts first: a work dir may have been moved or copied since.
 
     Args:
         work_dir: The work dir.
@@ -81,14 +81,15 @@ def latest_checkpoint(work_dir: Union[str, Path], folders: Sequence[Union[str, P
         return None
     try:
         with open(note, encoding='utf-8') as file:
-            name = Path(file.read(2**12).strip()).name
-        found = [str(Path(folder, name)) for folder in folders or (work_dir, ) if name and Path(folder, name).is_file()]
+            named = Path(file.read(2**12).strip())
+        places = [*(Path(folder, named.name) for folder in folders or (work_dir, )), named]
+        found = [str(place) for place in places if place.is_file()]
     except (OSError, ValueError) as error:
         raise InputError(f'{note}: cannot be read ({one_line(error)}); delete it, and resume from a checkpoint by '
                          'name') from error
     if not found:
-        raise InputError(f'{note}: names {printable(name) or "nothing"}, which is not in that folder; resume from a '
-                         'checkpoint by name, or delete that file to begin a new run')
+        raise InputError(f'checkpoint {printable(places[0])} does not exist, which {note} names: resume from a '
+                         'checkpoint by name, or delete that note to begin a new run')
     return found[0]
 
 

@@ -1,5 +1,4 @@
 """Weights to ship: a training checkpoint without its optimizer, in half precision, with its config and provenance."""
-import copy
 import hashlib
 import io
 from collections import OrderedDict
@@ -7,10 +6,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import torch
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils._pytree import tree_leaves
@@ -18,9 +15,10 @@ from torch.utils._pytree import tree_leaves
 from bafenet.errors import InputError
 from bafenet.fileio import write_bytes
 
-from .checkpoints import load_from_local, load_weights
+from .checkpoints import load_from_local
 from .cli import find_checkpoint
-from .options import parse_config, require_known_types
+from .network import build_network
+from .options import parse_config
 
 # Where a user has the dataset (data/README.md), whatever its place on the machine that trained.
 DATA_ROOT = 'data/SIRSTdevkit'
@@ -124,23 +122,6 @@ def _plain(dataset_meta: dict) -> dict:
     """Classes and palette alone, in Python values."""
     return {key.lower(): [item if isinstance(item, str) else list(item) for item in dataset_meta[key]]
             for key in dataset_meta if key.lower() in ('classes', 'palette')}
-
-
-def build_network(cfg: Config, checkpoint: dict, source: str) -> nn.Module:
-    """The config's network with a checkpoint's weights, to predict.
-
-    Raises:
-        InputError: If the config names what is no part of a network, or the weights do not fit.
-    """
-    init_default_scope('mmdet')
-    require_known_types(cfg.model, source)
-    # mmdet writes into the config that it builds from.
-    network = MODELS.build(copy.deepcopy(cfg.model))
-    report = load_weights(network, checkpoint)
-    if not report.fits:
-        raise InputError(f'checkpoint {source} does not fit the network of its config, weights: '
-                         f'{report.describe(examples=1)}')
-    return network.eval()
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -40,10 +40,11 @@ class FiniteHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
         """Look at the losses of a step."""
-        bad = [name for name, value in (outputs or {}).items() if name.startswith('loss') and not _is_finite(value)]
+        losses = {name: value for name, value in (outputs or {}).items() if name.startswith('loss')}
+        bad = [name for name, value in losses.items() if not _is_finite(value)]
         if bad:
-            raise InputError(f'{", ".join(bad)} not finite in epoch {runner.epoch + 1}, iteration {runner.iter + 1}, on '
-                             f'the images {batch_names(data_batch)}: the training ends, its checkpoints stay; resume '
+            when = f'epoch {runner.epoch + 1}, iteration {runner.iter + 1}'
+            raise InputError(f'{", ".join(bad)} not finite in {when}, on the images {batch_names(data_batch)}: the training ends, its checkpoints stay; resume '
                              'the last one with a smaller learning rate (optim_wrapper.optimizer.lr) or clipped '
                              'gradients (optim_wrapper.clip_grad), or look at these images')
 

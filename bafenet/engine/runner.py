@@ -16,7 +16,7 @@ from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
 from ..errors import InputError, first_line, one_line, printable
-from .checkpoint_fields import ANOTHER
+from .checkpoint_fields import ANOTHER, check_training_state
 from .checkpoints import latest_checkpoint, load_weights, require_checkpoint
 from .training_state import TrainingState
 
@@ -202,3 +202,4 @@ def _require_training_state(filename: Union[str, os.PathLike], checkpoint: dict)
         raise InputError(f'checkpoint {printable(filename)} cannot be resumed, it holds no {" and no ".join(absent)}: '
                          'resume from an epoch_N.pth or iter_N.pth, or start a new run from its weights with '
                          'load_from alone')
+    check_training_state(checkpoint, f'checkpoint {printable(filename)}')

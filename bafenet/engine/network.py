@@ -1,0 +1,123 @@
+"""A network from the config and weights of a checkpoint: nothing is built that the weights do not fill."""
+import copy
+from contextlib import ExitStack, contextmanager
+from typing import Any, Iterator, Mapping
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+from ..errors import InputError, first_line, printable
+from .checkpoints import load_weights
+from .options import require_known_types
+
+# No width, depth or stride of a network is larger; a loop of more turns would not end.
+MAX_INTEGER = 2**20
+
+
+def build_network(cfg: Config, checkpoint: dict, source: str) -> nn.Module:
+    """The config's network with a checkpoint's weights, to predict.
+
+    Names and shapes are first compared on PyTorch's ``meta`` device, which has no memory: a config may ask for a
+    network of any size.
+
+    Args:
+        cfg: Config with ``model``.
+        checkpoint: A checkpoint, or a bare state dict.
+        source: The checkpoint's name, for messages.
+
+    Raises:
+        InputError: If the config names what is no part of a network, no network can be built from it, or the weights do
+            not fit.
+    """
+    init_default_scope('mmdet')
+    require_known_types(cfg.get('model'), source)
+    if not isinstance(cfg.get('model'), dict):
+        raise InputError(f'{printable(source)}: its config has no model')
+    _require_small_integers(cfg.model, source)
+    weights = checkpoint.get('state_dict', checkpoint)
+    outline = _build(cfg, weights, source, 'meta')
+    if outline is not None:
+        _require_fit(_differences(outline.state_dict(), weights), source)
+    network = _build(cfg, weights, source, 'cpu')
+    report = load_weights(network, checkpoint)
+    _require_fit('' if report.fits else report.describe(examples=1), source)
+    return network.eval()
+
+
+def _require_fit(differences: str, source: str) -> None:
+    if differences:
+        raise InputError(f'checkpoint {printable(source)} does not fit the network of its config, weights: '
+                         f'{differences}')
+
+
+def _differences(expected: Mapping[str, Tensor], weights: Mapping[str, Any]) -> str:
+    """In what names and shapes differ, in words; empty where they do not."""
+    shapes = {str(name).removeprefix('module.'): tuple(value.shape) for name, value in weights.items()
+              if isinstance(value, Tensor)}
+    other = [name for name, value in expected.items()
+             if shapes.get(name) != tuple(value.shape) and not name.endswith('num_batches_tracked')]
+    more = sorted(shapes.keys() - expected.keys())
+    kinds = (('missing or of another shape', other), ('unknown to the network', more))
+    return ', '.join(f'{len(names)} {kind} ({printable(names[0])}{", …" if len(names) > 1 else ""})'
+                     for kind, names in kinds if names)
+
+
+def _build(cfg: Config, weights: Mapping[str, Any], source: str, device: str) -> 'nn.Module | None':
+    """Build the network on a device; None where a part of it cannot be built without memory."""
+    try:
+        with torch.device(device), _no_larger_than(weights):
+            # mmdet writes into the config that it builds from.
+            return MODELS.build(copy.deepcopy(cfg.model))
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except NotImplementedError as error:
+        if device == 'meta':
+            return None
+        raise InputError(_no_network(source, error)) from error
+    except Exception as error:  # a crafted config can provoke any error
+        if device == 'meta' and 'meta' in str(error).lower():
+            return None
+        raise InputError(_no_network(source, error)) from error
+
+
+def _no_network(source: str, error: Exception) -> str:
+    return f'{printable(source)}: no network can be built from its config ({type(error).__name__}: {first_line(error)})'
+
+
+@contextmanager
+def _no_larger_than(weights: Mapping[str, Any]) -> Iterator[None]:
+    """Stop the building of a network that has more parts, or more numbers in them, than there are weights.
+
+    Some parts are built and replaced; so twice as many are allowed.
+    """
+    tensors = [value for value in weights.values() if isinstance(value, Tensor)]
+    left = dict(parts=20 * len(tensors) + 1000, numbers=2 * sum(map(Tensor.numel, tensors)) + MAX_INTEGER)
+
+    def count(module: nn.Module, name: str, part: Any) -> None:
+        left['parts'] -= 1
+        if isinstance(part, Tensor) and part.device.type != 'meta':
+            left['numbers'] -= part.numel()
+        if min(left.values()) < 0:
+            raise InputError('the network of the config is larger than the weights of the checkpoint; give the config '
+                             'that it was trained with')
+
+    with ExitStack() as stack:
+        for register in (torch_module.register_module_module_registration_hook,
+                         torch_module.register_module_parameter_registration_hook,
+                         torch_module.register_module_buffer_registration_hook):
+            stack.callback(register(count).remove)
+        yield
+
+
+def _require_small_integers(value: Any, source: str) -> None:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            _require_small_integers(item, source)
+    elif isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise InputError(f'{printable(source)}: its config has the number {value:.3g}, which no network has')
