@@ -44,16 +44,17 @@ class FiniteHook(Hook):
         bad = [name for name, value in losses.items() if not _is_finite(value)]
         if bad:
             when = f'epoch {runner.epoch + 1}, iteration {runner.iter + 1}'
-            raise InputError(f'{", ".join(bad)} not finite in {when}, on the images {batch_names(data_batch)}: the training ends, its checkpoints stay; resume '
-                             'the last one with a smaller learning rate (optim_wrapper.optimizer.lr) or clipped '
-                             'gradients (optim_wrapper.clip_grad), or look at these images')
+            raise InputError(f'{", ".join(bad)} not finite in {when}, on the images {batch_names(data_batch)}: the '
+                             'training ends, its checkpoints stay; resume the last one with a smaller learning rate '
+                             '(optim_wrapper.optimizer.lr) or clipped gradients (optim_wrapper.clip_grad), or look at '
+                             'these images')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Look at the weights before they are written."""
         if not all(is_finite(checkpoint.get(part, {})) for part in ('state_dict', 'ema_state_dict')):
-            raise InputError(f'the weights are not finite in epoch {runner.epoch + 1}, iteration {runner.iter + 1}: '
-                             'they are not written, and the checkpoints before stay; resume the last one with a '
-                             'smaller learning rate (optim_wrapper.optimizer.lr)')
+            raise InputError(f'the weights are not finite after {runner.iter} iterations: they are not written, and the '
+                             'checkpoints before stay; resume the last one with a smaller learning rate '
+                             '(optim_wrapper.optimizer.lr)')
 
 
 def _is_finite(value: Any) -> bool:

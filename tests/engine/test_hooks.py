@@ -8,19 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toy_runs import toy_runner, validation
+from toy_runs import checkpoint_hook, checkpoints_in, toy_runner, validation
 
 from bafenet.engine import hooks
 from bafenet.errors import InputError
-
-
-def checkpoint_hook(**kwargs) -> dict:
-    """Overrides that set the checkpoint hook of a run."""
-    return {'default_hooks': {'checkpoint': {'type': 'AtomicCheckpointHook', 'interval': 1, **kwargs}}}
-
-
-def checkpoints_in(folder: Path) -> set:
-    return {file.name for file in folder.glob('*.pth')}
 
 
 @pytest.mark.parametrize('name', ['channels_last', 'contiguous_format'])

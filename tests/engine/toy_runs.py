@@ -1,5 +1,6 @@
 """A network of a few weights, its data and its runs, for the tests of the engine."""
-from typing import Dict, List, Optional
+from pathlib import Path
+from typing import Dict, List, Optional, Set
 
 import numpy as np
 import torch
@@ -117,3 +118,13 @@ def validation(script: Optional[List[Dict[str, float]]] = None) -> dict:
         'val_cfg': {},
         'val_evaluator': {'type': 'ToyMetric', 'script': script},
     }
+
+
+def checkpoint_hook(**kwargs) -> dict:
+    """Overrides that set the checkpoint hook of a run."""
+    return {'default_hooks': {'checkpoint': {'type': 'AtomicCheckpointHook', 'interval': 1, **kwargs}}}
+
+
+def checkpoints_in(folder: Path) -> Set[str]:
+    """Names of the checkpoints in a folder."""
+    return {file.name for file in folder.glob('*.pth')}
