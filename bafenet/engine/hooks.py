@@ -20,6 +20,7 @@ from ..errors import InputError, printable
 from ..fileio import write_text
 from .checkpoint_fields import is_number
 
+_OUTDATED = 'outdated_ckpts'
 _VALIDATED = 'last_validated_epoch'  # in the message hub, which checkpoints hold; what starts with val is logged
 
 
@@ -94,15 +95,21 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Take up a resumed run where its checkpoint was written: before the validation of its epoch, or after it."""
-        self._forget_what_is_not_ours(runner)
+        outdated = self._forget_what_is_not_ours(runner)
         super().before_train(runner)
+        if is_main_process():
+            self._remove(outdated)
         if self._validation_is_due(runner):
             self.last_ckpt = runner.message_hub.get_info('last_ckpt')  # to be updated by a new best
             runner.logger.info(f'Epoch {runner.epoch} is validated before the run goes on')
             runner.val_loop.run()
 
-    def _forget_what_is_not_ours(self, runner: Runner) -> None:
-        """Take over what a resumed checkpoint says about other ones as far as they are this run's own files."""
+    def _forget_what_is_not_ours(self, runner: Runner) -> List[str]:
+        """Take over what a resumed checkpoint says about other ones as far as they are this run's own files.
+
+        Returns:
+            Those that it had not yet removed.
+        """
         info = runner.message_hub.runtime_info
         folder = self._folder(runner)
         resumed = Path(runner._load_from or '') if runner._resume else None
@@ -124,6 +131,9 @@ class AtomicCheckpointHook(CheckpointHook):
             elif best is not None or score is not None:
                 runner.logger.warning(f'The best checkpoint so far, {printable(name) or "without a name"}, is not in '
                                       f'{folder}: its score is forgotten')
+        outdated = info.pop(_OUTDATED, None)
+        return [os.path.join(folder, name) for name in (outdated if ours and isinstance(outdated, list) else ())
+                if self._names_step(name) or any(self._names_best(name, key) for key in keys)]
 
     def _folder(self, runner: Runner) -> str:
         """Where checkpoints are written, as mmengine's hook has it once a run has begun."""
@@ -131,11 +141,15 @@ class AtomicCheckpointHook(CheckpointHook):
             return runner.work_dir
         return os.path.join(self.out_dir, os.path.basename(runner.work_dir.rstrip(os.sep)))
 
-    def _names_best(self, name: str, key: str) -> bool:
-        """Whether a name is one that this hook gives to the best checkpoint by a metric."""
-        metric = r'.+' if key == 'auto' else re.escape(key.replace('/', '_'))
+    def _names_step(self, name: Any, prefix: str = '') -> bool:
+        """Whether a name is one that this hook gives to the checkpoint of an epoch or iteration."""
         step = re.escape(self.filename_tmpl).replace(re.escape('{}'), r'\d+')
-        return re.fullmatch(f'best_{metric}_{step}', name) is not None
+        return isinstance(name, str) and re.fullmatch(prefix + step, name) is not None
+
+    def _names_best(self, name: Any, key: str) -> bool:
+        """Whether a name is one that this hook gives to the best checkpoint by a metric."""
+        metric = r'[^/]+' if key == 'auto' else re.escape(key.replace('/', '_'))
+        return self._names_step(name, f'best_{metric}_')
 
     @staticmethod
     def _validation_is_due(runner: Runner) -> bool:
@@ -161,6 +175,9 @@ class AtomicCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save a checkpoint, then point ``last_checkpoint`` at it, then remove the outdated one."""
         outdated = self._note_step(runner, step)
+        replaced = self.file_backend.removed if isinstance(self.file_backend, _RemovesLater) else []
+        # For a run that is killed before it has removed them.
+        runner.message_hub.update_info(_OUTDATED, [os.path.basename(path) for path in (*outdated, *replaced)])
         filename = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, filename)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)

@@ -52,7 +52,7 @@ class FiniteHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Look at the weights before they are written."""
         if not all(is_finite(checkpoint.get(part, {})) for part in ('state_dict', 'ema_state_dict')):
-            raise InputError(f'the weights are not finite after {runner.iter} iterations: they are not written, and the '
+            raise InputError(f'the weights are not finite after {runner.iter} iterations: they are not written, the '
                              'checkpoints before stay; resume the last one with a smaller learning rate '
                              '(optim_wrapper.optimizer.lr)')
 
