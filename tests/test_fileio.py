@@ -1,4 +1,4 @@
-"""Files are whole or absent, leftovers of killed processes go, outputs are checked beforehand, a folder has one owner."""
+"""Files are whole or absent, leftovers of killed processes go, outputs are checked, a folder has one owner."""
 import multiprocessing
 import os
 import signal
@@ -137,7 +137,8 @@ def test_places_that_can_be_written_pass_and_stay_as_they_are(tmp_path):
 
 
 def test_a_full_disk_is_seen_beforehand(tmp_path, monkeypatch):
-    monkeypatch.setattr(fileio.tempfile, 'TemporaryFile', lambda **kwargs: Path('/dev/full').open('wb', buffering=0))
+    full = os.open('/dev/full', os.O_WRONLY)
+    monkeypatch.setattr(fileio.tempfile, 'TemporaryFile', lambda **kwargs: os.fdopen(full, 'wb', buffering=0))
     with pytest.raises(InputError, match='No space left'):
         fileio.require_writable_file(tmp_path / 'a.json', '--out')
 

@@ -13,6 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook, RuntimeInfoHook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.contrib.logging import tqdm_logging_redirect
 
@@ -62,7 +63,11 @@ class MemoryFormatHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Convert the network; it has its first weights by then."""
-        runner.model.to(memory_format=self.memory_format)
+        self.lay_out(runner.model)
+
+    def lay_out(self, model: nn.Module) -> None:
+        """Convert a network; where several processes share it, before it is wrapped for them."""
+        model.to(memory_format=self.memory_format)
 
 
 @HOOKS.register_module()

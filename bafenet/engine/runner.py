@@ -18,6 +18,7 @@ from torch import nn
 from ..errors import InputError, first_line, one_line, printable
 from .checkpoint_fields import ANOTHER, check_training_state
 from .checkpoints import latest_checkpoint, load_weights, require_checkpoint
+from .hooks import MemoryFormatHook
 from .training_state import TrainingState
 
 _FROM_SCRATCH = ('model.backbone.init_cfg=None model.backbone.norm_cfg.requires_grad=True '
@@ -70,7 +71,14 @@ class DetectionRunner(Runner):
         self._timestamps.add(self._timestamp)
 
     def wrap_model(self, model_wrapper_cfg: Optional[dict], model: nn.Module) -> nn.Module:
-        """Wrap the model for several processes, without device ids where there is no GPU."""
+        """Wrap the model for several processes, without device ids where there is no GPU.
+
+        It gets its layout in memory first: DistributedDataParallel exchanges gradients in the order in which it finds
+        the weights, and would mix them up if that changed.
+        """
+        for hook in (self.cfg.get('default_hooks') or {}).values():
+            if isinstance(hook, dict) and hook.get('type') == MemoryFormatHook.__name__:
+                MemoryFormatHook(**{key: value for key, value in hook.items() if key == 'memory_format'}).lay_out(model)
         if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
             model_wrapper_cfg = {
                 'type': 'MMDistributedDataParallel',

@@ -11,7 +11,8 @@ CONFIG = 'configs/demo/bafenet_r18_demo.py'
 
 def options(devkit: Path, **more: object) -> List[str]:
     """``--cfg-options`` of a short run on a devkit."""
-    settings: Dict[str, object] = {'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, 'model.test_cfg.score_thr': 0.001}
+    settings: Dict[str, object] = {
+        'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, 'model.test_cfg.score_thr': 0.001}
     for loader in ('train', 'val', 'test'):
         settings.update({f'{loader}_dataloader.{key}': value for key, value in {
             'num_workers': 0, 'persistent_workers': False, 'dataset.data_root': devkit}.items()})
@@ -31,5 +32,5 @@ def start(*args: object, **kwargs: object) -> subprocess.Popen:
 
 def parallel(processes: int, tool: str, *args: object) -> subprocess.Popen:
     """Start a tool in so many processes."""
-    return start('-m', 'torch.distributed.run', f'--nproc_per_node={processes}', '--standalone', f'tools/{tool}.py', *args,
-                 '--launcher', 'pytorch')
+    return start('-m', 'torch.distributed.run', f'--nproc_per_node={processes}', '--standalone', f'tools/{tool}.py',
+                 *args, '--launcher', 'pytorch')
