@@ -22,6 +22,8 @@ ASSIGNERS = dict(
     nearest='NearestAssigner',
     receptive_field='ReceptiveFieldAssigner',
     dynamic='SimOTAAssigner')
+BOX_CODINGS = ('distances', 'centre_size', 'distribution')
+QUALITIES = ('centerness', 'iou')
 
 
 class SmallTargetHead(FCOSHead):
@@ -84,7 +86,7 @@ class SmallTargetHead(FCOSHead):
         self._check_settings()
 
     def _check_settings(self) -> None:
-        choices = dict(box_coding=('distances', 'centre_size', 'distribution'), quality=('centerness', 'iou'))
+        choices = dict(box_coding=BOX_CODINGS, quality=QUALITIES)
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f'bbox_head: {name}={getattr(self, name)!r} must be one of {known}')
