@@ -4,7 +4,9 @@ import re
 from functools import cache, lru_cache
 from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional
 
-from bafenet.models.small_target_head import BOX_CODINGS, QUALITIES
+from mmdet.registry import MODELS, RUNNERS
+
+from bafenet.models.small_target_head import ASSIGNERS, BOX_CODINGS, QUALITIES
 
 MAX_SIDE = 16384  # pixels of an image's side
 MAX_CHANNELS = 8192
@@ -37,7 +39,8 @@ def is_number(value: Any) -> bool:
 
 def _whole(low: int, high: Optional[int] = None) -> Allowed:
     words = f'a whole number of at least {low}' if high is None else f'a whole number from {low} to {high}'
-    return Allowed(words, lambda value: is_whole(value) and low <= value and (high is None or value <= high), max(low, 1))
+    return Allowed(words, lambda value: is_whole(value) and low <= value <= (math.inf if high is None else high),
+                   max(low, 1))
 
 
 def _number(low: float, high: float = math.inf, above: bool = False) -> Allowed:
@@ -82,6 +85,8 @@ SHARE, FACTOR, POSITIVE, FINITE = _number(0, 1), _number(0), _number(0, above=Tr
 CHANNELS = _whole(1, MAX_CHANNELS)
 SIZE = _list(_whole(1, MAX_SIDE), 2)
 SEED = _or(_whole(0, 2**32 - 1), NONE)
+NETWORK = Allowed('the name of a registered network part', lambda value: isinstance(value, str)
+                  and MODELS.get(value) is not None, 'lsk')
 NAMES = _or(TEXT, _list(TEXT), NONE)
 SETTINGS = Allowed('a dict of settings', lambda value: isinstance(value, dict), {})
 PART = Allowed('a dict of settings with a type', lambda value: isinstance(value, dict) and 'type' in value, {})
@@ -93,7 +98,7 @@ def _named(names: str, allowed: Allowed) -> Dict[str, Allowed]:
 
 
 _NUMBERS = _list(_number(-MAX_SIDE, MAX_SIDE), 3)
-_LEVEL = Allowed('two sizes (low, high), low below high', lambda value: _list(_number(-1), 2, True).test(value), (-1, 64))
+_LEVEL = Allowed('two sizes (low, high), low below high', _list(_number(-1), 2, True).test, (-1, 64))
 
 # Arguments of a class, by its name or a parent's: rules that hold wherever the class stands.
 BY_CLASS: Dict[str, Dict[str, Allowed]] = {
@@ -132,7 +137,8 @@ BY_CLASS: Dict[str, Dict[str, Allowed]] = {
         **_named('num_stages', _whole(1, 4)), **_named('in_channels base_channels', CHANNELS),
         'stem_channels': _or(CHANNELS, NONE), 'frozen_stages': _whole(-1, 4), 'style': _choice('pytorch', 'caffe'),
         **_named('strides dilations', _list(COUNT)), 'out_indices': _list(_whole(0, 3), ascending=True),
-        **_named('norm_eval deep_stem avg_down with_cp zero_init_residual', FLAG),
+        **_named('norm_eval deep_stem avg_down with_cp zero_init_residual', FLAG), 'pretrained': _or(TEXT, NONE),
+        'dcn': _or(PART, NONE), 'plugins': _or(_list(SETTINGS), NONE), 'stage_with_dcn': _list(FLAG),
     },
     'CompactResNet': {
         'stage_channels': _list(CHANNELS), 'stage_blocks': _list(_whole(1, 100)), 'dilations': _list(_whole(1, 100)),
@@ -153,8 +159,9 @@ BY_CLASS: Dict[str, Dict[str, Allowed]] = {
     'FCOSHead': {'regress_ranges': _list(_LEVEL), 'center_sample_radius': POSITIVE,
                  **_named('center_sampling norm_on_bbox centerness_on_reg', FLAG)},
     'SmallTargetHead': {'box_coding': _choice(*BOX_CODINGS), 'quality': _choice(*QUALITIES),
-                        'side_knots': _list(FACTOR, ascending=True), 'assign': _or(TEXT, PART), 'loss_sides': PART},
-    'BAFEHead': {**_named('with_seg bottleneck', FLAG), 'refine': _or(TEXT, PART, NONE), 'exchange': _or(PART, NONE),
+                        'side_knots': _list(FACTOR, ascending=True), 'assign': _or(_choice(*ASSIGNERS), PART),
+                        'loss_sides': PART},
+    'BAFEHead': {**_named('with_seg bottleneck', FLAG), 'refine': _or(NETWORK, PART, NONE), 'exchange': _or(PART, NONE),
                  'bottleneck_norm_cfg': PART, 'loss_seg': PART},
     '_Exchange': {'ratio': _number(0, 1, above=True), 'adapter': _or(PART, NONE), 'shared_adapter': FLAG},
     'DynamicChannelExchange': {'gate': _choice('straight_through', 'index')},
@@ -196,7 +203,8 @@ _BY_KEY: Dict[str, Allowed] = {
     'model.{backbone,bbox_head}': PART,
     'model.neck': _or(PART, PARTS, NONE),
     'model.data_preprocessor': _or(PART, NONE),
-    'model.{train_cfg,test_cfg}': _or(SETTINGS, NONE),
+    'model.train_cfg': _or(SETTINGS, NONE),
+    'model.test_cfg': SETTINGS,
     'model.test_cfg.**.score_thr': SHARE,
     'model.test_cfg.**.{nms_pre,max_per_img}': COUNT,
     'model.test_cfg.**.min_bbox_size': _number(-1, MAX_SIDE),
@@ -223,9 +231,9 @@ _BY_KEY: Dict[str, Allowed] = {
     '*_dataloader.{batch_sampler,collate_fn}': _or(PART, NONE),
     '{train,val,test}_evaluator': _or(PART, _list(PART), NONE),
     '{train,val,test}_cfg': _or(SETTINGS, NONE),
-    'train_cfg.{max_epochs,max_iters}': _whole(1, 10**9),
-    'train_cfg.val_interval': _whole(1, 10**9),
-    'train_cfg.val_begin': _whole(0, 10**9),
+    'train_cfg.{max_epochs,max_iters,val_interval}': COUNT,
+    'train_cfg.val_begin': INDEX,
+    'train_cfg.dynamic_intervals': _or(_list(_list(INDEX, 2)), NONE),
     'train_cfg.by_epoch': FLAG,
     '{val,test}_cfg.fp16': FLAG,
     'optim_wrapper': _or(SETTINGS, NONE),
@@ -234,12 +242,13 @@ _BY_KEY: Dict[str, Allowed] = {
     'optim_wrapper.optimizer.lr': _number(0, 1000, above=True),
     'optim_wrapper.optimizer.{weight_decay,eps}': _number(0, 10),
     'optim_wrapper.optimizer.{momentum,dampening,alpha}': SHARE,
-    'optim_wrapper.optimizer.betas': _list(_number(0, 0.9999999), 2),
+    'optim_wrapper.optimizer.betas': Allowed('two numbers of at least 0 and below 1', lambda value: _list(
+        SHARE, 2).test(value) and max(value) < 1, [0.9, 0.999]),
     'optim_wrapper.optimizer.{d0,d_coef}': POSITIVE,
     # Infinity, its default, bounds nothing.
     'optim_wrapper.optimizer.growth_rate': _or(_number(1, above=True), _choice(math.inf)),
     'optim_wrapper.optimizer.{decouple,amsgrad,nesterov,maximize,use_bias_correction,safeguard_warmup}': FLAG,
-    'optim_wrapper.accumulative_counts': _whole(1, 10**6),
+    'optim_wrapper.accumulative_counts': COUNT,
     'optim_wrapper.clip_grad': _or(SETTINGS, NONE),
     'optim_wrapper.clip_grad.{max_norm,clip_value,norm_type}': POSITIVE,
     'optim_wrapper.clip_grad.type': _choice('norm', 'value'),
@@ -287,7 +296,8 @@ _BY_KEY: Dict[str, Allowed] = {
     'experiment_name': _or(TEXT, NONE),
     'launcher': _choice('none', 'pytorch', 'slurm', 'mpi'),
     'default_scope': _choice('mmdet'),
-    'runner_type': TEXT,
+    'runner_type': Allowed('the name of a registered runner', lambda value: isinstance(value, str)
+                           and RUNNERS.get(value) is not None, 'DetectionRunner'),
     'find_unused_parameters': FLAG,
     'input_size': SIZE,
     'custom_imports': _or(SETTINGS, NONE),

@@ -6,7 +6,7 @@ from typing import Any, Callable, Collection, Iterator, List, Mapping, NamedTupl
 import mmdet.registry
 from mmdet.models.backbones import ResNet
 
-from bafenet.errors import InputError
+from bafenet.errors import InputError, printable
 
 from .config_rules import Allowed, find_rule, is_number, is_whole
 from .registered import MAX_DEPTH, class_names, close_types, defaults, find_type, shown
@@ -80,7 +80,7 @@ def check_values(cfg: dict, source: str, options: Mapping[str, Any]) -> None:
     Args:
         cfg: The config, of plain values; only what a run or a tool reads, no variables.
         source: Its file.
-        options: Values by key that options have set, for the message.
+        options: What stood in the file by each key that an option has set, or None.
 
     Raises:
         InputError: In one line that names the setting, what it may be, and how to set it.
@@ -92,23 +92,32 @@ def check_values(cfg: dict, source: str, options: Mapping[str, Any]) -> None:
             continue
         rule = find_rule(key, class_names(target))
         if rule is not None and not rule.test(value):
-            _refuse(setting, rule, source, options)
+            raise InputError(f'{where(key, value, source, options)} must be {rule.words}{_remedy(key, rule, options)}')
     _check_together(cfg, lambda key, value: where(key, value, source, options))
 
 
 def where(key: str, value: Any, source: str, options: Collection[str]) -> str:
     """Start of a message: what has set the value of a key, an option or the file."""
     given = any(option == key or key.startswith(f'{option}.') for option in options)
-    return f'{"--cfg-options " if given else f"{source}: "}{key}={shown(value)}'
+    return f'{"--cfg-options " if given else f"{source}: "}{printable(key)}={shown(value)}'
 
 
-def _refuse(setting: Setting, rule: Allowed, source: str, options: Mapping[str, Any]) -> None:
-    key, value, _ = setting
-    remedy = f'; set it in the config, or by --cfg-options {key}=VALUE'
-    if key in options and not isinstance(rule.example, (dict, type(None))):
-        example = str(rule.example).replace(' ', '')
-        remedy = f', as in {key}={example}' if example else ''
-    raise InputError(f'{where(key, value, source, options)} must be {rule.words}{remedy}')
+def _remedy(key: str, rule: Allowed, options: Mapping[str, Any]) -> str:
+    """How to set a value: the settings below it, or an example."""
+    if isinstance(rule.example, dict):
+        return f'; set what is in it, as {printable(key)}.NAME=VALUE'
+    if key not in options:
+        return f'; set it in the config, or by --cfg-options {printable(key)}=VALUE'
+    before = options[key]
+    example = before if is_plain(before) and rule.test(before) else rule.example
+    return f', as in {key}={str(example).replace(" ", "")}' if is_plain(example) else ''
+
+
+def is_plain(value: Any) -> bool:
+    """Whether an option can give a value: text, a number, or a short list of such."""
+    if isinstance(value, (list, tuple)):
+        return 0 < len(value) < 9 and all(map(is_plain, value))
+    return isinstance(value, (str, int, float)) and len(str(value)) < 40
 
 
 def _is_type(name: Any) -> bool:
@@ -147,13 +156,13 @@ def _check_together(cfg: dict, start: Callable[[str, Any], str]) -> None:
         begin, end = scheduler.get('begin', 0), scheduler.get('end', math.inf)
         if begin >= end:
             raise InputError(f'{start(f"{key}.begin", begin)} must be below {key}.end={end}')
-    for key, node in (('model.backbone', cfg.get('model', {}).get('backbone')), ):
-        if isinstance(node, dict):
-            _check_resnet(key, node, start)
-    preprocessor = cfg.get('model', {}).get('data_preprocessor') or {}
+    model = cfg.get('model') or {}
+    if model.get('backbone') is not None:
+        _check_resnet('model.backbone', model['backbone'], start)
+    preprocessor = model.get('data_preprocessor') or {}
     if (preprocessor.get('mean') is None) != (preprocessor.get('std') is None):
-        raise InputError(f'{start("model.data_preprocessor.mean", preprocessor.get("mean"))} and '
-                         f'model.data_preprocessor.std={shown(preprocessor.get("std"))} are given together or not at all')
+        raise InputError(f'{start("model.data_preprocessor.mean", preprocessor.get("mean"))} and model.data_preprocessor'
+                         f'.std={shown(preprocessor.get("std"))} are given together or not at all')
     if preprocessor.get('bgr_to_rgb') and preprocessor.get('rgb_to_bgr'):
         raise InputError(f'{start("model.data_preprocessor.bgr_to_rgb", True)} and rgb_to_bgr=True exclude each other')
 
@@ -176,8 +185,8 @@ def _check_resnet(key: str, backbone: dict, start: Callable[[str, Any], str]) ->
     for name in ('strides', 'dilations'):
         values = backbone.get(name, (1, ) * 4)
         if len(values) != stages:
-            raise InputError(f'{start(f"{key}.{name}", values)} must have one value for each of the '
-                             f'{key}.num_stages={stages}')
+            raise InputError(f'{start(f"{key}.num_stages", stages)} needs as many {name}, and there are {len(values)}; '
+                             f'set {key}.{name} too')
     out_indices = backbone.get('out_indices', (0, ))
     if max(out_indices) >= stages:
         raise InputError(f'{start(f"{key}.out_indices", out_indices)} must lie below {key}.num_stages={stages}')
@@ -204,7 +213,7 @@ def fit_option(key: str, text: str, value: Any, old: Any, target: Any, exists: b
         InputError: If it is of another kind.
     """
     name = key.rsplit('.', 1)[-1]
-    if name in _PATHS and value is not None and not (isinstance(value, (list, tuple)) and isinstance(old, (list, tuple))):
+    if name in _PATHS and value is not None and not (isinstance(value, list) and isinstance(old, list)):
         value = text.strip('\'"')
     if name == 'type' or find_rule(key, class_names(target)) is not None:
         return value

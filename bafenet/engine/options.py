@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import mmdet.registry
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 from bafenet.errors import InputError, first_line, printable
 
 from .config_values import check_values, fit_option, iterate_settings, variables_hint
+from .option_text import parse_options, split_options
 from .plain_config import parse_config
-from .registered import closest, find_type, parameters, require_known_types, shown
+from .registered import closest, find_type, parameters, refused, require_known_types, shown
 
 __all__ = ['check_option', 'find_config', 'load_config', 'parameters', 'parse_config', 'parse_options', 'require_head',
            'require_known_types', 'require_settings']
@@ -27,9 +28,9 @@ _ROOT = Path(__file__).resolve().parents[1]
 PACKAGED_CONFIGS = _ROOT / 'configs' if (_ROOT / 'configs').is_dir() else _ROOT.parent / 'configs'
 # Read by the tools and by mmengine, beside the runner's own arguments.
 ROOT_KEYS = frozenset(('runner_type', 'custom_imports', 'auto_scale_lr', 'find_unused_parameters'))
+# What mmengine takes out before it calls the constructor.
+_POPPED = {'type', '_scope_', 'paramwise_cfg', 'constructor', 'convert_to_iter_based', 'priority'}
 MAX_FILE = 2**20  # bytes
-MAX_OPTION = 4096  # characters of a value
-MAX_BRACKETS = 8  # in one another
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -50,13 +51,13 @@ def load_config(path: str, options: Optional[List[str]] = None, needs: Sequence[
     file = find_config(path)
     cfg = _read(file)
     _import_modules(cfg, file)
-    given = _split_options(options or [])
-    values = _apply(cfg, given)
-    if any(key.split('.')[0] == 'custom_imports' for key in values):
+    given = split_options(options or [])
+    before = _apply(cfg, given)
+    if any(key.split('.')[0] == 'custom_imports' for key in given):
         _import_modules(cfg, '--cfg-options')
     plain = cfg._cfg_dict.to_dict()
+    check_values(_settings(plain), printable(file), before)
     require_settings(cfg, file, *needs)
-    check_values(_settings(plain), file, values)
     _drop_unused_workers(cfg)
     _warn_of_unused_size(plain, file)
     return cfg
@@ -98,7 +99,7 @@ def find_config(path: str) -> str:
                          'configs/demo/bafenet_r18_demo.py')
     parts = Path(path).parts
     packaged = PACKAGED_CONFIGS.joinpath(*parts[parts.index('configs') + 1:] if 'configs' in parts else parts)
-    if '\0' not in path and packaged.is_file():
+    if os.path.isfile(packaged):
         return str(packaged)
     folders = [folder for folder in (Path('configs'), PACKAGED_CONFIGS) if folder.is_dir()]
     known = {file.name: str(file) for folder in folders for file in folder.rglob('*.py') if '_base_' not in file.parts}
@@ -117,9 +118,8 @@ def _read(file: str) -> Config:
         cfg = Config.fromfile(file, import_custom_modules=False)
     except RecursionError as error:
         raise InputError(f'{name}: the config cannot be read: RecursionError: its _base_ files name one another, or it '
-                         'calls itself without end') from error
+                         'calls or holds itself without end') from error
     except (Exception, SystemExit) as error:
-        # The last of several lines says what, where mmengine has added the file.
         raise InputError(f'{name}: the config cannot be read: {type(error).__name__}: {first_line(error)}') from error
     if not cfg._cfg_dict:
         raise InputError(f'{name}: the config is empty; start from one of configs/ by _base_')
@@ -150,89 +150,33 @@ def _import_modules(cfg: Config, source: str) -> None:
 # --- Options ----------------------------------------------------------------------------------------------------------
 
 
-def parse_options(options: List[str]) -> dict:
-    """``KEY=VALUE`` strings as a dict; values are numbers, booleans, None, lists, tuples or strings.
-
-    Raises:
-        InputError: If an option is not of this form, or two of them contradict each other.
-    """
-    return {key: value for key, (_, value) in _split_options(options).items()}
-
-
-def _split_options(options: List[str]) -> Dict[str, Tuple[str, Any]]:
-    """Text and value of each option by its key."""
-    values: Dict[str, Tuple[str, Any]] = {}
-    for option in options:
-        key, separator, text = option.partition('=')
-        name = f'--cfg-options {shown(option)[1:-1]}'
-        if not key or not separator:
-            raise InputError(f'{name}: must be KEY=VALUE')
-        if not all(key.split('.')) or key != key.strip():
-            raise InputError(f'{name}: the key has an empty part; write it as model.backbone.depth')
-        if key in values and values[key][0] != text:
-            raise InputError(f'{name}: {key}={shown(values[key][0])[1:-1]} is given too; give one of them')
-        values[key] = text, _parse_value(name, text)
-    for key in values:
-        parts = key.split('.')
-        above = next((one for i in range(1, len(parts)) if (one := '.'.join(parts[:i])) in values), None)
-        if above is not None:
-            raise InputError(f'--cfg-options {printable(key)}: {printable(above)} is given too, of which it is a part; '
-                             'give one of them')
-    return values
-
-
-def _parse_value(name: str, text: str) -> Any:
-    if len(text) > MAX_OPTION:
-        raise InputError(f'{name}: the value has {len(text)} characters, of at most {MAX_OPTION}; write a config of '
-                         'your own')
-    if text.lstrip('\'" ').startswith(('{', 'dict(')):
-        raise InputError(f'{name}: a dict cannot be given; set its parts, as optim_wrapper.clip_grad.max_norm=35')
-    _require_balanced(name, text)
-    if not any(sign in text for sign in ',[]()'):
-        # DictAction would take the blanks out of a path.
-        value = DictAction._parse_int_float_bool(text.strip('\'"'))
-    else:
-        try:
-            value = DictAction._parse_iterable(text)
-        except (AssertionError, RecursionError) as error:
-            raise InputError(f'{name}: {first_line(error)}') from error
-    if isinstance(value, int) and abs(value) >= 2**63:
-        raise InputError(f'{name}: the number has more than 64 bits')
-    return value
-
-
-def _require_balanced(name: str, text: str) -> None:
-    opened: List[str] = []
-    for sign in text:
-        if sign in '([':
-            opened.append(sign)
-        elif sign in ')]' and (not opened or opened.pop() + sign not in ('()', '[]')):
-            opened.append('')
-            break
-        if len(opened) > MAX_BRACKETS:
-            raise InputError(f'{name}: more than {MAX_BRACKETS} brackets in one another')
-    if opened:
-        raise InputError(f'{name}: Imbalanced brackets; close each that is opened')
-
-
 def _apply(cfg: Config, given: Dict[str, Tuple[str, Any]]) -> Dict[str, Any]:
-    """Set options in a config, and return their values as they are set."""
+    """Set options in a config, and return what stood there before by key, None where nothing did."""
     # What an option adds may be described by the type that another option sets.
     typed = Config(deepcopy(cfg._cfg_dict.to_dict()))
     types = [key for key in given if key.rsplit('.', 1)[-1] == 'type']
     for key in sorted(types, key=len):
         check_option(typed, key)
         _set(typed._cfg_dict, key.split('.'), given[key][1])
-    values = {}
+        _require_arguments_of(typed, key, given[key][1])
+    values, before = {}, {}
     for key, (text, value) in given.items():
         check_option(typed, key)
         parent, exists, old = _look_up(typed._cfg_dict, key.split('.'))
         target = find_type(parent['type']) if isinstance(parent, dict) and parent.get('type') is not None else None
-        values[key] = fit_option(key, text, value, old, target, exists)
+        values[key], before[key] = fit_option(key, text, value, old, target, exists), old
     for key, value in values.items():
-        # A user's list must not become part of two settings.
-        object.__setattr__(cfg, '_cfg_dict', _set(cfg._cfg_dict, key.split('.'), deepcopy(value)))
-    return values
+        _set(cfg._cfg_dict, key.split('.'), value)
+    return before
+
+
+def _require_arguments_of(cfg: Config, key: str, name: Any) -> None:
+    """Refuse a type that does not take the settings that stand beside it; an option cannot remove them."""
+    node = _look_up(cfg._cfg_dict, key.split('.'))[0]
+    unknown = sorted(refused(find_type(name), set(node) - _POPPED)) if isinstance(name, str) else []
+    if unknown:
+        raise InputError(f'--cfg-options {printable(key)}={shown(name)}: it takes no {printable(", ".join(unknown))}, '
+                         f'which the config sets beside it; write a config of your own with _delete_=True there')
 
 
 def _look_up(node: Any, parts: List[str]) -> Tuple[Any, bool, Any]:
@@ -304,8 +248,8 @@ def _refuse_variable(node: dict, key: str, name: str) -> None:
     hint = variables_hint(settings, node[name]) or 'the setting, as train_dataloader.dataset.pipeline.2.prob'
     if name == 'input_size':
         hint += '; for the cost at another size give tools/analysis/complexity.py --shape HEIGHT WIDTH'
-    raise InputError(f'--cfg-options {printable(key)}: {name} is a variable of the config file, and what was made of it '
-                     f'stays as it is; set {hint}')
+    raise InputError(f'--cfg-options {printable(key)}: {name} is a variable of the config file, and what was made of '
+                     f'it stays as it is; set {hint}')
 
 
 def _accepted(node: ConfigDict, key: str) -> frozenset:

@@ -88,7 +88,8 @@ def find_type(name: Any) -> Any:
     try:
         return next((item for registry in registries if (item := registry.get(name)) is not None), None)
     except (Exception, SystemExit) as error:
-        raise InputError(f'type {shown(name)} cannot be imported: {type(error).__name__}: {first_line(error)}') from error
+        reason = f'{type(error).__name__}: {first_line(error)}'
+        raise InputError(f'type {shown(name)} cannot be imported: {reason}') from error
 
 
 def close_types(name: str, known: Optional[Collection[str]] = None) -> str:
@@ -104,18 +105,25 @@ def class_names(target: Any) -> Tuple[str, ...]:
 
 def parameters(target: Any) -> frozenset:
     """Names that a function or the constructors of a class take, through ``**kwargs`` to the parent classes."""
-    return frozenset(item.name for item in _signature(target))
+    return frozenset(item.name for item in _signature(target)[0])
+
+
+def refused(target: Any, names: Collection[str]) -> frozenset:
+    """Those of some names that a function or the constructors of a class do not take."""
+    found, is_open = _signature(target)
+    return frozenset() if is_open else frozenset(names) - {item.name for item in found}
 
 
 def defaults(target: Any, name: str) -> List[Any]:
     """The default values of a parameter, the nearest constructor's first."""
-    return [item.default for item in _signature(target) if item.name == name and item.default is not item.empty]
+    return [item.default for item in _signature(target)[0] if item.name == name and item.default is not item.empty]
 
 
-def _signature(target: Any) -> List[inspect.Parameter]:
-    if target is None:
-        return []
+def _signature(target: Any) -> Tuple[List[inspect.Parameter], bool]:
+    """Parameters, the nearest constructor's first, and whether any other name is taken too."""
     found: List[inspect.Parameter] = []
+    if target is None:
+        return found, True
     for constructor in ([vars(cls)['__init__'] for cls in target.__mro__ if '__init__' in vars(cls)]
                         if inspect.isclass(target) else [target]):
         try:
@@ -125,8 +133,8 @@ def _signature(target: Any) -> List[inspect.Parameter]:
         found += [item for item in items
                   if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY) and item.name != 'self']
         if not any(item.kind is item.VAR_KEYWORD for item in items):
-            break
-    return found
+            return found, False
+    return found, True
 
 
 def shown(value: Any, length: int = 60) -> str:
