@@ -199,7 +199,7 @@ BY_CLASS: Dict[str, Dict[str, Allowed]] = {
 
 # Settings by their key: * is one part of it, ** any number of parts, {a,b} a or b.
 _BY_KEY: Dict[str, Allowed] = {
-    'model': PART,
+    'model': SETTINGS,
     'model.{backbone,bbox_head}': PART,
     'model.neck': _or(PART, PARTS, NONE),
     'model.data_preprocessor': _or(PART, NONE),

@@ -110,7 +110,7 @@ def _remedy(key: str, rule: Allowed, options: Mapping[str, Any]) -> str:
         return f'; set it in the config, or by --cfg-options {printable(key)}=VALUE'
     before = options[key]
     example = before if is_plain(before) and rule.test(before) else rule.example
-    return f', as in {key}={str(example).replace(" ", "")}' if is_plain(example) else ''
+    return f', as in {printable(key)}={printable(example).replace(" ", "")}' if is_plain(example) else ''
 
 
 def is_plain(value: Any) -> bool:
@@ -157,12 +157,14 @@ def _check_together(cfg: dict, start: Callable[[str, Any], str]) -> None:
         if begin >= end:
             raise InputError(f'{start(f"{key}.begin", begin)} must be below {key}.end={end}')
     model = cfg.get('model') or {}
+    if model and 'type' not in model and any(cfg.get(names[0]) for names in _TOGETHER):
+        raise InputError(f'{start("model", model)} has no type; set model.type, as BAFENet')
     if model.get('backbone') is not None:
         _check_resnet('model.backbone', model['backbone'], start)
     preprocessor = model.get('data_preprocessor') or {}
     if (preprocessor.get('mean') is None) != (preprocessor.get('std') is None):
-        raise InputError(f'{start("model.data_preprocessor.mean", preprocessor.get("mean"))} and model.data_preprocessor'
-                         f'.std={shown(preprocessor.get("std"))} are given together or not at all')
+        raise InputError(f'{start("model.data_preprocessor.mean", preprocessor.get("mean"))} goes with '
+                         f'model.data_preprocessor.std={shown(preprocessor.get("std"))}; give both or neither')
     if preprocessor.get('bgr_to_rgb') and preprocessor.get('rgb_to_bgr'):
         raise InputError(f'{start("model.data_preprocessor.bgr_to_rgb", True)} and rgb_to_bgr=True exclude each other')
 
@@ -184,6 +186,9 @@ def _check_resnet(key: str, backbone: dict, start: Callable[[str, Any], str]) ->
         raise InputError(f'{start(f"{key}.depth", depth)} must be one of {", ".join(map(str, depths))}')
     for name in ('strides', 'dilations'):
         values = backbone.get(name, (1, ) * 4)
+        if len(values) != stages and name in backbone:
+            raise InputError(f'{start(f"{key}.{name}", values)} must have one value for each of the '
+                             f'{key}.num_stages={stages}')
         if len(values) != stages:
             raise InputError(f'{start(f"{key}.num_stages", stages)} needs as many {name}, and there are {len(values)}; '
                              f'set {key}.{name} too')
@@ -217,19 +222,19 @@ def fit_option(key: str, text: str, value: Any, old: Any, target: Any, exists: b
         value = text.strip('\'"')
     if name == 'type' or find_rule(key, class_names(target)) is not None:
         return value
-    known = defaults(target, name)
+    known, start = defaults(target, name), f'--cfg-options {printable(key)}={shown(text)}'
     if value is None:
         if old is None and exists or None in known:
             return value
-        raise InputError(f'--cfg-options {key}={shown(text)}: None is no value of it{_as_in(key, old, exists)}')
+        raise InputError(f'{start}: None is no value of it{_as_in(key, old, exists)}')
     examples = [item for item in ([old] if exists else []) + known if item is not None]
     if not examples or any(_alike(value, item) for item in examples):
         return value
-    raise InputError(f'--cfg-options {key}={shown(text)} must be {_kind(examples[0])}{_as_in(key, examples[0], True)}')
+    raise InputError(f'{start} must be {_kind(examples[0])}{_as_in(key, examples[0], True)}')
 
 
 def _as_in(key: str, old: Any, exists: bool) -> str:
-    return f', as in {key}={shown(old)}' if exists and old is not None else ''
+    return f', as in {printable(key)}={shown(old)}' if exists and old is not None else ''
 
 
 def _kind(value: Any) -> str:
@@ -254,4 +259,4 @@ def variables_hint(cfg: dict, value: Any, limit: int = 6) -> Optional[str]:
     """The settings that have a variable's value, which it was probably made for; None if there are none."""
     found = [key for key, item, _ in iterate_settings(cfg, "the config")
              if type(item) is type(value) and item == value and not isinstance(item, (bool, type(None)))]
-    return ', '.join(found[:limit]) + (', …' if len(found) > limit else '') if found else None
+    return printable(', '.join(found[:limit])) + (', …' if len(found) > limit else '') if found else None

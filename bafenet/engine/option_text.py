@@ -35,7 +35,7 @@ def split_options(options: List[str]) -> Dict[str, Tuple[str, Any]]:
         if not all(key.split('.')) or key != key.strip():
             raise InputError(f'{name}: the key has an empty part; write it as model.backbone.depth')
         if key in values and values[key][0] != text:
-            raise InputError(f'{name}: {key}={shown(values[key][0])[1:-1]} is given too; give one of them')
+            raise InputError(f'{name}: {printable(key)}={shown(values[key][0])[1:-1]} is given too; give one of them')
         values[key] = text, _parse_value(name, text)
     for key in values:
         parts = key.split('.')

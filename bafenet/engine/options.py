@@ -57,6 +57,8 @@ def load_config(path: str, options: Optional[List[str]] = None, needs: Sequence[
         _import_modules(cfg, '--cfg-options')
     plain = cfg._cfg_dict.to_dict()
     check_values(_settings(plain), printable(file), before)
+    for key in given:
+        _require_arguments_of(cfg, key)
     require_settings(cfg, file, *needs)
     _drop_unused_workers(cfg)
     _warn_of_unused_size(plain, file)
@@ -158,7 +160,6 @@ def _apply(cfg: Config, given: Dict[str, Tuple[str, Any]]) -> Dict[str, Any]:
     for key in sorted(types, key=len):
         check_option(typed, key)
         _set(typed._cfg_dict, key.split('.'), given[key][1])
-        _require_arguments_of(typed, key, given[key][1])
     values, before = {}, {}
     for key, (text, value) in given.items():
         check_option(typed, key)
@@ -170,10 +171,13 @@ def _apply(cfg: Config, given: Dict[str, Tuple[str, Any]]) -> Dict[str, Any]:
     return before
 
 
-def _require_arguments_of(cfg: Config, key: str, name: Any) -> None:
+def _require_arguments_of(cfg: Config, key: str) -> None:
     """Refuse a type that does not take the settings that stand beside it; an option cannot remove them."""
-    node = _look_up(cfg._cfg_dict, key.split('.'))[0]
-    unknown = sorted(refused(find_type(name), set(node) - _POPPED)) if isinstance(name, str) else []
+    parts = key.split('.')
+    node, _, name = _look_up(cfg._cfg_dict, parts)
+    if parts[-1] != 'type' or parts[-2] in ('nms', 'clip_grad'):
+        return
+    unknown = sorted(refused(find_type(name), set(node) - _POPPED))
     if unknown:
         raise InputError(f'--cfg-options {printable(key)}={shown(name)}: it takes no {printable(", ".join(unknown))}, '
                          f'which the config sets beside it; write a config of your own with _delete_=True there')
@@ -232,9 +236,9 @@ def check_option(cfg: Config, key: str) -> None:
             return
         else:
             close = closest(part, list(node) + sorted(accepted)) if isinstance(node, dict) else None
-            hint = f'; did you mean {".".join(filter(None, (prefix, close)))}?' if close else ''
+            hint = f'; did you mean {printable(".".join(filter(None, (prefix, close))))}?' if close else ''
             if isinstance(node, (list, tuple)):
-                hint = f'; it has {len(node)} entries, the first one is {prefix}.0'
+                hint = f'; it has {len(node)} entries, the first one is {printable(prefix)}.0'
             raise InputError(f'--cfg-options {shown(key)[1:-1]}: {printable(prefix) or "the config"} has no '
                              f'{shown(part)}{hint}')
 
@@ -248,8 +252,8 @@ def _refuse_variable(node: dict, key: str, name: str) -> None:
     hint = variables_hint(settings, node[name]) or 'the setting, as train_dataloader.dataset.pipeline.2.prob'
     if name == 'input_size':
         hint += '; for the cost at another size give tools/analysis/complexity.py --shape HEIGHT WIDTH'
-    raise InputError(f'--cfg-options {printable(key)}: {name} is a variable of the config file, and what was made of '
-                     f'it stays as it is; set {hint}')
+    raise InputError(f'--cfg-options {printable(key)}: {printable(name)} is a variable of the config file, and what '
+                     f'was made of it stays as it is; set {hint}')
 
 
 def _accepted(node: ConfigDict, key: str) -> frozenset:

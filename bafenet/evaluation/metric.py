@@ -181,7 +181,8 @@ def _warn_of_crowded_images(results: list[dict]) -> None:
         kept = f'model.test_cfg.max_per_img={limit}' if known else (
             f'the {limit} that were kept at most, perhaps by model.test_cfg.max_per_img')
         print_log(f'{crowded} of {len(results)} images have more true targets than {kept}: the rest is missed '
-                  'whatever the network finds; set model.test_cfg.max_per_img to more', logger='current', level=logging.WARNING)
+                  'whatever the network finds; set model.test_cfg.max_per_img to more',
+                  logger='current', level=logging.WARNING)
 
 
 def _max_per_img() -> int | None:

@@ -48,7 +48,7 @@ def require_number(owner: str, low: float = 0.0, what: str = 'a number', above: 
     for name, value in values.items():
         if not is_number(value) or value < low or (above and value == low):
             limit = 'above' if above else 'at least'
-            raise InputError(f'{owner}: {name}={_shown(value)} must be {what}, finite and {limit} {low:g}')
+            raise InputError(f'{owner}: {name}={_shown(value)} must be {limit} {low:g}: {what}, and finite')
 
 
 def require_choice(owner: str, known: Sequence[Any], **values: Any) -> None:

@@ -32,7 +32,8 @@ class SideDistributionCoder(DistancePointBBoxCoder):
     def __init__(self, knots: Sequence[float], **kwargs) -> None:
         super().__init__(**kwargs)
         numbers = isinstance(knots, (list, tuple)) and all(map(is_number, knots))
-        if not numbers or len(knots) < 2 or knots[0] < 0 or any(low >= high for low, high in zip(knots, knots[1:], strict=False)):
+        if not numbers or len(knots) < 2 or knots[0] < 0 or any(
+                low >= high for low, high in zip(knots, knots[1:], strict=False)):
             raise InputError(f'bbox_head: side_knots={knots!r} must be two or more distances that ascend from 0 or '
                              'more')
         self.knots = tuple(knots)
