@@ -55,7 +55,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno is not None:
             error.filename = str(path)  # nobody knows the hidden name, and a full disk names none
         raise
     finally:

@@ -39,9 +39,9 @@ def test_a_text_that_is_larger_than_any_config_is_refused_at_once(text):
 
 
 @pytest.mark.parametrize('text', [
-    'filename = 1', 'text = "x"', 'pretty_text = 1', 'env_variables = {}', 'a = 1j', 'a = b"x"', 'a = {1, 2}', 'a = ...',
-    'a = {(1, 2): 3}', 'a, b = 1, 2', 'a = b = 1', 'a += 1', 'import os', 'a = dict(**{})', 'a = dict(1)',
-    '\0', 'a = "\ud800"', 'a = f"{1}"', 'a = [i for i in (1, 2)]', None, b'a = 1', 5])
+    'filename = 1', 'text = "x"', 'pretty_text = 1', 'env_variables = {}', 'a = 1j', 'a = b"x"', 'a = {1, 2}',
+    'a = ...', 'a = {(1, 2): 3}', 'a, b = 1, 2', 'a.b = 1', 'a = b = 1', 'a += 1', 'import os',
+    'a = dict(**{})', 'a = dict(1)', '\0', 'a = "\ud800"', 'a = f"{1}"', 'a = [i for i in (1, 2)]', None, b'a = 1', 5])
 def test_what_no_config_holds_is_refused(text):
     with pytest.raises(InputError, match='a.pth: its config is more than plain values') as caught:
         parse_config(text, 'a.pth')
