@@ -3,7 +3,7 @@ import difflib
 import importlib
 import logging
 import os
-from copy import deepcopy
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -159,7 +159,7 @@ def _apply(cfg: Config, given: Dict[str, Tuple[str, Any]]) -> Dict[str, Any]:
     types = [key for key in given if key.rsplit('.', 1)[-1] == 'type']
     for key in sorted(types, key=len):
         check_option(typed, key)
-        _set(typed._cfg_dict, key.split('.'), given[key][1])
+        _set(typed, key, given[key][1])
     values, before = {}, {}
     for key, (text, value) in given.items():
         check_option(typed, key)
@@ -167,7 +167,7 @@ def _apply(cfg: Config, given: Dict[str, Tuple[str, Any]]) -> Dict[str, Any]:
         target = find_type(parent['type']) if isinstance(parent, dict) and parent.get('type') is not None else None
         values[key], before[key] = fit_option(key, text, value, old, target, exists), old
     for key, value in values.items():
-        _set(cfg._cfg_dict, key.split('.'), value)
+        _set(cfg, key, value)
     return before
 
 
@@ -193,16 +193,21 @@ def _look_up(node: Any, parts: List[str]) -> Tuple[Any, bool, Any]:
     return parent, True, node
 
 
-def _set(node: Any, parts: List[str], value: Any) -> Any:
-    """A node with one value in it set; dicts and lists are changed in place, tuples replaced."""
+def _set(cfg: Config, key: str, value: Any) -> None:
+    object.__setattr__(cfg, '_cfg_dict', _replaced(cfg._cfg_dict, key.split('.'), value))
+
+
+def _replaced(node: Any, parts: List[str], value: Any) -> Any:
+    """A copy of a node with one value in it replaced; the node may stand elsewhere in the config too."""
     if not parts:
         return value
     first, rest = parts[0], parts[1:]
     if isinstance(node, (list, tuple)):
         items = list(node)
-        items[int(first)] = _set(items[int(first)], rest, value)
+        items[int(first)] = _replaced(items[int(first)], rest, value)
         return type(node)(items)
-    node[first] = _set(node[first] if first in node and node[first] is not None else ConfigDict(), rest, value)
+    node = copy(node) if isinstance(node, dict) else ConfigDict()
+    node[first] = _replaced(node.get(first), rest, value)
     return node
 
 

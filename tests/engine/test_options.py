@@ -116,6 +116,17 @@ def test_the_same_option_twice_is_one():
     assert load_config(BAFENET, ['train_cfg.max_epochs=3'] * 2).train_cfg.max_epochs == 3
 
 
+def test_an_option_sets_one_setting_alone(tmp_path):
+    file = tmp_path / 'own.py'
+    file.write_text(f"_base_ = '{BAFENET}'\nsteps = [dict(type='LoadInfraredImage')]\ntest_evaluator = "
+                    "val_evaluator = dict(type='DenseSIRSTMetric')\nval_dataloader = test_dataloader = dict("
+                    "dataset=dict(pipeline=steps))\n")
+    for config in (BAFENET, str(file)):
+        cfg = load_config(config, ['val_evaluator.fppi_score=0.5', 'val_dataloader.dataset.pipeline.0.cache_mb=7'])
+        assert cfg.val_evaluator.fppi_score == 0.5 and cfg.val_dataloader.dataset.pipeline[0].cache_mb == 7
+        assert 'fppi_score' not in cfg.test_evaluator and 'cache_mb' not in cfg.test_dataloader.dataset.pipeline[0]
+
+
 def test_items_of_tuples_can_be_set():
     cfg = load_config(BAFENET, ['model.bbox_head.regress_ranges.1.1=100', 'model.bbox_head.regress_ranges.2.0=100'])
     assert cfg.model.bbox_head.regress_ranges == ((-1, 64), (64, 100), (100, 256))
