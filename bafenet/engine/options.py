@@ -1,127 +1,214 @@
-"""Configs and ``--cfg-options``, with a wrong key refused and not silently created."""
-import ast
+"""Configs and ``--cfg-options``: read, merged and checked before anything is built from them."""
 import difflib
-import inspect
+import importlib
+import logging
 import os
-from functools import cache
+from copy import copy, deepcopy
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import mmcv.ops
 import mmdet.registry
-import mmengine.registry
-from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.registry import Registry
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
-from bafenet.errors import InputError, first_line
+from bafenet.errors import InputError, first_line, printable
+
+from .config_values import check_values, fit_option, iterate_settings, variables_hint
+from .option_text import parse_options, split_options
+from .plain_config import parse_config
+from .registered import closest, find_type, parameters, refused, require_known_types, shown
+
+__all__ = ['check_option', 'find_config', 'load_config', 'parameters', 'parse_config', 'parse_options', 'require_head',
+           'require_known_types', 'require_settings']
 
 _ROOT = Path(__file__).resolve().parents[1]
 # In a wheel the configs are inside the package, in a checkout beside it.
 PACKAGED_CONFIGS = _ROOT / 'configs' if (_ROOT / 'configs').is_dir() else _ROOT.parent / 'configs'
 # Read by the tools and by mmengine, beside the runner's own arguments.
-ROOT_KEYS = frozenset(('runner_type', 'custom_imports', 'auto_scale_lr', 'input_size', 'find_unused_parameters'))
+ROOT_KEYS = frozenset(('runner_type', 'custom_imports', 'auto_scale_lr', 'find_unused_parameters'))
+# What mmengine takes out before it calls the constructor.
+_POPPED = {'type', '_scope_', 'paramwise_cfg', 'constructor', 'convert_to_iter_based', 'priority'}
+MAX_FILE = 2**20  # bytes
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def load_config(path: str, options: Optional[List[str]] = None) -> Config:
-    """Read a config and apply ``KEY=VALUE`` options to it.
+def load_config(path: str, options: Optional[List[str]] = None, needs: Sequence[str] = ('model', )) -> Config:
+    """Read a config, apply ``KEY=VALUE`` options to it, and check every value that a run or a tool reads.
+
+    Data loaders without workers lose the two settings that ask for some.
 
     Args:
         path: Config file; ``configs/…`` is also looked for in the installed package.
         options: Options as given on the command line.
+        needs: Dotted keys of the settings that must be there.
 
     Raises:
-        InputError: If there is no such config, it cannot be read, or an option names no setting.
+        InputError: If there is no such config, it cannot be read, an option names no setting, or a value is of the
+            wrong type, out of range, or names what no registry knows.
     """
     file = find_config(path)
-    try:
-        cfg = Config.fromfile(file)
-    except Exception as error:
-        raise InputError(f'{file}: the config cannot be read: {type(error).__name__}: {first_line(error)}') from error
-    values = parse_options(options or [])
-    # What an option adds may be described by the type that another option sets.
-    types = {key: value for key, value in values.items() if key.rsplit('.', 1)[-1] == 'type'}
-    merged = Config(cfg._cfg_dict.to_dict())
-    _merge(merged, types)
-    for key in values:
-        check_option(merged, key)
-    _merge(cfg, values)
+    cfg = _read(file)
+    _import_modules(cfg, file)
+    given = split_options(options or [])
+    before = _apply(cfg, given)
+    if any(key.split('.')[0] == 'custom_imports' for key in given):
+        _import_modules(cfg, '--cfg-options')
+    plain = cfg._cfg_dict.to_dict()
+    check_values(_settings(plain), printable(file), before)
+    for key in given:
+        _require_arguments_of(cfg, key)
+    require_settings(cfg, file, *needs)
+    _drop_unused_workers(cfg)
+    _warn_of_unused_size(plain, file)
     return cfg
 
 
-def parse_config(text: str, source: str) -> Config:
-    """Read the text of a config, such as a checkpoint holds, without executing it.
+def require_settings(cfg: Config, source: str, *keys: str) -> None:
+    """Refuse a config that lacks a part, or has it switched off by None.
 
     Args:
-        text: Assignments of literals and of ``dict(key=literal)`` calls, as ``Config.pretty_text`` writes them.
-        source: What it is the text of, for the message.
+        cfg: The config.
+        source: Its file.
+        *keys: Dotted keys.
 
     Raises:
-        InputError: If there is anything else in it.
+        InputError: If one is absent.
     """
-    try:
-        values = {}
-        for statement in _PlainDicts().visit(ast.parse(text)).body:
-            target, = statement.targets
-            values[target.id] = ast.literal_eval(statement.value)
-    except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError) as error:
-        raise InputError(f'{source}: its config is more than plain values ({type(error).__name__}: '
-                         f'{first_line(error)}); nothing in it was executed') from error
-    return Config(values)
+    for key in keys:
+        node: Any = cfg._cfg_dict
+        for part in key.split('.'):
+            node = node.get(part) if isinstance(node, dict) else None
+        if node is None:
+            raise InputError(f'{printable(source)}: the config has no {key}, which is needed here; add it, or start '
+                             'from one of configs/ by _base_')
 
 
-class _PlainDicts(ast.NodeTransformer):
-    """Turns ``dict(a=1)`` into ``{'a': 1}``, which is a literal."""
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        node = self.generic_visit(node)
-        if getattr(node.func, 'id', None) != 'dict' or node.args or any(item.arg is None for item in node.keywords):
-            return node
-        return ast.Dict([ast.Constant(item.arg) for item in node.keywords], [item.value for item in node.keywords])
+# --- Reading ----------------------------------------------------------------------------------------------------------
 
 
 def find_config(path: str) -> str:
     """The config's file: as named, or in the installed package.
 
     Raises:
-        InputError: If neither exists; names that are close are given.
+        InputError: If neither exists, or it is no file; names that are close are given.
     """
     if os.path.isfile(path):
         return path
+    if os.path.exists(path):
+        raise InputError(f'{printable(path)}: a folder or no ordinary file; give a config file, as '
+                         'configs/demo/bafenet_r18_demo.py')
     parts = Path(path).parts
     packaged = PACKAGED_CONFIGS.joinpath(*parts[parts.index('configs') + 1:] if 'configs' in parts else parts)
-    if packaged.is_file():
+    if os.path.isfile(packaged):
         return str(packaged)
     folders = [folder for folder in (Path('configs'), PACKAGED_CONFIGS) if folder.is_dir()]
     known = {file.name: str(file) for folder in folders for file in folder.rglob('*.py') if '_base_' not in file.parts}
     close = difflib.get_close_matches(Path(path).name, known, n=3)
     hint = f'; close: {", ".join(known[name] for name in close)}' if close else ''
-    raise InputError(f'{path}: no such config{hint}')
+    raise InputError(f'{printable(path)}: no such config{hint}')
 
 
-def parse_options(options: List[str]) -> dict:
-    """``KEY=VALUE`` strings as a dict; values are numbers, booleans, None, lists, tuples or strings.
-
-    Raises:
-        InputError: If an option is not of this form.
-    """
-    values = {}
-    for option in options:
-        key, separator, text = option.partition('=')
-        if not key or not separator:
-            raise InputError(f'--cfg-options {option}: must be KEY=VALUE')
-        try:
-            values[key] = DictAction._parse_iterable(text)
-        except AssertionError as error:
-            raise InputError(f'--cfg-options {option}: {error}') from error
-    return values
-
-
-def _merge(cfg: Config, values: dict) -> None:
+def _read(file: str) -> Config:
+    name = printable(file)
+    if Path(file).suffix != '.py':
+        raise InputError(f'{name}: a config is a Python file and ends in .py, as those in configs/')
+    if os.path.getsize(file) > MAX_FILE:
+        raise InputError(f'{name}: larger than {MAX_FILE >> 20} MiB, which no config is; give a config file')
     try:
-        cfg.merge_from_dict(values)
-    except (KeyError, TypeError, AssertionError, IndexError) as error:
-        raise InputError(f'--cfg-options {" ".join(values)}: {first_line(error)}') from error
+        cfg = Config.fromfile(file, import_custom_modules=False)
+    except RecursionError as error:
+        raise InputError(f'{name}: the config cannot be read: RecursionError: its _base_ files name one another, or it '
+                         'calls or holds itself without end') from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f'{name}: the config cannot be read: {type(error).__name__}: {first_line(error)}') from error
+    if not cfg._cfg_dict:
+        raise InputError(f'{name}: the config is empty; start from one of configs/ by _base_')
+    return cfg
+
+
+def _import_modules(cfg: Config, source: str) -> None:
+    """Import what ``custom_imports`` names, which mmengine does for what stands in the file alone."""
+    settings = cfg._cfg_dict.get('custom_imports')
+    if settings is None:
+        return
+    names = settings.get('imports', []) if isinstance(settings, dict) else None
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f'{printable(source)}: custom_imports={shown(settings)} must be '
+                         "dict(imports=['MODULE', …], allow_failed_imports=False)")
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit) as error:
+            line = (f'{printable(source)}: custom_imports.imports names {shown(name)}, which cannot be imported: '
+                    f'{type(error).__name__}: {first_line(error)}')
+            if not (isinstance(error, ImportError) and settings.get('allow_failed_imports') is True):
+                raise InputError(f'{line}; install it, or put its folder into PYTHONPATH') from error
+            print_log(line, 'current', logging.WARNING)
+
+
+# --- Options ----------------------------------------------------------------------------------------------------------
+
+
+def _apply(cfg: Config, given: Dict[str, Tuple[str, Any]]) -> Dict[str, Any]:
+    """Set options in a config, and return what stood there before by key, None where nothing did."""
+    # What an option adds may be described by the type that another option sets.
+    typed = Config(deepcopy(cfg._cfg_dict.to_dict()))
+    types = [key for key in given if key.rsplit('.', 1)[-1] == 'type']
+    for key in sorted(types, key=len):
+        check_option(typed, key)
+        _set(typed, key, given[key][1])
+    values, before = {}, {}
+    for key, (text, value) in given.items():
+        check_option(typed, key)
+        parent, exists, old = _look_up(typed._cfg_dict, key.split('.'))
+        target = find_type(parent['type']) if isinstance(parent, dict) and parent.get('type') is not None else None
+        values[key], before[key] = fit_option(key, text, value, old, target, exists), old
+    for key, value in values.items():
+        _set(cfg, key, value)
+    return before
+
+
+def _require_arguments_of(cfg: Config, key: str) -> None:
+    """Refuse a type that does not take the settings that stand beside it; an option cannot remove them."""
+    parts = key.split('.')
+    node, _, name = _look_up(cfg._cfg_dict, parts)
+    if parts[-1] != 'type' or parts[-2] in ('nms', 'clip_grad'):
+        return
+    unknown = sorted(refused(find_type(name), set(node) - _POPPED))
+    if unknown:
+        raise InputError(f'--cfg-options {printable(key)}={shown(name)}: it takes no {printable(", ".join(unknown))}, '
+                         f'which the config sets beside it; write a config of your own with _delete_=True there')
+
+
+def _look_up(node: Any, parts: List[str]) -> Tuple[Any, bool, Any]:
+    """The node that a key's last part is in (None where it is not there yet), whether it is there, and its value."""
+    for depth, part in enumerate(parts):
+        parent, key = node, int(part) if isinstance(node, (list, tuple)) else part
+        if isinstance(node, dict) and key not in node:
+            return (node if depth == len(parts) - 1 else None), False, None
+        node = node[key]
+    return parent, True, node
+
+
+def _set(cfg: Config, key: str, value: Any) -> None:
+    object.__setattr__(cfg, '_cfg_dict', _replaced(cfg._cfg_dict, key.split('.'), value))
+
+
+def _replaced(node: Any, parts: List[str], value: Any) -> Any:
+    """A copy of a node with one value in it replaced; the node may stand elsewhere in the config too."""
+    if not parts:
+        return value
+    first, rest = parts[0], parts[1:]
+    if isinstance(node, (list, tuple)):
+        items = list(node)
+        items[int(first)] = _replaced(items[int(first)], rest, value)
+        return type(node)(items)
+    node = copy(node) if isinstance(node, dict) else ConfigDict()
+    node[first] = _replaced(node.get(first), rest, value)
+    return node
 
 
 def check_option(cfg: Config, key: str) -> None:
@@ -140,73 +227,74 @@ def check_option(cfg: Config, key: str) -> None:
     node: Any = cfg._cfg_dict
     parts = key.split('.')
     for depth, part in enumerate(parts):
-        if depth == 0 and part in node and part not in _accepted(node, root=True):
-            raise InputError(f'--cfg-options {key}: {part} is a variable of the config file, and what was made of it '
-                             'stays as it is; name the setting, as train_dataloader.dataset.pipeline.2.prob')
-        if isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
+        prefix, accepted = '.'.join(parts[:depth]), frozenset()
+        if part.startswith('_'):
+            raise InputError(f'--cfg-options {printable(key)}: {shown(part)} is no setting; write a config of your own')
+        if depth == 0 and part in node and part not in _accepted(node, prefix):
+            _refuse_variable(node.to_dict(), key, part)
+        if isinstance(node, (list, tuple)) and _is_index(part, len(node)):
             node = node[int(part)]
         elif isinstance(node, dict) and part in node:
             node = node[part]
-        elif isinstance(node, dict) and part in (accepted := _accepted(node, root=depth == 0)):
+        elif isinstance(node, dict) and part in (accepted := _accepted(node, prefix)):
             # The constructor takes it; what is below is its own business.
             return
         else:
-            names = list(node) + sorted(accepted) if isinstance(node, dict) else []
-            close = difflib.get_close_matches(part, names, n=1)
-            prefix = '.'.join(parts[:depth])
-            hint = f'; did you mean {".".join(filter(None, (prefix, close[0])))}?' if close else ''
-            raise InputError(f'--cfg-options {key}: {prefix or "the config"} has no {part!r}{hint}')
+            close = closest(part, list(node) + sorted(accepted)) if isinstance(node, dict) else None
+            hint = f'; did you mean {printable(".".join(filter(None, (prefix, close))))}?' if close else ''
+            if isinstance(node, (list, tuple)):
+                hint = f'; it has {len(node)} entries, the first one is {printable(prefix)}.0'
+            raise InputError(f'--cfg-options {shown(key)[1:-1]}: {printable(prefix) or "the config"} has no '
+                             f'{shown(part)}{hint}')
 
 
-def _accepted(node: ConfigDict, root: bool) -> frozenset:
+def _is_index(part: str, length: int) -> bool:
+    return part.isascii() and part.isdigit() and len(part) < 7 and str(int(part)) == part and int(part) < length
+
+
+def _refuse_variable(node: dict, key: str, name: str) -> None:
+    settings = {key: value for key, value in _settings(node).items() if key != name}
+    hint = variables_hint(settings, node[name]) or 'the setting, as train_dataloader.dataset.pipeline.2.prob'
+    if name == 'input_size':
+        hint += '; for the cost at another size give tools/analysis/complexity.py --shape HEIGHT WIDTH'
+    raise InputError(f'--cfg-options {printable(key)}: {printable(name)} is a variable of the config file, and what '
+                     f'was made of it stays as it is; set {hint}')
+
+
+def _accepted(node: ConfigDict, key: str) -> frozenset:
     """Names that may be added to a node of a config."""
-    if root:
+    if not key:
         return parameters(Runner) | ROOT_KEYS
+    if key in LOADERS:
+        return parameters(DataLoader)
     return parameters(find_type(node['type'])) if 'type' in node else frozenset()
 
 
-def require_known_types(node: Any, source: str) -> None:
-    """Refuse a part of a config that names what no registry holds, before anything is built from it.
-
-    The registries would import and call any dotted name.
-
-    Args:
-        node: Part of a config, of plain values.
-        source: Where it is from, for the message.
-
-    Raises:
-        InputError: If a ``type`` is none of the registered ones, or a ``_scope_`` is given.
-    """
-    if isinstance(node, (list, tuple)):
-        for item in node:
-            require_known_types(item, source)
-    if not isinstance(node, dict):
-        return
-    known = _known_types()
-    if '_scope_' in node or ('type' in node and node['type'] not in known):
-        name = node.get('_scope_', node.get('type'))
-        raise InputError(f'{source}: its config names {name!r}, which is no part of a network; nothing was executed')
-    for item in node.values():
-        require_known_types(item, source)
+# --- What is checked --------------------------------------------------------------------------------------------------
 
 
-@cache
-def _known_types() -> frozenset:
-    registries = [item for module in (mmengine.registry, mmdet.registry) for item in vars(module).values()
-                  if isinstance(item, Registry)]
-    for registry in registries:
-        registry.import_from_location()
-    # Functions that mmcv finds by name.
-    return frozenset(('nms', 'soft_nms')).union(*(registry.module_dict for registry in registries))
+def _settings(plain: dict) -> dict:
+    """What a run or a tool reads of a config; the rest are variables."""
+    known = parameters(Runner) | ROOT_KEYS | {'input_size'}
+    return {key: value for key, value in plain.items() if key in known}
 
 
-def find_type(name: Any) -> Any:
-    """The class or function that a config's ``type`` names, or None."""
-    if not isinstance(name, str):
-        return name
-    registries = [item for item in vars(mmdet.registry).values() if isinstance(item, Registry)]
-    found = (registry.get(name) for registry in registries)
-    return next((item for item in found if item is not None), getattr(mmcv.ops, name, None))
+def _drop_unused_workers(cfg: Config) -> None:
+    for loader in filter(None, map(cfg._cfg_dict.get, LOADERS)):
+        if loader.get('num_workers', 0) == 0:
+            loader.pop('persistent_workers', None)
+            loader.pop('prefetch_factor', None)
+
+
+def _warn_of_unused_size(plain: dict, file: str) -> None:
+    """Say so where a config's ``input_size``, by which costs are counted, is no size that it resizes to."""
+    size = plain.get('input_size')
+    scales = {key: tuple(value) for name in LOADERS for key, value, _ in iterate_settings(plain.get(name), file, name)
+              if key.endswith('.scale') and isinstance(value, (list, tuple))}
+    if size is not None and scales and tuple(size) not in scales.values():
+        print_log(f'{printable(file)}: input_size={tuple(size)} changes nothing that the network sees: '
+                  f'{", ".join(f"{key}={value}" for key, value in scales.items())}; set these, or input_size as they '
+                  'are', 'current', logging.WARNING)
 
 
 def require_head(cfg: Config, source: str, kind: type, reason: str) -> None:
@@ -224,20 +312,3 @@ def require_head(cfg: Config, source: str, kind: type, reason: str) -> None:
     head = cfg.model.get('bbox_head', {}).get('type', 'absent')
     if not issubclass(mmdet.registry.MODELS.get(head) or object, kind):
         raise InputError(f'{source}: model.bbox_head is {head}; {reason}')
-
-
-def parameters(target: Any) -> frozenset:
-    """Names that a function or the constructors of a class take, through ``**kwargs`` to the parent classes."""
-    if target is None:
-        return frozenset()
-    names = set()
-    for constructor in ([vars(cls)['__init__'] for cls in target.__mro__ if '__init__' in vars(cls)]
-                        if inspect.isclass(target) else [target]):
-        try:
-            items = inspect.signature(constructor).parameters.values()
-        except ValueError:
-            break
-        names |= {item.name for item in items if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)}
-        if not any(item.kind is item.VAR_KEYWORD for item in items):
-            break
-    return frozenset(names - {'self'})

@@ -1,13 +1,15 @@
 """The figures by which detectors are compared on DenseSIRST."""
+import logging
+import re
 from typing import Any, Sequence
 
 import numpy as np
 from mmdet.registry import METRICS
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
+from mmengine.logging import MessageHub, print_log
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, voc_scores
 from .sky import centre_in_sky, sky_overlap
 
@@ -23,7 +25,7 @@ class DenseSIRSTMetric(BaseMetric):
     =====================================  =============================================================================
     ``mAP_07``, ``mAP_12``, ``recall``     Pascal VOC 2007's 11-point AP, VOC 2012's area AP and the recall over all
                                            detections, at IoU 0.5: means over the classes that have true boxes, equal
-                                           to mmdet's ``eval_map``; 0 if none has
+                                           to mmdet's ``eval_map``
     ``mAP_07_iou75``, ...                  The same three at IoU 0.75
     ``precision``, ``f1``                  At the score where F1 is highest, IoU 0.5, all classes together
     ``score_threshold``                    That score (the highest one if there are several; 1 if nothing is found)
@@ -36,9 +38,10 @@ class DenseSIRSTMetric(BaseMetric):
     ``sky_iou``                            Intersection over union of the sky, pixels summed over the set
     =====================================  =============================================================================
 
-    A value that the data do not define is absent, and a line in the log says so: ``FPPI_*`` without a true sky map,
-    ``*_recall90`` where the recall stays below 0.9, ``sky_iou`` without maps to compare or without any sky in them.
-    Images without a true sky map count in all other values.
+    A value that the data do not define is absent, and a line in the log says so: mAP and recall without a true box,
+    ``FPPI_*`` without a true sky map, ``*_recall90`` where the recall stays below 0.9, ``sky_iou`` without maps to
+    compare or without any sky in them. Images without a true sky map count in all other values. A warning counts the
+    images with more true boxes than the network keeps detections.
 
     A sample is a dict, as mmengine's ``Evaluator`` makes it of a ``DetDataSample``: ``img_id``; ``gt_instances`` and
     ``ignored_instances`` (``bboxes`` (N, 4), ``labels`` (N,)); ``pred_instances`` (``scores`` (N,) too); if there are
@@ -60,13 +63,15 @@ class DenseSIRSTMetric(BaseMetric):
         collect_dir: A folder that all processes see, for ``collect_device='cpu'``.
 
     Raises:
-        InputError: From ``process``, where a predicted sky map differs in size from the true one.
+        InputError: If an argument is out of range; from ``process``, where a predicted sky map differs in size from the
+            true one, or a predicted box or score is not finite.
     """
 
     default_prefix = 'densesirst'
 
     def __init__(self, fppi_score: float = 0.3, legacy_coordinates: bool = False, collect_device: str = 'cpu',
                  prefix: str | None = None, collect_dir: str | None = None) -> None:
+        _check_arguments(fppi_score, legacy_coordinates, collect_device, prefix)
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.fppi_score = fppi_score
         self.legacy_coordinates = legacy_coordinates
@@ -91,6 +96,7 @@ class DenseSIRSTMetric(BaseMetric):
             The values, by key without prefix.
         """
         self.image_results = [_plain(result) for result in results]
+        _warn_of_crowded_images(results)
         metrics = {**self._voc_metrics(results), **self._threshold_metrics(results)}
         if self.legacy_coordinates:
             metrics = {f'{key}_legacy': value for key, value in metrics.items()}
@@ -100,6 +106,7 @@ class DenseSIRSTMetric(BaseMetric):
         """Reduce one sample to what the sums need; ``is_tp`` and ``is_fp`` are (2, N), one row per IoU threshold."""
         num_classes = len(self.dataset_meta['classes'])
         detections = _instances(sample['pred_instances'])
+        _require_finite(detections, sample['img_id'])
         truth = _instances(sample['gt_instances'])
         matches = [match(detections, truth, _instances(sample['ignored_instances']), num_classes, iou_thr,
                          self.legacy_coordinates) for iou_thr in IOU_SUFFIXES]
@@ -113,10 +120,13 @@ class DenseSIRSTMetric(BaseMetric):
         scores, labels, is_tp, is_fp = _pool(results)
         num_gt = sum(result['num_gt'] for result in results)
         metrics = {}
+        if not np.any(num_gt):
+            _notice('No image has a true box: mAP and recall are left out.')
+            return metrics
         for row, suffix in enumerate(IOU_SUFFIXES.values()):
             by_class = [voc_scores(scores[own], is_tp[row, own], is_fp[row, own], num_gt[label])
                         for label in np.flatnonzero(num_gt) for own in [labels == label]]
-            means = np.mean(by_class, axis=0) if by_class else np.zeros(3)
+            means = np.mean(by_class, axis=0)
             metrics.update({f'{key}{suffix}': float(value)
                             for key, value in zip(('mAP_07', 'mAP_12', 'recall'), means, strict=True)})
         return metrics
@@ -133,9 +143,53 @@ class DenseSIRSTMetric(BaseMetric):
         metrics.update(_alarms_per_image(mapped, self.fppi_score, ''))
         threshold = threshold_at_recall(counts, num_gt, RECALL_OF_FPPI)
         if threshold is None:
-            _notice(f'The recall stays below {RECALL_OF_FPPI}: FPPI_sky_recall90 and FPPI_other_recall90 are left out.')
+            why = f'The recall stays below {RECALL_OF_FPPI}' if num_gt else 'Without a true box there is no recall'
+            _notice(f'{why}: FPPI_sky_recall90 and FPPI_other_recall90 are left out.')
             return metrics
         return {**metrics, **_alarms_per_image(mapped, threshold, '_recall90')}
+
+
+def _check_arguments(fppi_score: float, legacy_coordinates: bool, collect_device: str, prefix: str | None) -> None:
+    if isinstance(fppi_score, bool) or not (isinstance(fppi_score, (int, float)) and 0 <= fppi_score <= 1):
+        raise InputError(f'DenseSIRSTMetric: fppi_score={fppi_score!r} must be a number from 0 to 1')
+    if not isinstance(legacy_coordinates, bool):
+        raise InputError(f'DenseSIRSTMetric: legacy_coordinates={legacy_coordinates!r} must be True or False')
+    if collect_device not in ('cpu', 'gpu'):
+        raise InputError(f"DenseSIRSTMetric: collect_device={collect_device!r} must be 'cpu' or 'gpu'")
+    if not isinstance(prefix, str | None):
+        raise InputError(f'DenseSIRSTMetric: prefix={prefix!r} must be text, or None')
+
+
+def _require_finite(detections: Instances, img_id: Any) -> None:
+    numbers = (detections.boxes, ) if detections.scores is None else (detections.boxes, detections.scores)
+    if not all(np.isfinite(values).all() for values in numbers):
+        raise InputError(f'image {printable(img_id)}: a predicted box or score is NaN or infinite; the weights or the '
+                         'network are broken, take another checkpoint')
+
+
+def _warn_of_crowded_images(results: list[dict]) -> None:
+    """Warn once of images with more true boxes than detections are kept: their recall stays below 1.
+
+    The number kept is ``model.test_cfg.max_per_img`` of the run's config. Outside a run it is not known; then it is the
+    most of any image, and a crowded image counts if that is what was kept of it.
+    """
+    limit, known = _max_per_img(), True
+    if limit is None:
+        limit, known = max((len(result['scores']) for result in results), default=0), False
+    crowded = sum(len(result['gt_boxes']) > limit and (known or len(result['scores']) == limit) for result in results)
+    if limit and crowded:
+        kept = f'model.test_cfg.max_per_img={limit}' if known else (
+            f'the {limit} that were kept at most, perhaps by model.test_cfg.max_per_img')
+        print_log(f'{crowded} of {len(results)} images have more true targets than {kept}: the rest is missed '
+                  'whatever the network finds; set model.test_cfg.max_per_img to more',
+                  logger='current', level=logging.WARNING)
+
+
+def _max_per_img() -> int | None:
+    """Of the config of the run, which mmengine keeps as text in the message hub; None outside a run."""
+    text = MessageHub.get_current_instance().runtime_info.get('cfg')
+    found = re.findall(r"\bmax_per_img'?\s*[=:]\s*(\d{1,9})\b", text) if isinstance(text, str) else []
+    return max(map(int, found), default=None)
 
 
 def _instances(instances: dict) -> Instances:

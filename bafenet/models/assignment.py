@@ -12,7 +12,7 @@ from mmdet.structures.bbox import bbox2distance
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from bafenet.errors import InputError
+from .arguments import require_choice, require_number, require_whole
 
 
 class PointAssigner(BaseAssigner):
@@ -52,9 +52,14 @@ class InsideAssigner(PointAssigner):
     Args:
         center_radius: The point must also lie less than this many strides from the centre, along each axis; None: it
             need not (FCOS's ``center_sample_radius``).
+
+    Raises:
+        InputError: If ``center_radius`` is no number above 0.
     """
 
     def __init__(self, center_radius: Optional[float] = None) -> None:
+        if center_radius is not None:
+            require_number(type(self).__name__, what='a number of strides', above=True, center_radius=center_radius)
         self.center_radius = center_radius
 
     def find_owners(self, points: InstanceData, boxes: Tensor) -> Tensor:
@@ -93,7 +98,8 @@ class NearestAssigner(InsideAssigner):
 
     def __init__(self, topk: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.topk = check_topk(self, topk)
+        require_whole(type(self).__name__, topk=topk)
+        self.topk = topk
 
     def find_owners(self, points: InstanceData, boxes: Tensor) -> Tensor:
         """See :class:`PointAssigner`."""
@@ -137,11 +143,10 @@ class ReceptiveFieldAssigner(PointAssigner):
 
     def __init__(self, topk: int = 3, radius: float = 1.0, distance: str = 'kl') -> None:
         measures = dict(kl=kl_divergence, wasserstein=squared_wasserstein)
-        if distance not in measures:
-            raise InputError(f'ReceptiveFieldAssigner: distance={distance!r} must be one of {tuple(measures)}')
-        if not radius > 0:
-            raise InputError(f'ReceptiveFieldAssigner: radius={radius} must be above 0, in strides')
-        self.topk = check_topk(self, topk)
+        require_choice('ReceptiveFieldAssigner', tuple(measures), distance=distance)
+        require_number('ReceptiveFieldAssigner', what='a number of strides', above=True, radius=radius)
+        require_whole('ReceptiveFieldAssigner', topk=topk)
+        self.topk = topk
         self.radius = radius
         self.measure = measures[distance]
 
@@ -152,13 +157,6 @@ class ReceptiveFieldAssigner(PointAssigner):
         deviations = (box_sizes(boxes) / 2)[:, :, None].unbind(dim=1)
         distances = sum(map(self.measure, offsets(points, boxes), (radii, radii), deviations))
         return claim_points(distances, torch.ones_like(radii, dtype=torch.bool), self.topk, boxes.new_zeros(len(boxes)))
-
-
-def check_topk(assigner: PointAssigner, topk: int) -> int:
-    """``topk``, if it is a number of points, at least 1; else an InputError."""
-    if not isinstance(topk, int) or topk < 1:
-        raise InputError(f'{type(assigner).__name__}: topk={topk} must be a whole number, at least 1')
-    return topk
 
 
 def box_sizes(boxes: Tensor) -> Tensor:

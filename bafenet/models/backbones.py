@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from bafenet.errors import InputError
 
+from .arguments import require_part, require_whole, require_wholes
+
 
 @MODELS.register_module()
 class UnpooledResNet(ResNet):
@@ -48,7 +50,7 @@ class CompactResNet(BaseModule):
         init_cfg: Initialisation.
 
     Raises:
-        InputError: If the three lists do not have one entry a stage each.
+        InputError: If the three lists do not have one entry a stage each, or a value is none of these.
     """
 
     def __init__(self,
@@ -62,6 +64,17 @@ class CompactResNet(BaseModule):
                  norm_cfg: ConfigType = dict(type='BN'),
                  init_cfg: OptMultiConfig = None) -> None:
         super().__init__(init_cfg)
+        require_wholes('CompactResNet', stage_channels=stage_channels, stage_blocks=stage_blocks, dilations=dilations)
+        require_whole('CompactResNet', in_channels=in_channels)
+        require_whole('CompactResNet', low=2, stem_kernel=stem_kernel)
+        if stem_channels is not None:
+            require_whole('CompactResNet', stem_channels=stem_channels)
+        if out_indices is not None:
+            require_wholes('CompactResNet', low=0, out_indices=out_indices)
+            if max(out_indices) >= len(stage_channels):
+                raise InputError(f'CompactResNet: out_indices={out_indices} must lie below {len(stage_channels)}, the '
+                                 'number of stages')
+        require_part('CompactResNet', norm_cfg=norm_cfg)
         if not len(stage_channels) == len(stage_blocks) == len(dilations):
             raise InputError(f'CompactResNet: stage_channels={stage_channels}, stage_blocks={stage_blocks} and '
                              f'dilations={dilations} must have one entry a stage each')

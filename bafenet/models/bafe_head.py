@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bafenet.errors import InputError
 
+from .arguments import require_flags, require_part
 from .small_target_head import SmallTargetHead
 
 # Sky maps hold 0 other, 1 sky and this value where nothing is known (padding).
@@ -41,6 +42,9 @@ class BAFEHead(SmallTargetHead):
         loss_seg: Config of the sky loss, computed per level at the level's points and summed over the levels.
         **kwargs: The arguments of :class:`~bafenet.models.small_target_head.SmallTargetHead` (label assignment, box
             coding, quality) and of mmdet's ``FCOSHead``.
+
+    Raises:
+        InputError: If an argument is of the wrong type, out of range, or does not fit another.
     """
 
     def __init__(self,
@@ -58,6 +62,13 @@ class BAFEHead(SmallTargetHead):
                      avg_non_ignore=True,
                      loss_weight=1.0),
                  **kwargs) -> None:
+        require_flags('bbox_head', with_seg=with_seg, bottleneck=bottleneck)
+        require_part('bbox_head', bottleneck_norm_cfg=bottleneck_norm_cfg, loss_seg=loss_seg)
+        require_part('bbox_head', optional=True, exchange=exchange)
+        if isinstance(refine, str) and MODELS.get(refine) is None:
+            raise InputError(f"bbox_head: refine={refine!r} is no registered network part, as 'lsk' is")
+        if not isinstance(refine, str):
+            require_part('bbox_head', optional=True, refine=refine)
         self.with_seg = with_seg
         self.refine_cfg = (dict(type=refine) if isinstance(refine, str) else refine) if with_seg else None
         self.with_bottleneck = with_seg and bottleneck

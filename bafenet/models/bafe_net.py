@@ -4,7 +4,9 @@ from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from torch import Tensor
 
-from .bafe_head import sky_map
+from bafenet.errors import InputError
+
+from .bafe_head import BAFEHead, sky_map
 
 
 @MODELS.register_module()
@@ -13,7 +15,16 @@ class BAFENet(FCOS):
 
     The arguments are those of mmdet's ``FCOS``; ``bbox_head`` is a :class:`BAFEHead`. ``loss`` and ``tensor`` modes
     are mmdet's; ``predict`` adds the sky map.
+
+    Raises:
+        InputError: If ``bbox_head`` is another head.
     """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if not isinstance(self.bbox_head, BAFEHead):
+            raise InputError(f'BAFENet: bbox_head is a {type(self.bbox_head).__name__} and must be a BAFEHead; set '
+                             'model.bbox_head.type=BAFEHead, or model.type=FCOS')
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
         """Detect targets and segment the sky.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bafenet.errors import InputError
 
+from .arguments import MAX_CHANNELS, is_number, require_choice, require_flags, require_part, require_whole
 from .piecewise import scalar_perceptron
 from .selective_kernel import SelectiveKernel
 
@@ -30,6 +31,9 @@ class MLPAdapter(nn.Module):
         mix_channels: False for the scalar perceptron, True for the one over channels.
         residual: Add what the perceptron gives to the features, and let it start with nothing: training begins with the
             plain exchange, and not with features that new weights have scrambled. Not in the paper.
+
+    Raises:
+        InputError: If a value is none of these.
     """
 
     def __init__(self,
@@ -38,6 +42,8 @@ class MLPAdapter(nn.Module):
                  mix_channels: bool = False,
                  residual: bool = False) -> None:
         super().__init__()
+        require_whole('MLPAdapter', high=MAX_CHANNELS, channels=channels, hidden_channels=hidden_channels)
+        require_flags('MLPAdapter', mix_channels=mix_channels, residual=residual)
         self.mix_channels = mix_channels
         self.residual = residual
         width = channels if mix_channels else 1
@@ -74,6 +80,8 @@ class _Exchange(BaseModule):
 
     def __init__(self, adapter: OptConfigType, channels: int, shared_adapter: bool) -> None:
         super().__init__()
+        require_part(type(self).__name__, optional=True, adapter=adapter)
+        require_flags(type(self).__name__, shared_adapter=shared_adapter)
         self.adapters = nn.ModuleList(
             nn.Identity() if adapter is None else MODELS.build(dict(adapter, channels=channels))
             for _ in range(1 if shared_adapter else 2))
@@ -103,9 +111,10 @@ class _AlternateExchange(_Exchange):
 
 
 def _step(ratio: float) -> int:
-    step = round(1 / ratio) if ratio > 0 else 0
+    # Below a millionth no network has as many channels or columns.
+    step = round(1 / ratio) if is_number(ratio) and ratio > 1e-6 else 0
     if step < 1 or abs(step * ratio - 1) > 1e-6:
-        raise InputError(f'ratio={ratio}: 1 / ratio must be an integer as in 1, 0.5, 0.25 (for no exchange set '
+        raise InputError(f'ratio={ratio!r}: 1 / ratio must be an integer as in 1, 0.5, 0.25 (for no exchange set '
                          'exchange=None)')
     return step
 
@@ -134,6 +143,7 @@ class ChannelExchange(_AlternateExchange):
                  ratio: float = 0.5,
                  adapter: OptConfigType = None,
                  shared_adapter: bool = True) -> None:
+        require_whole('ChannelExchange', channels=channels)
         step = _step(ratio)
         if step > channels:
             raise InputError(f'ratio={ratio}: 1 / ratio must be at most {channels}, the number of channels')
@@ -172,9 +182,15 @@ class SequentialExchange(ModuleList):
     Args:
         channels: Channels C of either input, passed on to each exchange.
         exchanges: Configs of the exchanges.
+
+    Raises:
+        InputError: If they are no list of configs.
     """
 
     def __init__(self, channels: int, exchanges: List[ConfigType]) -> None:
+        if not isinstance(exchanges, (list, tuple)) or not exchanges:
+            raise InputError('SequentialExchange: exchanges must be a list of configs of exchanges')
+        require_part('SequentialExchange', **{f'exchanges.{i}': exchange for i, exchange in enumerate(exchanges)})
         super().__init__(MODELS.build(dict(exchange, channels=channels)) for exchange in exchanges)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tuple[Tensor, Tensor]:
@@ -214,11 +230,11 @@ class DynamicChannelExchange(_Exchange):
                  adapter: OptConfigType = None,
                  shared_adapter: bool = True,
                  gate: str = 'straight_through') -> None:
-        count = round(ratio * channels)
+        require_whole('DynamicChannelExchange', channels=channels)
+        count = round(ratio * channels) if is_number(ratio) else 0
         if not 1 <= count <= channels:
-            raise InputError(f'ratio={ratio}: must be in (0, 1] and choose at least one of the {channels} channels')
-        if gate not in ('straight_through', 'index'):
-            raise InputError(f"gate={gate!r}: must be 'straight_through' or 'index'")
+            raise InputError(f'ratio={ratio!r}: must be in (0, 1] and choose at least one of the {channels} channels')
+        require_choice('DynamicChannelExchange', ('straight_through', 'index'), gate=gate)
         super().__init__(adapter, count, shared_adapter)
         self.count = count
         self.gate = SelectiveKernel(channels)

@@ -6,7 +6,7 @@ from mmdet.models.losses.utils import weighted_loss
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from bafenet.errors import InputError
+from .arguments import require_choice, require_number
 
 
 @MODELS.register_module()
@@ -24,13 +24,14 @@ class NormalisedWassersteinLoss(nn.Module):
         loss_weight: Factor.
 
     Raises:
-        InputError: If ``constant`` is not above 0.
+        InputError: If ``constant`` is not above 0, or another value is none of these.
     """
 
     def __init__(self, constant: float = 3.7, reduction: str = 'mean', loss_weight: float = 1.0) -> None:
         super().__init__()
-        if not constant > 0:
-            raise InputError(f'NormalisedWassersteinLoss: constant={constant} must be above 0, in pixels')
+        require_number('NormalisedWassersteinLoss', what='a number of pixels', above=True, constant=constant)
+        require_number('NormalisedWassersteinLoss', loss_weight=loss_weight)
+        require_choice('NormalisedWassersteinLoss', ('none', 'mean', 'sum'), reduction=reduction)
         self.constant = constant
         self.reduction = reduction
         self.loss_weight = loss_weight

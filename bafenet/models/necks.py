@@ -6,6 +6,12 @@ from mmdet.models.necks import FPN
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from bafenet.errors import InputError
+
+from .arguments import require_whole, require_wholes
+
+LEVEL_ARGUMENTS = {'num_outs', 'start_level', 'end_level', 'add_extra_convs', 'relu_before_extra_convs'}
+
 
 @MODELS.register_module()
 class FinestFPN(FPN):
@@ -18,9 +24,17 @@ class FinestFPN(FPN):
         in_channels: Channels of each level of the backbone, finest first.
         out_channels: Channels of the result.
         **kwargs: Further arguments of mmdet's ``FPN``, but for those that choose levels.
+
+    Raises:
+        InputError: If a number of channels is none, or an argument chooses levels.
     """
 
     def __init__(self, in_channels: list, out_channels: int, **kwargs) -> None:
+        require_wholes('FinestFPN', in_channels=in_channels)
+        require_whole('FinestFPN', out_channels=out_channels)
+        chosen = sorted(LEVEL_ARGUMENTS & kwargs.keys())
+        if chosen:
+            raise InputError(f'FinestFPN: {", ".join(chosen)} chooses levels, and it gives its finest alone; remove it')
         super().__init__(in_channels, out_channels, num_outs=len(in_channels), **kwargs)
         # The convolutions of levels that nobody sees.
         del self.fpn_convs[1:]

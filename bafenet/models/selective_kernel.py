@@ -8,6 +8,10 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from bafenet.errors import InputError
+
+from .arguments import require_whole
+
 
 @MODELS.register_module(name=['SelectiveKernel', 'lsk'])
 class SelectiveKernel(BaseModule):
@@ -22,9 +26,15 @@ class SelectiveKernel(BaseModule):
 
     Args:
         channels: Channels C of the features, even.
+
+    Raises:
+        InputError: If they are no even number.
     """
 
     def __init__(self, channels: int) -> None:
+        require_whole('SelectiveKernel', low=2, channels=channels)
+        if channels % 2:
+            raise InputError(f'SelectiveKernel: channels={channels} must be even: set bbox_head.feat_channels so')
         super().__init__(init_cfg=dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='linear'))
         self.near = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
         self.far = nn.Conv2d(channels, channels, 7, padding=9, dilation=3, groups=channels)

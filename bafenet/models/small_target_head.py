@@ -1,5 +1,5 @@
 """FCOS whose label assignment, box coding and quality are settings, for targets of a few pixels."""
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import Scale
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bafenet.errors import InputError
 
+from .arguments import MAX_CHANNELS, is_number, require_choice, require_part, require_whole, require_wholes
 from .assignment import InsideAssigner, PointAssigner
 from .box_coding import SideDistributionCoder, centre_size_to_distances, to_whole_pixels
 
@@ -22,6 +23,8 @@ ASSIGNERS = dict(
     nearest='NearestAssigner',
     receptive_field='ReceptiveFieldAssigner',
     dynamic='SimOTAAssigner')
+BOX_CODINGS = ('distances', 'centre_size', 'distribution')
+QUALITIES = ('centerness', 'iou')
 
 
 class SmallTargetHead(FCOSHead):
@@ -59,7 +62,8 @@ class SmallTargetHead(FCOSHead):
         **kwargs: The arguments of mmdet's ``FCOSHead``, but for ``center_sampling``.
 
     Raises:
-        InputError: If a value is unknown, or boxes are to be learnt from outside by a ``box_coding`` that cannot.
+        InputError: If a value is unknown or out of range, or boxes are to be learnt from outside by a ``box_coding``
+            that cannot.
     """
 
     def __init__(self,
@@ -70,7 +74,11 @@ class SmallTargetHead(FCOSHead):
                  loss_sides: ConfigType = dict(type='DistributionFocalLoss', loss_weight=1.0),
                  quality: str = 'centerness',
                  **kwargs) -> None:
+        check_head_arguments(dict(zip(('num_classes', 'in_channels'), args, strict=False), **kwargs))
+        require_choice('bbox_head', BOX_CODINGS, box_coding=box_coding)
+        require_choice('bbox_head', QUALITIES, quality=quality)
         if box_coding == 'distribution':
+            require_part('bbox_head', loss_sides=loss_sides)
             kwargs['bbox_coder'] = dict(kwargs.get('bbox_coder') or {}, type='SideDistributionCoder', knots=side_knots)
         super().__init__(*args, **kwargs)
         self.assigner = build_assigner(assign)
@@ -84,10 +92,6 @@ class SmallTargetHead(FCOSHead):
         self._check_settings()
 
     def _check_settings(self) -> None:
-        choices = dict(box_coding=('distances', 'centre_size', 'distribution'), quality=('centerness', 'iou'))
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise InputError(f'bbox_head: {name}={getattr(self, name)!r} must be one of {known}')
         if self.learns_outside and self.box_coding != 'centre_size':
             raise InputError(f'bbox_head: assign={self.assign!r} learns boxes from points outside them, to which '
                              f"box_coding={self.box_coding!r} has no answer: set box_coding='centre_size'")
@@ -221,10 +225,40 @@ def build_assigner(assign: Union[str, ConfigType]) -> BaseAssigner:
         InputError: If it is none that the head can use.
     """
     settings = dict(type=ASSIGNERS.get(assign)) if isinstance(assign, str) else assign
-    if settings.get('type') not in ASSIGNERS.values():
+    if not isinstance(settings, dict) or settings.get('type') not in ASSIGNERS.values():
         raise InputError(f'bbox_head: assign={assign!r} must be one of {", ".join(ASSIGNERS)}, or the config of one of '
                          f'{", ".join(ASSIGNERS.values())}')
     return TASK_UTILS.build(settings)
+
+
+def check_head_arguments(settings: dict) -> None:
+    """Refuse arguments of mmdet's ``FCOSHead`` that its constructor or its first batch would stumble over.
+
+    Args:
+        settings: Arguments by name, as far as they are given.
+
+    Raises:
+        InputError: If one is of the wrong type, out of range, or does not fit another.
+    """
+    given = {name: settings[name] for name in ('num_classes', 'in_channels', 'feat_channels') if name in settings}
+    require_whole('bbox_head', high=MAX_CHANNELS, **given)
+    require_whole('bbox_head', low=0, stacked_convs=settings.get('stacked_convs', 4))
+    strides, ranges = settings.get('strides'), settings.get('regress_ranges')
+    if strides is not None:
+        require_wholes('bbox_head', strides=strides)
+    if ranges is not None and not (isinstance(ranges, (list, tuple)) and ranges and all(map(is_range, ranges))):
+        raise InputError(f'bbox_head: regress_ranges={ranges!r} must be pairs of sizes (low, high), low below high')
+    if strides is not None and ranges is not None and len(strides) != len(ranges):
+        raise InputError(f'bbox_head: strides={strides} and regress_ranges={ranges} must have one entry a level each')
+    norm_cfg, channels = settings.get('norm_cfg'), settings.get('feat_channels', 256)
+    if isinstance(norm_cfg, dict) and norm_cfg.get('type') == 'GN' and channels % norm_cfg.get('num_groups', 32):
+        raise InputError(f'bbox_head: feat_channels={channels} must be a multiple of the norm_cfg.num_groups='
+                         f'{norm_cfg.get("num_groups", 32)}')
+
+
+def is_range(value: Any) -> bool:
+    """Whether a value is a pair of finite numbers, the first below the second."""
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(map(is_number, value)) and value[0] < value[1]
 
 
 def flatten_levels(levels: List[Tensor]) -> Tensor:

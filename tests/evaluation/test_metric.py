@@ -15,7 +15,7 @@ from mmdet.registry import METRICS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.evaluator import Evaluator
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData, PixelData
@@ -142,6 +142,9 @@ def test_equals_eval_map(case, legacy, monkeypatch):
     num_classes = CASES[case].get('num_classes', 2)
     values = evaluate(samples, num_classes, legacy_coordinates=legacy)
     end = '_legacy' if legacy else ''
+    if not sum(len(one['gt_instances']['labels']) for one in samples):
+        assert not any('mAP' in key or key.startswith('recall') for key in values)
+        return
     for iou_thr, suffix in ((0.5, ''), (0.75, '_iou75')):
         for key, mode in (('mAP_07', '11points'), ('mAP_12', 'area')):
             mean_ap, recall = eval_map_of(samples, num_classes, iou_thr, mode, legacy)
@@ -277,10 +280,62 @@ def test_every_false_alarm_is_on_one_side_of_the_skyline():
         assert (values[f'FPPI_{side}'], values[f'FPPI_{other_side}']) == (len(detections), 0)
 
 
-def test_a_box_of_nan_is_a_false_alarm():
-    values = evaluate([sample(TRUTH, [[np.nan] * 4, TRUTH[0]], [0.9, 0.8], SKY_ABOVE)])
-    assert values['FPPI_sky'] + values['FPPI_other'] == 1
-    assert values['recall'] == 0.5
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('what', ['box', 'score'])
+def test_a_prediction_that_is_not_finite_is_refused(what, value):
+    boxes, scores = np.array(TRUTH, float), np.array([0.9, 0.8])
+    if what == 'box':
+        boxes[1, 2] = value
+    else:
+        scores[1] = value
+    with pytest.raises(InputError, match=r'image fr\\x1b7: a predicted box or score is NaN or infinite') as caught:
+        evaluate([sample(TRUTH, boxes, scores, img_id='fr\x1b7')])
+    assert str(caught.value).isprintable()
+
+
+def crowd(count, kept):
+    boxes = [[5 * k, 0, 5 * k + 3, 3] for k in range(count)]
+    return sample(boxes, boxes[:kept], np.linspace(0.9, 0.5, kept))
+
+
+@pytest.fixture
+def run_keeps():
+    """Set what the config of the run keeps; the newest hub is the current one."""
+    hub = MessageHub.get_instance(f'crowded-{id(object())}')
+    return lambda text: hub.update_info('cfg', text)
+
+
+def test_images_with_more_targets_than_are_kept_are_counted_once(notices, run_keeps):
+    run_keeps('model = dict(test_cfg=dict(max_per_img=10, score_thr=0.05))')
+    # The third image has as many detections, and no more targets than they.
+    evaluate([crowd(12, 10), crowd(15, 4), crowd(10, 10)])
+    warning, = (notice for notice in notices if 'max_per_img' in notice)
+    assert '2 of 3 images have more true targets than model.test_cfg.max_per_img=10' in warning
+    notices.clear()
+    run_keeps('model = dict(test_cfg={"max_per_img": 10, \'max_per_img\': 100})')
+    evaluate([crowd(12, 10)])
+    assert not any('max_per_img' in notice for notice in notices)
+
+
+@pytest.mark.parametrize('text', [None, '', 5, 'max_per_img=' + '9' * 5000])
+def test_crowded_images_outside_a_run_are_those_that_got_as_many_as_any(notices, run_keeps, text):
+    run_keeps(text)
+    evaluate([crowd(12, 10), crowd(5, 4), crowd(3, 0)])
+    warning, = (notice for notice in notices if 'max_per_img' in notice)
+    assert '1 of 3 images have more true targets than the 10 that were kept at most' in warning
+    notices.clear()
+    evaluate([crowd(4, 4), crowd(5, 3)])
+    assert not any('max_per_img' in notice for notice in notices)
+
+
+@pytest.mark.parametrize('arguments', [
+    dict(fppi_score=2), dict(fppi_score=np.nan), dict(fppi_score='0.3'), dict(fppi_score=True),
+    dict(legacy_coordinates='yes'), dict(legacy_coordinates=1), dict(collect_device='tpu'), dict(prefix=3)])
+def test_a_wrong_argument_is_named(arguments):
+    name, = arguments
+    with pytest.raises(InputError, match=f'DenseSIRSTMetric: {name}=') as caught:
+        DenseSIRSTMetric(**arguments)
+    assert str(caught.value).isprintable()
 
 
 def test_a_label_outside_the_classes_counts_nowhere():
@@ -291,10 +346,21 @@ def test_a_label_outside_the_classes_counts_nowhere():
 
 
 def test_without_anything_found_the_keys_stay():
-    for one in (sample(TRUTH), sample((), DETECTIONS, SCORES), sample()):
+    values = evaluate([sample(TRUTH)])
+    assert (values['mAP_07'], values['recall'], values['precision'], values['f1']) == (0, 0, 0, 0)
+    assert values['score_threshold'] == 1
+
+
+def test_without_any_true_box_map_and_recall_are_absent(notices):
+    for one in (sample((), DETECTIONS, SCORES, SKY_ABOVE), sample()):
+        notices.clear()
         values = evaluate([one])
-        assert (values['mAP_07'], values['recall'], values['precision'], values['f1']) == (0, 0, 0, 0)
-        assert values['score_threshold'] == 1
+        assert set(values) <= {'precision', 'f1', 'score_threshold', 'FPPI_sky', 'FPPI_other'}
+        assert (values['precision'], values['f1'], values['score_threshold']) == (0, 0, 1)
+        assert sum('mAP and recall are left out' in notice for notice in notices) == 1
+        assert not any('stays below' in notice for notice in notices)
+    # One image with a target defines them for the set.
+    assert evaluate([sample(), sample(TRUTH)])['mAP_12'] == 0
 
 
 # Legacy coordinates ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,86 @@
+"""The config that a checkpoint holds as text: read as data, within bounds, and never executed."""
+import ast
+import re
+import warnings
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.config.config import RESERVED_KEYS
+
+from bafenet.errors import InputError, first_line
+
+from .registered import MAX_DEPTH
+
+MAX_TEXT = 2**20  # characters; a config has ten thousand
+MAX_TOKENS = 20_000  # names, numbers and signs; a config has three thousand
+_TOKEN = re.compile(r'\w+|[^\w\s]')
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def parse_config(text: str, source: str) -> Config:
+    """Read the text of a config, such as a checkpoint holds, without executing it.
+
+    Args:
+        text: Assignments of literals and of ``dict(key=literal)`` calls, as ``Config.pretty_text`` writes them.
+        source: What it is the text of, for the message.
+
+    Raises:
+        InputError: If there is anything else in it, or it is larger or nested deeper than any config.
+    """
+    try:
+        _require_size(text)
+        with warnings.catch_warnings():
+            # What Python would say of the text goes past the message, unescaped.
+            warnings.simplefilter('ignore')
+            statements = _PlainDicts().visit(ast.parse(text)).body
+        values = {}
+        for statement in statements:
+            target, = statement.targets
+            values[target.id] = ast.literal_eval(statement.value)
+        _require_plain(values)
+        return Config(values)
+    except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError) as error:
+        raise InputError(f'{source}: its config is more than plain values ({type(error).__name__}: '
+                         f'{first_line(error)}); nothing in it was executed') from error
+
+
+class _PlainDicts(ast.NodeTransformer):
+    """Turns ``dict(a=1)`` into ``{'a': 1}``, which is a literal."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        node = self.generic_visit(node)
+        if getattr(node.func, 'id', None) != 'dict' or node.args or any(item.arg is None for item in node.keywords):
+            return node
+        return ast.Dict([ast.Constant(item.arg) for item in node.keywords], [item.value for item in node.keywords])
+
+
+def _require_size(text: Any) -> None:
+    """Bound the text before Python's parser, which takes hundreds of bytes a sign, sees it."""
+    if not isinstance(text, str):
+        raise TypeError(f'a {type(text).__name__} and no text')
+    if len(text) > MAX_TEXT:
+        raise ValueError(f'{len(text)} characters, of at most {MAX_TEXT}')
+    if any(count > MAX_TOKENS for count, _ in enumerate(_TOKEN.finditer(text), 1)):
+        raise ValueError(f'more than {MAX_TOKENS} names, numbers and signs')
+
+
+def _require_plain(values: dict) -> None:
+    """Refuse what no config holds and what mmengine stumbles over."""
+    reserved = [name for name in values if name in RESERVED_KEYS]
+    if reserved:
+        raise ValueError(f'{reserved[0]} is reserved')
+    nodes = [(values, 0)]
+    while nodes:
+        node, depth = nodes.pop()
+        if depth > MAX_DEPTH:
+            raise ValueError(f'nested deeper than {MAX_DEPTH} levels')
+        if isinstance(node, dict):
+            if not all(isinstance(key, (str, int)) for key in node):
+                raise ValueError('a key that is neither text nor a whole number')
+            nodes += [(item, depth + 1) for item in node.values()]
+        elif isinstance(node, (list, tuple)):
+            nodes += [(item, depth + 1) for item in node]
+        elif not isinstance(node, _PLAIN):
+            raise ValueError(f'a {type(node).__name__}')
+        elif isinstance(node, int) and abs(node) >= 2**63:
+            raise ValueError('a whole number of more than 64 bits')

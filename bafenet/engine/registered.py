@@ -1,0 +1,151 @@
+"""What a config's ``type`` names: the registered classes and functions, and the arguments that they take."""
+import difflib
+import inspect
+from functools import cache
+from typing import Any, Collection, Iterator, List, Optional, Tuple
+
+import mmcv.ops
+import mmdet.registry
+import mmengine.registry
+from mmengine.registry import Registry
+
+from bafenet.errors import InputError, first_line, printable
+
+MAX_DEPTH = 40  # dicts and lists in one another; a config has ten
+# Functions that mmcv finds by name.
+_FUNCTIONS = frozenset(('nms', 'soft_nms'))
+
+
+def require_known_types(node: Any, source: str) -> None:
+    """Refuse a part of a config that names what no registry holds, before anything is built from it.
+
+    The registries would import and call any dotted name.
+
+    Args:
+        node: Part of a config, of plain values.
+        source: Where it is from, for the message.
+
+    Raises:
+        InputError: If a ``type`` is none of the registered ones, a ``_scope_`` is given, or it is nested too deep.
+    """
+    known, seen, nodes = _known_types(), set(), [(node, 0)]
+    while nodes:
+        node, depth = nodes.pop()
+        if not isinstance(node, (dict, list, tuple)) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if depth > MAX_DEPTH:
+            raise InputError(f'{source}: its config is nested deeper than {MAX_DEPTH} levels; nothing was executed')
+        if isinstance(node, dict):
+            name = node.get('_scope_', node.get('type'))
+            if '_scope_' in node or ('type' in node and not (isinstance(name, str) and name in known)):
+                raise InputError(f'{source}: its config names {shown(name)}, which is no part of a network; '
+                                 'nothing was executed')
+        nodes += [(item, depth + 1) for item in (node.values() if isinstance(node, dict) else node)]
+
+
+@cache
+def _known_types() -> frozenset:
+    return registered_names()
+
+
+def registered_names() -> frozenset:
+    """Every name that a ``type`` may have, whatever it is the type of."""
+    return _FUNCTIONS.union(*(registry.module_dict for registry in _registries()))
+
+
+def _registries() -> Iterator[Registry]:
+    """All registries of mmengine and those below them: mmdet's, and a user's own."""
+    waiting = [item for module in (mmengine.registry, mmdet.registry) for item in vars(module).values()
+               if isinstance(item, Registry)]
+    seen = set()
+    while waiting:
+        registry = waiting.pop()
+        if id(registry) not in seen:
+            seen.add(id(registry))
+            registry.import_from_location()
+            waiting += registry.children.values()
+            yield registry
+
+
+def find_type(name: Any) -> Any:
+    """The class or function that a config's ``type`` names, or None.
+
+    Args:
+        name: Its name in a registry or in ``mmcv.ops``, its dotted path, which is imported, or itself.
+
+    Raises:
+        InputError: If what it names cannot be imported.
+    """
+    if not isinstance(name, str):
+        return name
+    for registry in _registries():
+        if name in registry.module_dict:
+            return registry.module_dict[name]
+    if '.' not in name:
+        return getattr(mmcv.ops, name, None) if name in _FUNCTIONS else None
+    registries = [item for item in vars(mmdet.registry).values() if isinstance(item, Registry)]
+    try:
+        return next((item for registry in registries if (item := registry.get(name)) is not None), None)
+    except (Exception, SystemExit) as error:
+        reason = f'{type(error).__name__}: {first_line(error)}'
+        raise InputError(f'type {shown(name)} cannot be imported: {reason}') from error
+
+
+def close_types(name: str, known: Optional[Collection[str]] = None) -> str:
+    """A hint for a name that no registry (or none of the ``known``) holds: those that are close, or nothing."""
+    close = difflib.get_close_matches(name, known if known is not None else registered_names(), n=3)
+    return f'; close: {", ".join(close)}' if close else ''
+
+
+def class_names(target: Any) -> Tuple[str, ...]:
+    """Names of a class and of its parents, nearest first."""
+    return tuple(cls.__name__ for cls in target.__mro__) if inspect.isclass(target) else ()
+
+
+def parameters(target: Any) -> frozenset:
+    """Names that a function or the constructors of a class take, through ``**kwargs`` to the parent classes."""
+    return frozenset(item.name for item in _signature(target)[0])
+
+
+def refused(target: Any, names: Collection[str]) -> frozenset:
+    """Those of some names that a function or the constructors of a class do not take."""
+    found, is_open = _signature(target)
+    return frozenset() if is_open else frozenset(names) - {item.name for item in found}
+
+
+def defaults(target: Any, name: str) -> List[Any]:
+    """The default values of a parameter, the nearest constructor's first."""
+    return [item.default for item in _signature(target)[0] if item.name == name and item.default is not item.empty]
+
+
+def _signature(target: Any) -> Tuple[List[inspect.Parameter], bool]:
+    """Parameters, the nearest constructor's first, and whether any other name is taken too."""
+    found: List[inspect.Parameter] = []
+    if target is None:
+        return found, True
+    for constructor in ([vars(cls)['__init__'] for cls in target.__mro__ if '__init__' in vars(cls)]
+                        if inspect.isclass(target) else [target]):
+        try:
+            items = inspect.signature(constructor).parameters.values()
+        except (TypeError, ValueError):
+            break
+        found += [item for item in items
+                  if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY) and item.name != 'self']
+        if not any(item.kind is item.VAR_KEYWORD for item in items):
+            return found, False
+    return found, True
+
+
+def shown(value: Any, length: int = 60) -> str:
+    """A value as a message shows it: on one line, printable, and no longer than ``length``."""
+    try:
+        text = printable(repr(value))
+    except (ValueError, RecursionError):
+        text = f'a {type(value).__name__} too large to show'
+    return text if len(text) <= length else f'{text[:length - 1]}…'
+
+
+def closest(name: str, known: Any) -> Optional[str]:
+    """The closest of the known names, if one is close."""
+    return next(iter(difflib.get_close_matches(name, list(map(str, known)), n=1)), None)
