@@ -12,6 +12,8 @@ from mmengine.registry import Registry
 from bafenet.errors import InputError, first_line, printable
 
 MAX_DEPTH = 40  # dicts and lists in one another; a config has ten
+# Parts of mmdet that evaluate a text of their config, or download by a name in it.
+_FOREIGN = frozenset(('tracking', 'trackers', 'tracking_heads', 'mot', 'vis', 'reid', 'language_models'))
 # Functions that mmcv finds by name.
 _FUNCTIONS = frozenset(('nms', 'soft_nms'))
 
@@ -19,7 +21,7 @@ _FUNCTIONS = frozenset(('nms', 'soft_nms'))
 def require_known_types(node: Any, source: str) -> None:
     """Refuse a part of a config that names what no registry holds, before anything is built from it.
 
-    The registries would import and call any dotted name.
+    The registries would import and call any dotted name. Trackers and language models are refused too.
 
     Args:
         node: Part of a config, of plain values.
@@ -46,7 +48,8 @@ def require_known_types(node: Any, source: str) -> None:
 
 @cache
 def _known_types() -> frozenset:
-    return registered_names()
+    return _FUNCTIONS.union(name for registry in _registries() for name, item in registry.module_dict.items()
+                            if not _FOREIGN.intersection(getattr(item, '__module__', '').split('.')))
 
 
 def registered_names() -> frozenset:

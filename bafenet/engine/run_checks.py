@@ -1,7 +1,6 @@
 """What a run looks at so that nothing goes wrong in silence: settings unlike the checkpoint's, boxes off their masks,
 losses and weights that are not finite.
 """
-import inspect
 import math
 from collections import Counter
 from pathlib import Path
@@ -17,7 +16,8 @@ from mmengine.runner import Runner
 from ..datasets.checks import extents, match_boxes
 from ..errors import InputError, printable
 from .checkpoint_fields import is_finite
-from .options import find_type, parse_config
+from .options import parse_config
+from .registered import defaults, find_type
 from .training_images import image_infos
 
 _SHOWN = 12  # differences in one line
@@ -128,10 +128,10 @@ def differences(there: Any, here: Any, path: str, ignored: set) -> Iterator[str]
     """
     if isinstance(there, dict) and isinstance(here, dict):
         # A setting that one of them leaves to its default may be said in the other.
-        defaults = _defaults(here.get('type')) if here.get('type') == there.get('type') else {}
+        same_type = here.get('type') if here.get('type') == there.get('type') else None
         for key in dict.fromkeys([*there, *here]):
             if key not in ignored:
-                pair = (values.get(key, defaults.get(key)) for values in (there, here))
+                pair = (values[key] if key in values else _default(same_type, key) for values in (there, here))
                 yield from differences(*pair, f'{path}.{key}', ignored)
     elif isinstance(there, (list, tuple)) and isinstance(here, (list, tuple)) and len(there) == len(here):
         for index, pair in enumerate(zip(there, here, strict=True)):
@@ -140,15 +140,10 @@ def differences(there: Any, here: Any, path: str, ignored: set) -> Iterator[str]
         yield f'{path}: {_short(there)} in the checkpoint, {_short(here)} here'
 
 
-def _defaults(name: Any) -> dict:
-    """Default values of the arguments of a registered class."""
-    target = find_type(name) if isinstance(name, str) else None
-    values: dict = {}
-    for cls in reversed(target.__mro__) if inspect.isclass(target) else ():
-        if '__init__' in vars(cls) and cls is not object:
-            values.update({item.name: item.default for item in inspect.signature(cls.__init__).parameters.values()
-                           if item.default is not item.empty})
-    return values
+def _default(type_name: Any, key: str) -> Any:
+    """The default of an argument of a registered class; None where it has none."""
+    found = defaults(find_type(type_name), key) if isinstance(type_name, str) else []
+    return found[0] if found else None
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,5 @@
 """A checkpoint is data: nothing in it is executed, nothing outside the run's folder is removed, whatever it says."""
+import resource
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,6 +12,8 @@ from mmengine.logging import HistoryBuffer
 from toy_runs import checkpoint_hook, checkpoints_in, toy_runner, validation
 
 from bafenet.engine import checkpoints
+from bafenet.engine.network import build_network
+from bafenet.engine.options import parse_config
 from bafenet.errors import InputError
 
 RUN = {**checkpoint_hook(save_best='toy/a', rule='greater', max_keep_ckpts=2)}
@@ -276,3 +279,42 @@ def test_weights_that_share_their_memory_many_times_are_refused(tmp_path):
         checkpoints.load_from_local(tmp_path / 'views.pth')
     torch.save({'state_dict': {'a': weights, 'b': weights}}, tmp_path / 'tied.pth')
     assert len(checkpoints.load_from_local(tmp_path / 'tied.pth')['state_dict']) == 2
+
+
+# --- Networks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('model', [
+    "dict(type='CameraMotionCompensation', warp_mode='__import__(\"os\").getpid()')",
+    "dict(type='FCOS', backbone=dict(type='BertModel'))", "dict(type='subprocess.Popen', args='true')"])
+def test_what_evaluates_or_downloads_is_no_part_of_a_network(model):
+    with pytest.raises(InputError, match='nothing was executed'):
+        build_network(parse_config(f'model = {model}', 'x.pth'), {}, 'x.pth')
+
+
+HUGE = {
+    'wide': {'backbone.base_channels': 4096}, 'many layers': {'bbox_head.stacked_convs': 10**6},
+    'far too wide': {'neck.out_channels': 10**9}, 'deep in a list': {'bbox_head.strides': [2] * 10**4},
+}
+
+
+@pytest.mark.parametrize('kind', HUGE)
+def test_a_network_larger_than_its_weights_is_not_built(kind):
+    """The memory is bounded by the process's address space: more would end the test."""
+    shipped = checkpoints.load_from_local('bafenet_hr_tiny')
+    cfg = parse_config(shipped['meta']['cfg'], 'shipped')
+    plain = {'type': 'ResNet', 'depth': 50, 'num_stages': 4, 'out_indices': (1, 2, 3)}
+    if kind == 'wide':
+        cfg.model.backbone = plain
+    for key, value in HUGE[kind].items():
+        part, name = key.split('.')
+        cfg.model[part][name] = value
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, before[1]))
+    try:
+        with pytest.raises(InputError) as caught:
+            build_network(cfg, shipped, 'huge.pth')
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert 'memory' not in str(caught.value).lower() and '\n' not in str(caught.value)
