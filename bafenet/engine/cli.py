@@ -6,7 +6,7 @@ import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 import cv2
 import mmcv
@@ -26,6 +26,10 @@ from bafenet_command import one_line_errors  # noqa: F401
 from .checkpoints import local_file
 from .options import load_config
 from .training_images import ALLOW, TrainingImagesHook, split_settings
+
+# What of a config a training and a test need.
+TRAINING = ('train_dataloader.dataset', 'train_cfg', 'optim_wrapper')
+TESTING = ('test_dataloader.dataset', 'test_cfg', 'test_evaluator')
 
 
 def train(config: str,
@@ -122,7 +126,7 @@ def test(config: str,
     if show and sys.platform.startswith('linux') and not (os.environ.get('DISPLAY')
                                                           or os.environ.get('WAYLAND_DISPLAY')):
         raise InputError('--show: there is no display; write the pictures with --show-dir instead')
-    cfg = prepare_config(config, work_dir, cfg_options, launcher)
+    cfg = prepare_config(config, work_dir, cfg_options, launcher, needs=TESTING)
     cfg.load_from, cfg.resume = find_checkpoint(checkpoint), False
     _allow_training_images(cfg, config, allow_training_images)
     require_writable_folder(cfg.work_dir, '--work-dir')
@@ -146,9 +150,10 @@ def prepare_config(config: str,
                    cfg_options: Optional[List[str]],
                    launcher: str,
                    seed: Optional[int] = None,
-                   deterministic: bool = False) -> Config:
-    """Read a config and set what the command line says about the run; see :func:`train`."""
-    cfg = load_config(config, cfg_options)
+                   deterministic: bool = False,
+                   needs: Sequence[str] = TRAINING) -> Config:
+    """Read a config that has the settings ``needs``, and set what the command line says; see :func:`train`."""
+    cfg = load_config(config, cfg_options, ('model', *needs))
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(config).stem)
     if seed is not None:

@@ -72,20 +72,14 @@ def _build(cfg: Config, weights: Mapping[str, Any], source: str, device: str) ->
         with torch.device(device), _no_larger_than(weights):
             # mmdet writes into the config that it builds from.
             return MODELS.build(copy.deepcopy(cfg.model))
-    except (InputError, torch.OutOfMemoryError):
+    except torch.OutOfMemoryError:
         raise
-    except NotImplementedError as error:
-        if device == 'meta':
-            return None
-        raise InputError(_no_network(source, error)) from error
     except Exception as error:  # a crafted config can provoke any error
-        if device == 'meta' and 'meta' in str(error).lower():
+        if device == 'meta' and (isinstance(error, NotImplementedError) or 'meta' in str(error).lower()):
             return None
-        raise InputError(_no_network(source, error)) from error
-
-
-def _no_network(source: str, error: Exception) -> str:
-    return f'{printable(source)}: no network can be built from its config ({type(error).__name__}: {first_line(error)})'
+        kind = '' if isinstance(error, InputError) else f'{type(error).__name__}: '
+        raise InputError(f'{printable(source)}: no network can be built from its config ({kind}{first_line(error)})'
+                         ) from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The runner: mmengine's, with mistakes answered in one line and several processes on a machine without a GPU."""
 import datetime
 import os
+from contextlib import contextmanager
 from typing import Any, Iterator, Optional, Set, Tuple, Union
 
 import torch
@@ -47,6 +48,7 @@ class DetectionRunner(Runner):
     """
 
     _strict = True
+    _resumed_at: Optional[int] = None
     _timestamps: Set[str] = set()
 
     @classmethod
@@ -105,7 +107,14 @@ class DetectionRunner(Runner):
     def train(self) -> nn.Module:
         """Train; a checkpoint to fine-tune from (``load_from`` without ``resume``) need not fit in full."""
         self._strict = self._resume
-        return super().train()
+        try:
+            return super().train()
+        except Exception:
+            # What is in the optimizer's state is needed in the first step, and never looked at before.
+            if self._resumed_at is None or self.iter > self._resumed_at:
+                raise
+            with _refused_state(str(self._load_from)):
+                raise
 
     def _init_model_weights(self) -> None:
         """Initialise the network, without pretrained weights where a checkpoint will be resumed."""
@@ -144,14 +153,10 @@ class DetectionRunner(Runner):
             InputError: if it is as in :meth:`load_checkpoint`, or the state in it is another's.
         """
         expected = TrainingState.of(self)
-        try:
+        with _refused_state(filename):
             super().resume(filename, *args, **kwargs)
-        except (InputError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:  # a crafted state can provoke any error
-            raise InputError(f'checkpoint {printable(filename)} cannot be resumed ({type(error).__name__}: '
-                             f'{first_line(error)}); {ANOTHER}') from error
-        expected.require_same_kind(self, filename)
+            expected.require_same_kind(self, filename)
+        self._resumed_at = self.iter
 
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: Optional[bool] = None) -> dict:
         """Load a checkpoint into the network.
@@ -179,6 +184,18 @@ class DetectionRunner(Runner):
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
+
+
+@contextmanager
+def _refused_state(filename: str) -> Iterator[None]:
+    """Turn what a bad state of optimizer, schedulers or histories provokes into one line."""
+    try:
+        yield
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a crafted state can provoke any error
+        raise InputError(f'checkpoint {printable(filename)} cannot be resumed ({type(error).__name__}: '
+                         f'{first_line(error)}); {ANOTHER}') from error
 
 
 def _pretrained(model: nn.Module) -> Iterator[Tuple[str, nn.Module, dict]]:
