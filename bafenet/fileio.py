@@ -198,7 +198,8 @@ def _require_room(path: PathLike, folder: Path, option: str) -> None:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         if not folder.is_dir():
-            raise _unwritable(path, option, f'{printable(folder)} is a file; choose another place')
+            raise _unwritable(path, option, f'cannot be written: {printable(folder)} is a file; choose another '
+                              'place')
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(_PROBE)
     except OSError as error:

@@ -46,9 +46,8 @@ def test_images_are_the_same_from_the_cache_and_may_be_written_to(sample, kind, 
             load(loader, path)
 
 
-@pytest.mark.parametrize('depth', [8, 16])
-def test_any_file_packs_to_what_three_channels_from_the_start_would_be(tmp_path, depth):
-    image = np.random.default_rng(1).integers(0, 2**depth, (30, 20)).astype(f'uint{depth}')
+def test_a_grey_file_packs_to_what_three_channels_from_the_start_would_be(tmp_path):
+    image = np.random.default_rng(1).integers(0, 256, (30, 20)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / 'image.png'), image)
     pack = TRANSFORMS.build(dict(type='PackInfraredInputs'))
     one = load(TRANSFORMS.build(dict(type='LoadInfraredImage')), tmp_path / 'image.png')
