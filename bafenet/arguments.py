@@ -12,7 +12,7 @@ def require_number(name: str, value: Any, low: float, high: float, whole: bool =
     """Demand a number (no truth value, no NaN) from ``low`` to ``high``.
 
     Args:
-        name: What it is, for the message.
+        name: What it is, for the message: an argument's name or an option.
         value: The value.
         low: Least value.
         high: Greatest value.
@@ -23,8 +23,8 @@ def require_number(name: str, value: Any, low: float, high: float, whole: bool =
     """
     kind = Integral if whole else Real
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-        what = 'a whole number' if whole else 'a number'
-        raise InputError(f'{name} is {shown(value)}; give at least {low} and at most {high}, {what}')
+        given = f'{name} {shown(value)}:' if name.startswith('--') else f'{name} is {shown(value)};'
+        raise InputError(f'{given} give {"a whole number" if whole else "a number"} from {low} to {high}')
 
 
 def require_range(name: str, value: Any, low: float, high: float, whole: bool = False) -> None:
@@ -38,7 +38,8 @@ def require_range(name: str, value: Any, low: float, high: float, whole: bool = 
     first, last = value
     require_number(name, first, low, high, whole)
     if not isinstance(last, Real) or not first <= last <= high:
-        raise InputError(f'{name} is from {shown(first)} to {shown(last)}; give the lower end first, and at most {high}')
+        raise InputError(f'{name} is from {shown(first)} to {shown(last)}; give the lower end first, and no more than '
+                         f'{high}')
     require_number(name, last, low, high, whole)
 
 

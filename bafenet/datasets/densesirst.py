@@ -107,7 +107,8 @@ class DenseSIRSTDataset(BaseDetDataset):
         if key == 'target_mask_path' and not os.path.exists(path):
             return frozenset()
         if not os.path.isdir(path):
-            raise InputError(f'{printable(path)}: no such folder; a SIRSTdevkit has PNGImages, SIRST and SkySeg (data/README.md)')
+            raise InputError(f'{printable(path)}: no such folder; a SIRSTdevkit has PNGImages, SIRST and SkySeg '
+                             '(data/README.md)')
         return frozenset(os.listdir(path))
 
     def _load_sample(self, name: str, folders: Dict[str, frozenset]) -> dict:
@@ -171,7 +172,8 @@ def _walk(transform: Any) -> Iterator[Any]:
 def _check_paths(data_prefix: Any, img_suffix: Any, others: Dict[str, Any]) -> None:
     """Refuse what names files and is no text, and prefixes that nothing would read."""
     if not isinstance(data_prefix, dict) or not data_prefix.keys() <= PREFIXES.keys():
-        raise InputError(f'DenseSIRSTDataset: data_prefix={shown(data_prefix)} must be folders by {", ".join(PREFIXES)}')
+        raise InputError(f'DenseSIRSTDataset: data_prefix={shown(data_prefix)} must be folders by '
+                         f'{", ".join(PREFIXES)}')
     texts = {**{f'data_prefix.{key}': value for key, value in data_prefix.items()}, 'img_suffix': img_suffix}
     for name, value in texts.items():
         if not isinstance(value, str):
@@ -190,7 +192,8 @@ def _check_indices(indices: Union[int, Sequence[int], None], images: int) -> Non
         return
     if isinstance(indices, Integral) and not isinstance(indices, bool):
         if not 1 <= indices <= images:
-            raise InputError(f'DenseSIRSTDataset: indices={indices} must be from 1 to {images}, the images of the split')
+            raise InputError(f'DenseSIRSTDataset: indices={indices} must be from 1 to {images}, the images of the '
+                             'split')
         return
     if not isinstance(indices, Sequence) or isinstance(indices, str) or not indices:
         raise InputError(f'DenseSIRSTDataset: indices={shown(indices)} must be a number of images, or a list of theirs')

@@ -41,7 +41,8 @@ class EpochSampler(DefaultSampler):
                  seed: Optional[int] = None,
                  round_up: bool = True) -> None:
         if isinstance(repeats, bool) or not isinstance(repeats, Real) or not 0 < repeats <= MAX_REPEATS:
-            raise InputError(f'EpochSampler: repeats={shown(repeats)} must be a number above 0, at most {MAX_REPEATS:,}')
+            raise InputError(f'EpochSampler: repeats={shown(repeats)} must be a number above 0 and at most '
+                             f'{MAX_REPEATS:,}')
         require_flags('EpochSampler', shuffle=shuffle, round_up=round_up)
         if seed is not None:
             require_number('EpochSampler: seed', seed, 0, MAX_SEED, whole=True)

@@ -191,15 +191,19 @@ def read_boxes(path: PathLike, classes: Optional[Sequence[str]] = None, size: Op
 
 def _check_boxes(path: PathLike, corners: np.ndarray, size: Tuple[int, int]) -> None:
     width, height = size
-    # As networks see them, in float32, where a sliver of a pixel may have no area.
-    low, high = np.split(np.clip(corners, -FARTHEST, FARTHEST).astype(np.float32), 2, axis=1)
-    # Written so that NaN fails too.
-    empty = ~(high > low).all(axis=1)
+    empty = without_area(corners)
     outside = ~((corners[:, :2] >= 0) & (corners[:, 2:] <= (width, height))).all(axis=1)
     for bad, what in ((empty, 'has no area'), (outside, f'lies outside the {width}x{height} image')):
         if bad.any():
             box = corners[bad.argmax()].tolist()
             raise InputError(f'{printable(path)}: box {box} {what}; correct the file (and check box_origin)')
+
+
+def without_area(corners: np.ndarray) -> np.ndarray:
+    """Which boxes (n, 4) have no area: (n,) bool, true where a number is NaN too."""
+    # As networks see them, in float32, where a sliver of a pixel may have none.
+    low, high = np.split(np.clip(corners, -FARTHEST, FARTHEST).astype(np.float32), 2, axis=1)
+    return ~(high > low).all(axis=1)
 
 
 def _no_annotation(path: PathLike, reason: str) -> InputError:

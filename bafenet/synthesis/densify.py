@@ -267,7 +267,8 @@ def read_boxes(path: PathLike, mask: np.ndarray) -> Tuple[np.ndarray, int]:
     """
     boxes = devkit.read_boxes(path, whole=True)[1]
     components = set(map(tuple, component_boxes(mask).tolist()))
-    exact, before = (np.array([tuple(box) in components for box in moved.tolist()], bool) for moved in (boxes, boxes - 1))
+    exact, before = (np.array([tuple(box) in components for box in moved.tolist()], bool)
+                     for moved in (boxes, boxes - 1))
     shifted = before & ~exact
     boxes -= shifted[:, None]
     _check_boxes(path, boxes, mask)
@@ -284,5 +285,5 @@ def _check_boxes(path: PathLike, boxes: np.ndarray, mask: np.ndarray) -> None:
     covered = table[y2, x2] - table[y1, x2] - table[y2, x1] + table[y1, x1]
     if not covered.all():
         box = boxes[covered.argmin()].tolist()
-        raise InputError(f'{printable(path)}: box {box} has no target pixel or lies outside the {width}x{height} image; correct '
-                         'the file')
+        raise InputError(f'{printable(path)}: box {box} has no target pixel or lies outside the {width}x{height} '
+                         'image; correct the file')

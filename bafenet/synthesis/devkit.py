@@ -195,7 +195,8 @@ def _must_write(out: Path, settings: Dict, force: bool) -> bool:
     if force:
         return True
     if present != settings:
-        raise InputError(f'{printable(out)}: a demo set with other settings or of another version is there; --force replaces it')
+        raise InputError(f'{printable(out)}: a demo set with other settings or of another version is there; --force '
+                         'replaces it')
     return False
 
 

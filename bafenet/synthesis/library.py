@@ -129,8 +129,8 @@ def find_layout(root: PathLike, sky: Optional[PathLike] = None) -> Layout:
             own_sky = layout.sky_maps if sky is None else tuple((str(Path(sky).absolute()), suffix)
                                                                 for suffix in ('.png', '_pixels0.png'))
             return replace(layout, root=root, sky_maps=own_sky)
-    raise InputError(f'{printable(root)}: neither a SIRSTdevkit ({IMAGES}, {TARGET_PALETTE} …) nor SIRST-V2 as published '
-                     '(mixed, annotations/masks …)')
+    raise InputError(f'{printable(root)}: neither a SIRSTdevkit ({IMAGES}, {TARGET_PALETTE} …) nor SIRST-V2 as '
+                     'published (mixed, annotations/masks …)')
 
 
 def component_boxes(mask: np.ndarray) -> np.ndarray:

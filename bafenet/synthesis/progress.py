@@ -50,7 +50,8 @@ def read_present(out: Path, sources: Sequence[Path] = ()) -> Dict:
         raise InputError(f'{printable(out)}: exists and is not a densified set; it is left as it is, choose another '
                          'folder')
     summary = present.get('summary', Summary(*[0] * len(Summary._fields))._asdict())
-    if not isinstance(summary, dict) or set(summary) != set(Summary._fields) or not all(map(_is_count, summary.values())):
+    if not isinstance(summary, dict) or set(summary) != set(Summary._fields) \
+            or not all(map(_is_count, summary.values())):
         raise InputError(f'{printable(out / SETTINGS_FILE)}: its summary is not that of a densified set; delete the '
                          'folder, or choose another one')
     return present

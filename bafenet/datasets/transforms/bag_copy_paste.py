@@ -137,8 +137,8 @@ class BAGCopyPaste(BaseTransform):
         absent = next((sample['target_mask_path'] for sample in samples
                        if not os.path.isfile(sample['target_mask_path'])), None)
         if absent is not None:
-            raise InputError(f'{printable(absent)}: no such target mask, of which BAGCopyPaste cuts its targets; add the '
-                             'masks, or give library=FILE.npz (made by tools/dataset/build_library.py)')
+            raise InputError(f'{printable(absent)}: no such target mask, of which BAGCopyPaste cuts its targets; add '
+                             'the masks, or give library=FILE.npz (made by tools/dataset/build_library.py)')
         patches = build_library([sample['img_path'] for sample in samples],
                                 [sample['target_mask_path'] for sample in samples],
                                 remove_background=self.remove_background)

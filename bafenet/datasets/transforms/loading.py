@@ -125,13 +125,13 @@ class LoadSkyAnnotations(LoadAnnotations):
                              'file') from error
         sky_map = results['gt_seg_map']
         if sky_map.ndim != 2 or sky_map.dtype != np.uint8 or cv2.inRange(sky_map, 2, 254).any():
-            raise InputError(f'{printable(path)}: a sky map has one channel of 0 (other), 1 (sky) and 255 (ignored), as in '
-                             'SkySeg/PaletteMask')
+            raise InputError(f'{printable(path)}: a sky map has one channel of 0 (other), 1 (sky) and 255 (ignored), '
+                             'as in SkySeg/PaletteMask')
         shape = tuple(results.get('ori_shape') or sky_map.shape)
         if shape != sky_map.shape:
             (height, width), (image_height, image_width) = sky_map.shape, shape
-            raise InputError(f'{printable(path)}: the sky map is not of its image\'s size, {image_width}x{image_height}, '
-                             f'but {width}x{height}; replace the file')
+            raise InputError(f'{printable(path)}: the sky map is not of its image\'s size, '
+                             f'{image_width}x{image_height}, but {width}x{height}; replace the file')
         self._cache.put(path, sky_map)
 
 
@@ -154,8 +154,7 @@ def _check_header(path: str, what: str, backend_args: Optional[dict]) -> None:
         try:
             image_size(path)
         except InputError as error:
-            message = str(error).replace(': does not decode as an image', f': the {what} does not decode as an image', 1)
-            raise InputError(message) from error
+            raise InputError(str(error).replace(': does not decode', f': the {what} does not decode', 1)) from error
 
 
 def _grey_plane(image: np.ndarray) -> np.ndarray:
