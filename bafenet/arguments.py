@@ -60,5 +60,8 @@ def require_flags(owner: str, **flags: Any) -> None:
 
 def shown(value: Any) -> str:
     """A value for a message: printable and short."""
-    text = printable(repr(value) if isinstance(value, str) else value)
+    try:
+        text = printable(repr(value) if isinstance(value, str) else value)
+    except ValueError:  # Python writes out no integers of thousands of digits
+        text = 'a huge number'
     return text if len(text) <= 60 else f'{text[:60]}…'
