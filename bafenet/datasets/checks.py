@@ -107,6 +107,7 @@ def check(devkit: Union[str, Path],
     """
     if fix_boxes is not None:
         check_new_folder(fix_boxes, devkit)
+    require_number('--workers', workers, 1, MAX_WORKERS, whole=True)
     require_writable_folder(fix_boxes, '--fix-boxes')
     require_writable_file(json_file, '--json')
     report = check_devkit(devkit, workers)
@@ -169,8 +170,7 @@ def map_with_progress(function: Callable, items: Sequence, workers: int, label: 
     Raises:
         InputError: If ``workers`` is out of range.
     """
-    if workers != 1:
-        require_number('--workers', workers, 1, MAX_WORKERS, whole=True)
+    require_number('--workers', workers, 1, MAX_WORKERS, whole=True)
     bar = partial(tqdm, desc=label, total=len(items), unit='image', disable=None)
     yield from bar(parallel_map(function, items, workers))
 

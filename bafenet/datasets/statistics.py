@@ -3,6 +3,7 @@
 Targets are the 8-connected components of the target masks; their sizes are those of the components' extents. The other
 definitions are in :data:`DEFINITIONS`.
 """
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -474,7 +475,7 @@ def split_names(root: Path, split: str) -> List[str]:
         InputError: If there is no such split, or it is no split file; see :func:`bafenet.devkit.read_split`.
     """
     path = root / SPLITS / f'{split}.txt'
-    if not path.is_file():
+    if not os.path.lexists(path):
         there = ', '.join(sorted(file.stem for file in path.parent.glob('*.txt'))) or 'none'
         raise InputError(f'{printable(path)}: no such split; there are: {printable(there)}')
     return read_split(path)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from .. import devkit
 from ..arguments import MAX_SEED, MAX_WORKERS, require_number
-from ..devkit import is_plain_name, read_grey, read_mask, require_palette_sky
+from ..devkit import image_size, is_plain_name, read_grey, read_mask, require_palette_sky
 from ..errors import InputError, printable
 from ..fileio import owned, require_writable_folder, write_text
 from .clusters import ClusterRecipe, PastedTargets, TargetLibrary, paste_targets, place_clusters
@@ -97,7 +97,7 @@ def _check_options(recipe: ClusterRecipe, max_target_size: int, seed: int, worke
 
 
 def _read_names(layout: Layout, limit: Optional[int]) -> Tuple[List[str], Dict[str, List[str]]]:
-    """Image names and splits, once it is sure that no file is missing."""
+    """Image names and splits, once it is sure that no file is missing and no image is too deep."""
     every = layout.names()
     if not every:
         raise InputError(f'{printable(layout.root / layout.images[0])}: holds no PNG image')
@@ -106,8 +106,10 @@ def _read_names(layout: Layout, limit: Optional[int]) -> Tuple[List[str], Dict[s
         raise InputError(f'{printable(layout.image(bad))}: the name holds control characters; rename the file')
     names = every[:limit]
     for name in names:
+        image_size(layout.image(name))
         layout.target_mask(name)
         layout.sky_map(name)
+        layout.box_file(name)
     require_palette_sky(path for path in map(layout.sky_map, names) if _is_palette(layout, path))
     splits = {}
     for split in layout.split_names():
@@ -133,10 +135,10 @@ def _digest(count: int, *data: Union[str, bytes]) -> str:
 
 def _write_set(out: Path, settings: Dict, task: '_Task', names: List[str], splits: Dict[str, List[str]],
                workers: int) -> Summary:
+    records = read_records(out, names)
     # First, so that whatever else is found here later is known as ours.
     _write_json(out / SETTINGS_FILE, {'settings': settings})
     make_folders(out)
-    records = read_records(out, names)
     # Without the line that a killed process may have left unfinished.
     write_text(out / RECORDS_FILE, ''.join(map(_json_line, records.values())))
     left = [name for name in names if name not in records]

@@ -1,5 +1,6 @@
 """The target library: targets cut out of annotated images, and where a data set keeps those (paper Section III-B)."""
 import json
+import os
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,9 +73,13 @@ class Layout:
         return self._find(name, 'sky map', *self.sky_maps)
 
     def box_file(self, name: str) -> Optional[Path]:
-        """VOC-style XML file of the boxes, or None."""
+        """VOC-style XML file of the boxes, or None; InputError if it is no file."""
         path = self._path(name, self.boxes)
-        return path if path.is_file() else None
+        if not os.path.lexists(path):
+            return None
+        if not path.is_file():
+            raise InputError(f'{printable(path)}: is no regular file; replace it')
+        return path
 
     def split_names(self) -> List[str]:
         """The splits that there are, sorted."""
@@ -87,7 +92,7 @@ class Layout:
             InputError: There is no such split, or it names no image, one twice, or something that is no plain name.
         """
         path = self.root / self.splits / f'{split}.txt'
-        if not path.is_file():
+        if not os.path.lexists(path):
             there = printable(', '.join(self.split_names())) or 'none'
             raise InputError(f'{printable(path)}: no such split; there are: {there}')
         return read_split(path)

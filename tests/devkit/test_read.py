@@ -125,7 +125,8 @@ def test_whole_pixels_where_they_are_demanded(write):
 
 @pytest.mark.parametrize('inside, times, message', [
     (OBJECT, 150_000, 'more than 10,000 objects'), ('<object/>', 150_000, 'more than 10,000 objects'),
-    ('<a/>', 10_000_000, 'more than 500,000'), ('<filename>' + 'a' * 10**6 + '</filename>', 1, 'more than 1,000 characters'),
+    ('<a/>', 10_000_000, 'more than 500,000'),
+    ('<filename>' + 'a' * 10**6 + '</filename>', 1, 'more than 1,000'),
     ('<!-- nothing -->', 5_000_000, 'larger than 64 MiB'), (' ', 70_000_000, 'larger than 64 MiB')], ids=range(6))
 def test_a_huge_file_takes_neither_time_nor_memory(write, inside, times, message):
     path = write(annotation(inside * times))
