@@ -228,7 +228,9 @@ def owned(folder: PathLike, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK_FILE, 'w') as file:
+    # A link would be followed, and what it leads to emptied; a pipe would be waited for.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(os.open(folder / LOCK_FILE, flags, 0o666), 'rb+', buffering=0) as file:
         end = time.monotonic() + timeout
         while True:
             try:

@@ -122,7 +122,9 @@ def _check_options(out: Path, seed: int, min_matches: int) -> None:
     require_number('--seed', seed, 0, MAX_SEED, whole=True)
     # Any two pairs of places fit one shift, zoom and rotation.
     require_number('--min-matches', min_matches, 3, KEYPOINTS, whole=True)
-    if out.exists() and not (out.is_dir() and ((out / REPORT_FILE).is_file() or not any(out.iterdir()))):
+    ours = {REPORT_FILE, GROUPS_FILE, *(f'{part}_rec.txt' for part in (*PARTS, 'trainval'))}
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if out.exists() and not (out.is_dir() and (not names or REPORT_FILE in names and names <= ours)):
         raise InputError(f'{printable(out)}: exists and is not of this tool; it is left as it is, choose another --out')
     require_writable_folder(out, '--out')
 

@@ -21,7 +21,7 @@ from .gaussian import Rng
 from .library import Layout, PathLike, component_boxes, find_layout, load_library, shrink, split_patches
 from .limits import check_recipe
 from .parallel import parallel_map
-from .progress import RECORDS_FILE, SETTINGS_FILE, Summary, check_settings, read_present, read_records
+from .progress import RECORDS_FILE, SETTINGS_FILE, Summary, check_settings, read_present, read_records, refuse_links
 
 # To be raised whenever the same settings give another set.
 DENSIFY_VERSION = 1
@@ -76,6 +76,7 @@ def densify(source: PathLike, out: PathLike, library: Optional[PathLike] = None,
     settings = json.loads(json.dumps(settings))
     check_settings(out, read_present(out), settings)
     try:
+        refuse_links(out)
         with owned(out):
             # Read again: another process may just have finished it.
             present = read_present(out)

@@ -30,6 +30,8 @@ SETTINGS_FILE = 'demo_set.json'
 DEMO_VERSION = 2
 VAL_SHARE, TEST_SHARE = 2 / 15, 1 / 5
 MIN_IMAGES, MAX_IMAGES = 3, 100_000
+# Its folders, its settings, and the target libraries that training builds in it.
+OF_A_DEMO_SET = {*(folder.split('/')[0] for folder in FOLDERS), SETTINGS_FILE, 'TargetLibrary'}
 
 
 def make_folders(root: Path) -> None:
@@ -193,6 +195,10 @@ def _must_write(out: Path, settings: Dict, force: bool) -> bool:
     if present.get('set') != settings['set']:
         raise InputError(f'{printable(out)}: exists and is not a demo set; it is left as it is, choose another folder')
     if force:
+        strange = sorted({path.name for path in out.iterdir()} - OF_A_DEMO_SET)
+        if strange:
+            raise InputError(f'{printable(out / strange[0])}: is no part of the demo set, and would be lost with '
+                             'it; move it elsewhere')
         return True
     if present != settings:
         raise InputError(f'{printable(out)}: a demo set with other settings or of another version is there; --force '

@@ -1,5 +1,6 @@
 """How far a densified set is: what its folder says of its settings, its images and its end, read with suspicion."""
 import json
+import os
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence
 
@@ -55,6 +56,19 @@ def read_present(out: Path, sources: Sequence[Path] = ()) -> Dict:
         raise InputError(f'{printable(out / SETTINGS_FILE)}: its summary is not that of a densified set; delete the '
                          'folder, or choose another one')
     return present
+
+
+def refuse_links(out: Path) -> None:
+    """Refuse a set with links in it: what is written to them would lie elsewhere, and replace what is there.
+
+    Raises:
+        InputError: If it has one.
+    """
+    for folder, folders, files in os.walk(out):
+        link = next((name for name in folders + files if os.path.islink(os.path.join(folder, name))), None)
+        if link is not None:
+            raise InputError(f'{printable(os.path.join(folder, link))}: is a link, which a densified set has not; '
+                             'remove it, or choose another folder')
 
 
 def _is_count(value: Any) -> bool:

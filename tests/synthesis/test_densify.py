@@ -419,6 +419,18 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(source, tmp_pa
             densify(source, out)
 
 
+@pytest.mark.parametrize('link', ['.lock', 'PNGImages', 'PNGImages/scene_1.png', 'Splits/train_v2.txt', RECORDS_FILE])
+def test_nothing_is_written_through_links(dense, source, tmp_path, link):
+    out, elsewhere = unfinished(dense, tmp_path), tmp_path / 'elsewhere'
+    (out / RECORDS_FILE).write_text('')
+    shutil.move(out / link, elsewhere)
+    (out / link).symlink_to(elsewhere)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=f'^{out / link}: is a link'):
+        densify(source, out, seed=SEED)
+    assert contents(tmp_path) == before
+
+
 @pytest.mark.parametrize('file', ['SIRST/BBox/scene_0.xml', 'PNGImages/scene_0.png', 'SIRST/PaletteMask/scene_0.png',
                                   'SkySeg/PaletteMask/scene_0.png', 'Splits/test_v2.txt'])
 def test_a_pipe_in_the_place_of_a_file_is_told_before_the_work(copy, tmp_path, file):

@@ -131,8 +131,8 @@ class BAGCopyPaste(BaseTransform):
         if os.path.exists(path):
             self.library = load_library(path, self.max_target_size)
             return
-        print_log(f'building the target library {path} from the {len(dataset)} images of {dataset.ann_file}, once',
-                  'current')
+        print_log(f'building the target library {printable(path)} from the {len(dataset)} images of '
+                  f'{printable(dataset.ann_file)}, once', 'current')
         samples = [dataset.get_data_info(i) for i in range(len(dataset))]
         absent = next((sample['target_mask_path'] for sample in samples
                        if not os.path.isfile(sample['target_mask_path'])), None)
