@@ -20,13 +20,13 @@ from bafenet.fileio import require_writable_file, require_writable_folder, tempo
 from bafenet.synthesis.devkit import BOXES, IMAGES, SKY_PALETTE, SPLITS
 from bafenet.synthesis.parallel import parallel_map
 
-from .box_matching import NO_SHIFT, Shift, match_boxes
+from .box_matching import NO_SHIFT, Shift, extents, match_boxes
 from .image_check import SUFFIXES, ImageReport, Problem, check_image, file_below
 from .split_check import binary_sky_maps, check_splits, identical_images, read_splits
 
 __all__ = [
     'SUFFIXES', 'DevkitReport', 'ImageReport', 'Problem', 'check', 'check_devkit', 'check_image', 'check_new_folder',
-    'image_names', 'map_with_progress', 'match_boxes', 'print_summary', 'write_fixed_boxes',
+    'extents', 'image_names', 'map_with_progress', 'match_boxes', 'print_summary', 'write_fixed_boxes',
 ]
 
 # Without these DenseSIRSTDataset does not load.
