@@ -199,7 +199,8 @@ def _require_room(path: PathLike, folder: Path, option: str) -> None:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         if not folder.is_dir():
-            raise _unwritable(path, option, f'{printable(folder)} is a file; choose another place')
+            raise _unwritable(path, option, f'cannot be written: {printable(folder)} is a file; choose another '
+                              'place')
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(_PROBE)
     except OSError as error:
@@ -228,7 +229,9 @@ def owned(folder: PathLike, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK_FILE, 'w') as file:
+    # A link would be followed, and what it leads to emptied; a pipe would be waited for.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(os.open(folder / LOCK_FILE, flags, 0o666), 'rb+', buffering=0) as file:
         end = time.monotonic() + timeout
         while True:
             try:

@@ -1,23 +1,27 @@
 """DenseSIRST: infrared images with target boxes, target masks and sky maps."""
 import os
-import xml.etree.ElementTree as ElementTree
 from contextlib import nullcontext
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
-import numpy as np
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
-from PIL import Image, UnidentifiedImageError
 
-from bafenet.errors import InputError
+from bafenet.arguments import shown
+from bafenet.devkit import image_size, read_boxes, read_split, require_palette_sky
+from bafenet.errors import InputError, printable
 from bafenet.synthesis.devkit import SPLITS
 
 from .randomness import SampleIndex, seeded_draws
 
 # Splits that come with the package: DenseSIRST by recording (docs/split_by_recording.md).
 PACKAGED_SPLITS = Path(__file__).parent / 'splits'
-BOX_FIELDS = ('xmin', 'ymin', 'xmax', 'ymax')
+PREFIXES = dict(
+    img_path='PNGImages',
+    box_path='SIRST/BBox',
+    target_mask_path='SIRST/PaletteMask',
+    seg_map_path='SkySeg/PaletteMask')
 
 
 @DATASETS.register_module()
@@ -25,8 +29,9 @@ class DenseSIRSTDataset(BaseDetDataset):
     """Dataset in the SIRSTdevkit layout (paper Section III).
 
     ``DenseSIRSTDataset(data_root='data/SIRSTdevkit', ann_file='Splits/train_v2.txt')`` needs no other path. Each
-    sample has boxes as ``[x1, y1, x2, y2]`` in pixels with exclusive ends, pixel k covering [k, k + 1), label 0, the
-    path of its sky map (``seg_map_path``, 0 other and 1 sky) and of its target mask (``target_mask_path``).
+    sample has boxes as ``[x1, y1, x2, y2]`` in pixels with exclusive ends, pixel k covering [k, k + 1), the index of
+    each one's class as label, the path of its sky map (``seg_map_path``, 0 other and 1 sky) and of its target mask
+    (``target_mask_path``), which need not exist: only a target library is built from it.
 
     Every problem of the files is an error that names the file; nothing is skipped.
 
@@ -40,8 +45,10 @@ class DenseSIRSTDataset(BaseDetDataset):
         **kwargs: Further arguments of mmdet's ``BaseDetDataset``; ``filter_cfg`` is refused because it drops images.
 
     Raises:
-        InputError: When loading: a split, image, XML or sky map is missing; the XML is malformed or has another
-            class; a box lies outside its image or has no area; a sky map has another size than its image.
+        InputError: If an argument is of a wrong type. When loading: a split, image, XML or sky map is missing; an image
+            has more than 8 bits a channel; the XML is malformed or has another class; a box lies outside its image or
+            has no area; a sky map has another size than its image; no sky map holds a 1, and some hold 255; ``indices``
+            are not among the images.
     """
 
     METAINFO = {'classes': ('Target', ), 'palette': [(255, 64, 64)]}
@@ -56,15 +63,11 @@ class DenseSIRSTDataset(BaseDetDataset):
         if filter_cfg:
             raise InputError('DenseSIRSTDataset: filter_cfg drops images silently; remove it from the config')
         if box_origin not in (0, 1):
-            raise InputError(f'DenseSIRSTDataset: box_origin={box_origin} must be 0 or 1')
+            raise InputError(f'DenseSIRSTDataset: box_origin={shown(box_origin)} must be 0 or 1')
+        _check_paths(data_prefix or {}, img_suffix, kwargs)
         self.img_suffix = img_suffix
         self.box_origin = box_origin
-        prefix = dict(
-            img_path='PNGImages',
-            box_path='SIRST/BBox',
-            target_mask_path='SIRST/PaletteMask',
-            seg_map_path='SkySeg/PaletteMask')
-        super().__init__(*args, data_prefix={**prefix, **(data_prefix or {})}, **kwargs)
+        super().__init__(*args, data_prefix={**PREFIXES, **(data_prefix or {})}, **kwargs)
 
     def full_init(self) -> None:
         """Load the annotations, then let each transform that has a ``prepare(dataset)`` see the dataset, once."""
@@ -82,26 +85,30 @@ class DenseSIRSTDataset(BaseDetDataset):
 
     def load_data_list(self) -> List[dict]:
         """Read the annotations of every image of the split; see the class for the errors."""
+        classes = self.metainfo['classes']
+        if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes) \
+                or not 0 < len(set(classes)) == len(classes):
+            raise InputError(f'DenseSIRSTDataset: metainfo.classes={shown(classes)} must be a list of different names')
         names = self._read_split()
-        folders = {key: self._list_folder(path) for key, path in self.data_prefix.items()}
-        return [self._load_sample(name, folders) for name in names]
+        _check_indices(self._indices, len(names))
+        folders = {key: self._list_folder(key) for key in PREFIXES}
+        samples = [self._load_sample(name, folders) for name in names]
+        require_palette_sky(sample['seg_map_path'] for sample in samples)
+        return samples
 
     def _read_split(self) -> List[str]:
         if not os.path.isfile(self.ann_file):
-            raise InputError(f'{self.ann_file}: no such split file; check data_root and ann_file, or see '
+            raise InputError(f'{printable(self.ann_file)}: no such split file; check data_root and ann_file, or see '
                              'data/README.md for where to put the dataset')
-        names = Path(self.ann_file).read_text(encoding='utf-8').split()
-        if not names:
-            raise InputError(f'{self.ann_file}: the split names no image')
-        if len(set(names)) < len(names):
-            twice = sorted(name for name in set(names) if names.count(name) > 1)
-            raise InputError(f'{self.ann_file}: names an image more than once: {", ".join(twice[:5])}')
-        return names
+        return read_split(self.ann_file)
 
-    @staticmethod
-    def _list_folder(path: str) -> frozenset:
+    def _list_folder(self, key: str) -> frozenset:
+        path = self.data_prefix[key]
+        if key == 'target_mask_path' and not os.path.exists(path):
+            return frozenset()
         if not os.path.isdir(path):
-            raise InputError(f'{path}: no such folder; a SIRSTdevkit has PNGImages, SIRST and SkySeg (data/README.md)')
+            raise InputError(f'{printable(path)}: no such folder; a SIRSTdevkit has PNGImages, SIRST and SkySeg '
+                             '(data/README.md)')
         return frozenset(os.listdir(path))
 
     def _load_sample(self, name: str, folders: Dict[str, frozenset]) -> dict:
@@ -112,11 +119,16 @@ class DenseSIRSTDataset(BaseDetDataset):
             paths[key] = os.path.join(self.data_prefix[key], file)
             # Target masks are not needed to train or test, so they may be absent, but never wrongly named.
             if file not in folders[key] and key != 'target_mask_path':
-                raise InputError(f'{paths[key]}: no such {kind}, but {self.ann_file} names it')
+                raise InputError(f'{printable(paths[key])}: no such {kind}, but {printable(self.ann_file)} names it')
         width, height = image_size(paths['img_path'])
-        if image_size(paths['seg_map_path']) != (width, height):
-            raise InputError(f'{paths["seg_map_path"]}: the sky map is not of its image\'s size, {width}x{height}')
-        boxes = read_boxes(paths['box_path'], self.metainfo['classes'], (width, height), self.box_origin)
+        sky_width, sky_height = image_size(paths['seg_map_path'])
+        if (sky_width, sky_height) != (width, height):
+            raise InputError(f'{printable(paths["seg_map_path"])}: the sky map is not of its image\'s size, '
+                             f'{width}x{height}, but {sky_width}x{sky_height}; replace the file')
+        classes = self.metainfo['classes']
+        # As they are in the file: a 0-based box at the border lies outside once it is misread.
+        names, corners = read_boxes(paths['box_path'], classes, (width, height))
+        boxes = (corners - self.box_origin).tolist()
         return dict(
             img_id=name,
             img_path=paths['img_path'],
@@ -124,7 +136,8 @@ class DenseSIRSTDataset(BaseDetDataset):
             target_mask_path=paths['target_mask_path'],
             height=height,
             width=width,
-            instances=[dict(bbox=box, bbox_label=0, ignore_flag=0) for box in boxes])
+            instances=[dict(bbox=box, bbox_label=classes.index(name), ignore_flag=0)
+                       for name, box in zip(names, boxes, strict=True)])
 
     def get_data_info(self, idx: Union[int, SampleIndex]) -> dict:
         """Annotation of an image and, where the index says it, the ``epoch`` that the sample is drawn for."""
@@ -156,6 +169,41 @@ def _walk(transform: Any) -> Iterator[Any]:
         yield from _walk(part)
 
 
+def _check_paths(data_prefix: Any, img_suffix: Any, others: Dict[str, Any]) -> None:
+    """Refuse what names files and is no text, and prefixes that nothing would read."""
+    if not isinstance(data_prefix, dict) or not data_prefix.keys() <= PREFIXES.keys():
+        raise InputError(f'DenseSIRSTDataset: data_prefix={shown(data_prefix)} must be folders by '
+                         f'{", ".join(PREFIXES)}')
+    texts = {**{f'data_prefix.{key}': value for key, value in data_prefix.items()}, 'img_suffix': img_suffix}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise InputError(f'DenseSIRSTDataset: {name}={shown(value)} must be a text')
+    if not img_suffix.strip('.') or {'/', '\\', '\0'} & set(img_suffix):
+        raise InputError(f'DenseSIRSTDataset: img_suffix={shown(img_suffix)} must be an ending of file names, as .png')
+    for name in ('ann_file', 'data_root'):
+        value = others.get(name, '')
+        if not (isinstance(value, (str, os.PathLike)) or (name == 'data_root' and value is None)) or '\0' in str(value):
+            raise InputError(f'DenseSIRSTDataset: {name}={shown(value)} must be a path')
+
+
+def _check_indices(indices: Union[int, Sequence[int], None], images: int) -> None:
+    """Refuse indices that a slice would cut off, or count from the end, in silence."""
+    if indices is None:
+        return
+    if isinstance(indices, Integral) and not isinstance(indices, bool):
+        if not 1 <= indices <= images:
+            raise InputError(f'DenseSIRSTDataset: indices={indices} must be from 1 to {images}, the images of the '
+                             'split')
+        return
+    if not isinstance(indices, Sequence) or isinstance(indices, str) or not indices:
+        raise InputError(f'DenseSIRSTDataset: indices={shown(indices)} must be a number of images, or a list of theirs')
+    bad = [index for index in indices if not isinstance(index, Integral) or isinstance(index, bool)
+           or not 0 <= index < images]
+    if bad:
+        raise InputError(f'DenseSIRSTDataset: indices name {shown(bad[0])}, but the split has the images 0 to '
+                         f'{images - 1}')
+
+
 def find_split(data_root: str, ann_file: str) -> str:
     """Where a split file is: the first of these that exists.
 
@@ -175,57 +223,3 @@ def find_split(data_root: str, ann_file: str) -> str:
     if folder == SPLITS:
         places.append(str(PACKAGED_SPLITS / name))
     return next(filter(os.path.isfile, places), places[0])
-
-
-def image_size(path: str) -> Tuple[int, int]:
-    """Width and height of an image file, from its header.
-
-    Raises:
-        InputError: If the file is no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f'{path}: does not decode as an image; replace the file') from error
-
-
-def read_boxes(path: str, classes: Tuple[str, ...], size: Tuple[int, int], origin: int) -> List[List[float]]:
-    """Boxes of a VOC-style XML file.
-
-    Args:
-        path: XML file.
-        classes: The class names that an object may have.
-        size: Width and height of the image in pixels.
-        origin: Subtracted from all four numbers.
-
-    Returns:
-        ``[x1, y1, x2, y2]`` per object, in pixels.
-
-    Raises:
-        InputError: If the XML is malformed, names another class, or a box has no area or lies outside the image.
-    """
-    try:
-        objects = ElementTree.parse(path).getroot().findall('object')
-        boxes = [[float(item.find('bndbox').find(field).text) for field in BOX_FIELDS] for item in objects]
-        names = {item.find('name').text for item in objects}
-    except (ElementTree.ParseError, AttributeError, TypeError, ValueError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: not a VOC annotation ({error}); write it anew') from error
-    if not names <= set(classes):
-        raise InputError(f'{path}: class {sorted(map(str, names - set(classes)))[0]!r} is not among {classes}')
-    corners = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
-    # As they are in the file: a 0-based box at the border lies outside once it is misread.
-    _check_boxes(path, corners, size)
-    return (corners - origin).tolist()
-
-
-def _check_boxes(path: str, corners: np.ndarray, size: Tuple[int, int]) -> None:
-    width, height = size
-    low, high = corners[:, :2], corners[:, 2:]
-    # Written so that NaN fails too.
-    empty = ~(high > low).all(axis=1)
-    outside = ~((low >= 0) & (high <= (width, height))).all(axis=1)
-    for bad, what in ((empty, 'has no area'), (outside, f'lies outside the {width}x{height} image')):
-        if bad.any():
-            box = corners[bad.argmax()].tolist()
-            raise InputError(f'{path}: box {box} {what}; correct the file (and check box_origin)')

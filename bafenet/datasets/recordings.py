@@ -14,7 +14,6 @@ Groups are the connected components of both, over all images, so near-duplicates
 """
 import json
 import re
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -25,18 +24,21 @@ from typing import Dict, List, Sequence, Tuple, Union
 import cv2
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from bafenet.errors import InputError
-from bafenet.fileio import write_text
+from bafenet.arguments import MAX_SEED, require_number
+from bafenet.devkit import read_boxes, read_grey
+from bafenet.errors import InputError, printable
+from bafenet.fileio import require_writable_folder, temporary_folder, write_text
 from bafenet.synthesis.devkit import BOXES, IMAGES, TARGET_PALETTE, swap_in
 
 from .checks import map_with_progress
-from .densesirst import DenseSIRSTDataset, read_boxes
-from .statistics import file_of, read_grey, read_map, split_names
+from .densesirst import DenseSIRSTDataset
+from .statistics import file_of, read_map, split_names
 
 COLLECTIONS = ('Misc', 'iraytek')
 # The devkit's splits whose images are divided anew, and whose leak is told.
@@ -117,13 +119,14 @@ def split_by_recording(devkit: Union[str, Path], out: Union[str, Path], seed: in
 
 
 def _check_options(out: Path, seed: int, min_matches: int) -> None:
-    if seed < 0:
-        raise InputError(f'--seed {seed}: give at least 0')
+    require_number('--seed', seed, 0, MAX_SEED, whole=True)
     # Any two pairs of places fit one shift, zoom and rotation.
-    if min_matches < 3:
-        raise InputError(f'--min-matches {min_matches}: give at least 3')
-    if out.exists() and not (out.is_dir() and ((out / REPORT_FILE).is_file() or not any(out.iterdir()))):
-        raise InputError(f'{out}: exists and is not of this tool; it is left as it is, choose another --out')
+    require_number('--min-matches', min_matches, 3, KEYPOINTS, whole=True)
+    ours = {REPORT_FILE, GROUPS_FILE, *(f'{part}_rec.txt' for part in (*PARTS, 'trainval'))}
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if out.exists() and not (out.is_dir() and (not names or REPORT_FILE in names and names <= ours)):
+        raise InputError(f'{printable(out)}: exists and is not of this tool; it is left as it is, choose another --out')
+    require_writable_folder(out, '--out')
 
 
 # --- Groups -----------------------------------------------------------------------------------------------------------
@@ -140,10 +143,10 @@ def read_scene(root: Path, name: str) -> Scene:
     Raises:
         InputError: If a file is missing or bad.
     """
-    image = read_grey(file_of(root, IMAGES, name))
+    image, _ = read_grey(file_of(root, IMAGES, name))
     size = image.shape[::-1]
     mask = read_map(root, TARGET_PALETTE, name, image.shape)
-    boxes = read_boxes(str(file_of(root, BOXES, name)), DenseSIRSTDataset.METAINFO['classes'], size, 0)
+    boxes, _ = read_boxes(file_of(root, BOXES, name), DenseSIRSTDataset.METAINFO['classes'], size)
     return Scene(name, size, len(boxes), *keypoints(image, mask > 0))
 
 
@@ -371,11 +374,11 @@ def print_tables(report: dict) -> None:
     for column, justify in (('images', 'right'), ('prefixes', 'left'), ('part', 'left')):
         table.add_column(column, justify=justify)
     for group in report['largest_groups']:
-        table.add_row(str(group['images']), ', '.join(f'{key} {count}' for key, count in group['prefixes'].items()),
-                      group['part'])
+        prefixes = ', '.join(f'{key} {count}' for key, count in group['prefixes'].items())
+        table.add_row(str(group['images']), escape(printable(prefixes)), group['part'])
     console.print(table)
     console.print(f'{report["near_duplicate_pairs"]} near-duplicate pairs, {report["pairs_across_prefixes"]} of them '
-                  f'across prefixes: {", ".join(report["prefixes_joined"]) or "none"}')
+                  f'across prefixes: {escape(printable(", ".join(report["prefixes_joined"]))) or "none"}')
     leak = report['leak']
     for key, what in (('near_duplicate', 'a near-duplicate'), ('same_recording', 'an image of the same recording')):
         console.print(f'{leak[key]} of the {leak["test_images"]} images of {leak["testing"]} '
@@ -383,7 +386,7 @@ def print_tables(report: dict) -> None:
     division = Table(title='division by recording')
     division.add_column('part')
     for column in report['division'][PARTS[0]]:
-        division.add_column(column, justify='right')
+        division.add_column(escape(printable(column)), justify='right')
     for part, figures in report['division'].items():
         division.add_row(part, *map(str, figures.values()))
     console.print(division)
@@ -394,14 +397,13 @@ def _write(out: Path, names: np.ndarray, groups: np.ndarray, parts: np.ndarray, 
     lists['trainval'] = sorted(lists['train'] + lists['val'])
     together = ''.join(' '.join(names[groups == group]) + '\n' for group in range(groups.max() + 1))
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f'.{out.name}-') as temporary:
-            new = Path(temporary) / 'new'
+        with temporary_folder(out) as temporary:
+            new = temporary / 'new'
             for part, members in lists.items():
                 write_text(new / f'{part}_rec.txt', '\n'.join(members) + '\n')
             write_text(new / GROUPS_FILE, together)
             write_text(new / REPORT_FILE, json.dumps(report, indent=1) + '\n')
-            swap_in(new, out, Path(temporary) / 'old')
+            swap_in(new, out, temporary / 'old')
     except OSError as error:
-        raise InputError(f'{out}: cannot be written: {error.strerror or error}') from error
-    print(f'{out}: the lists are written')
+        raise InputError(f'{printable(out)}: cannot be written: {error.strerror or error}') from error
+    print(f'{printable(out)}: the lists are written')

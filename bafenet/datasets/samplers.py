@@ -1,14 +1,18 @@
 """Order of the samples of an epoch."""
 import math
+from numbers import Real
 from typing import Iterator, Optional, Sized
 
 import torch
 from mmdet.registry import DATA_SAMPLERS
 from mmengine.dataset import DefaultSampler
 
+from bafenet.arguments import MAX_SEED, require_flags, require_number, shown
 from bafenet.errors import InputError
 
 from .randomness import SampleIndex
+
+MAX_REPEATS = 10_000
 
 
 @DATA_SAMPLERS.register_module()
@@ -25,6 +29,9 @@ class EpochSampler(DefaultSampler):
         shuffle: Shuffle each pass.
         seed: Seed of order and augmentation; None draws one that all processes share. The runner passes its own.
         round_up: Repeat first samples so that every process gets equally many.
+
+    Raises:
+        InputError: If an argument is of a wrong type or out of range, or the dataset is empty.
     """
 
     def __init__(self,
@@ -33,8 +40,14 @@ class EpochSampler(DefaultSampler):
                  shuffle: bool = True,
                  seed: Optional[int] = None,
                  round_up: bool = True) -> None:
-        if repeats <= 0:
-            raise InputError(f'EpochSampler: repeats={repeats} must be above 0')
+        if isinstance(repeats, bool) or not isinstance(repeats, Real) or not 0 < repeats <= MAX_REPEATS:
+            raise InputError(f'EpochSampler: repeats={shown(repeats)} must be a number above 0 and at most '
+                             f'{MAX_REPEATS:,}')
+        require_flags('EpochSampler', shuffle=shuffle, round_up=round_up)
+        if seed is not None:
+            require_number('EpochSampler: seed', seed, 0, MAX_SEED, whole=True)
+        if not len(dataset):
+            raise InputError('EpochSampler: the dataset has no images')
         super().__init__(dataset, shuffle=shuffle, seed=seed, round_up=round_up)
         self.repeats = repeats
         self.samples_in_epoch = max(round(repeats * len(dataset)), 1)

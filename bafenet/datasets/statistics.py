@@ -3,6 +3,7 @@
 Targets are the 8-connected components of the target masks; their sizes are those of the components' extents. The other
 definitions are in :data:`DEFINITIONS`.
 """
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,18 +16,22 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from bafenet.errors import InputError
-from bafenet.fileio import atomic_path, write_json
+from bafenet.devkit import read_boxes, read_grey, read_image, read_split, require_palette_sky
+from bafenet.errors import InputError, printable
+from bafenet.fileio import atomic_path, require_writable_folder, write_json
 from bafenet.synthesis.devkit import BOXES, IMAGES, POINTS, SKY_PALETTE, SPLITS, TARGET_PALETTE
 
-from .checks import EIGHT_NEIGHBOURS, SUFFIXES, extents, image_names, map_with_progress, read_image
-from .densesirst import DenseSIRSTDataset, read_boxes
+from .box_matching import EIGHT_NEIGHBOURS, extents
+from .checks import image_names, map_with_progress
+from .densesirst import DenseSIRSTDataset
+from .image_check import SUFFIXES
 
 CONTRAST_MARGIN = 8
 CLUSTER_DISTANCE = 10
@@ -101,7 +106,9 @@ def report(devkit: Union[str, Path], out: Union[str, Path], split: Optional[str]
         InputError: If a file is missing or bad, there is no target, or ``out`` cannot be written.
     """
     root, out = Path(devkit), Path(out)
+    require_writable_folder(out, '--out')
     names = image_names(root) if split is None else split_names(root, split)
+    require_palette_sky(file_of(root, SKY_PALETTE, name) for name in names)
     images = list(map_with_progress(partial(measure_image, root), names, workers, 'statistics'))
     summary = summarize(images)
     summary = {'devkit': str(root), 'split': split, 'table_1': _table_1(root, summary), **summary}
@@ -112,8 +119,8 @@ def report(devkit: Union[str, Path], out: Union[str, Path], split: Optional[str]
         write_json(out / 'statistics.json', summary)
         draw_figures(images, summary, out)
     except OSError as error:
-        raise InputError(f'{out}: cannot be written: {error.strerror}') from error
-    print(f'{out}: statistics.json and the figures written')
+        raise InputError(f'{printable(out)}: cannot be written: {error.strerror}') from error
+    print(f'{printable(out)}: statistics.json and the figures written')
 
 
 def measure_image(root: Path, name: str) -> ImageStatistics:
@@ -129,11 +136,11 @@ def measure_image(root: Path, name: str) -> ImageStatistics:
     Raises:
         InputError: If one of its files is missing or bad.
     """
-    image = read_grey(file_of(root, IMAGES, name))
+    image, _ = read_grey(file_of(root, IMAGES, name))
     labels, _ = ndimage.label(read_map(root, TARGET_PALETTE, name, image.shape), EIGHT_NEIGHBOURS)
     sky = read_map(root, SKY_PALETTE, name, image.shape) == 1
     size = image.shape[::-1]
-    boxes = read_boxes(str(file_of(root, BOXES, name)), DenseSIRSTDataset.METAINFO['classes'], size, 0)
+    boxes, _ = read_boxes(file_of(root, BOXES, name), DenseSIRSTDataset.METAINFO['classes'], size)
     corners = extents(labels)
     pixels = labels > 0
     target = labels[pixels] - 1
@@ -368,7 +375,8 @@ def print_tables(summary: Dict, statements: Sequence[Statement]) -> None:
     """Print the Table I row and the statements beside their measurements."""
     console = Console()
     row = Table(*(key.replace('_', ' ') for key in summary['table_1']), title='Table I')
-    row.add_row(*(f'{value:.1f}' if isinstance(value, float) else str(value) for value in summary['table_1'].values()))
+    row.add_row(*(f'{value:.1f}' if isinstance(value, float) else escape(printable(value))
+                  for value in summary['table_1'].values()))
     console.print(row)
     clusters = summary['clusters']
     console.print(f'{summary["share_in_sky"]:.1%} of the targets are in the sky, {clusters["share_of_targets"]:.1%} in '
@@ -464,16 +472,13 @@ def split_names(root: Path, split: str) -> List[str]:
     """Names of the images of a split of a devkit, in the file's order.
 
     Raises:
-        InputError: If there is no such split, or it names no image.
+        InputError: If there is no such split, or it is no split file; see :func:`bafenet.devkit.read_split`.
     """
     path = root / SPLITS / f'{split}.txt'
-    if not path.is_file():
+    if not os.path.lexists(path):
         there = ', '.join(sorted(file.stem for file in path.parent.glob('*.txt'))) or 'none'
-        raise InputError(f'{path}: no such split; there are: {there}')
-    names = path.read_text(encoding='utf-8').split()
-    if not names:
-        raise InputError(f'{path}: the split names no image')
-    return names
+        raise InputError(f'{printable(path)}: no such split; there are: {printable(there)}')
+    return read_split(path)
 
 
 def file_of(root: Path, folder: str, name: str) -> Path:
@@ -484,19 +489,8 @@ def file_of(root: Path, folder: str, name: str) -> Path:
     """
     path = root / folder / f'{name}{SUFFIXES[folder]}'
     if not path.is_file():
-        raise InputError(f'{path}: no such file; see tools/dataset/check.py')
+        raise InputError(f'{printable(path)}: no such file; see tools/dataset/check.py')
     return path
-
-
-def read_grey(path: Path) -> np.ndarray:
-    """Grey levels (H, W) of an image file.
-
-    Raises:
-        InputError: If it does not decode.
-    """
-    image = read_image(path)
-    # Pictures of more than one channel, palettes included; Pillow weighs the colours by ITU-R 601.
-    return np.asarray(image.convert('L') if image.mode in ('P', 'LA', 'RGB', 'RGBA') else image)
 
 
 def read_map(root: Path, folder: str, name: str, shape: Tuple[int, int]) -> np.ndarray:
@@ -508,5 +502,7 @@ def read_map(root: Path, folder: str, name: str, shape: Tuple[int, int]) -> np.n
     path = file_of(root, folder, name)
     values = np.asarray(read_image(path))
     if values.shape != shape:
-        raise InputError(f'{path}: is not one channel of its image\'s size; see tools/dataset/check.py')
+        there, expected = ('x'.join(map(str, size[1::-1])) for size in (values.shape, shape))
+        raise InputError(f'{printable(path)}: is not one channel of its image\'s size, {expected}, but '
+                         f'{"of several channels" if there == expected else there}; see tools/dataset/check.py')
     return values

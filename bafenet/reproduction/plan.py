@@ -12,6 +12,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from bafenet.datasets.densesirst import find_split
+from bafenet.devkit import read_bytes, read_split
+from bafenet.devkit.read import MAX_XML_BYTES
 from bafenet.engine.options import load_config
 from bafenet.engine.quiet import quiet
 from bafenet.errors import InputError
@@ -210,10 +212,10 @@ def _describe_split(root: str, ann_file: str) -> dict:
         raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there (data/README.md), or '
                          'make the demo set by tools/dataset/make_demo.py')
     try:
-        names = Path(find_split(root, ann_file)).read_text(encoding='utf-8').split()
-        boxes = [Path(root, BOXES, f'{name}.xml').read_bytes() for name in names]
-    except OSError as error:
-        raise InputError(f'{error.filename}: cannot be read ({error.strerror}); check --data') from error
+        names = read_split(find_split(root, ann_file))
+        boxes = [read_bytes(Path(root, BOXES, f'{name}.xml'), MAX_XML_BYTES) for name in names]
+    except InputError as error:
+        raise InputError(f'{error}; check --data') from error
     digest = hashlib.sha256('\n'.join(names).encode())
     digest.update(b'\0'.join(boxes))
     # The whole path of a list that lies elsewhere would tell where the data lie.

@@ -1,55 +1,31 @@
 """A DenseSIRST-style set from annotated infrared images: clusters pasted into their sky (paper Section III-B)."""
 import json
 import zlib
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
-from xml.etree import ElementTree
+from typing import Dict, List, Optional, Tuple, Union
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import InputError, first_line
-from ..fileio import write_text
+from .. import devkit
+from ..arguments import MAX_SEED, MAX_WORKERS, require_number
+from ..devkit import image_size, is_plain_name, read_grey, read_mask, require_palette_sky
+from ..errors import InputError, printable
+from ..fileio import owned, require_writable_folder, write_text
 from .clusters import ClusterRecipe, PastedTargets, TargetLibrary, paste_targets, place_clusters
-from .devkit import CORNERS, IMAGES, make_folders, parallel_map, write_sample, write_splits
+from .devkit import SKY_PALETTE, make_folders, write_sample, write_splits
 from .gaussian import Rng
-from .library import (
-    Layout,
-    PathLike,
-    component_boxes,
-    find_layout,
-    load_library,
-    read_grey,
-    read_mask,
-    shrink,
-    split_patches,
-)
+from .library import Layout, PathLike, component_boxes, find_layout, load_library, shrink, split_patches
+from .limits import check_recipe
+from .parallel import parallel_map
+from .progress import RECORDS_FILE, SETTINGS_FILE, Summary, check_settings, read_present, read_records, refuse_links
 
-SETTINGS_FILE, RECORDS_FILE = 'densify.json', 'densify_images.jsonl'
 # To be raised whenever the same settings give another set.
 DENSIFY_VERSION = 1
-
-
-class Summary(NamedTuple):
-    """What a densified set holds.
-
-    Attributes:
-        images: Images.
-        targets: Original targets.
-        pasted: Targets pasted.
-        without_room: Images into which nothing was pasted.
-        colour: Images that had colours and have become grey.
-        moved: Original boxes that were moved one pixel up and left, to where their mask is.
-    """
-
-    images: int
-    targets: int
-    pasted: int
-    without_room: int
-    colour: int
-    moved: int
+MAX_LIMIT = 10_000_000
 
 
 def densify(source: PathLike, out: PathLike, library: Optional[PathLike] = None, split: str = 'train_v2', seed: int = 0,
@@ -81,7 +57,11 @@ def densify(source: PathLike, out: PathLike, library: Optional[PathLike] = None,
     _check_options(recipe, max_target_size, seed, workers, limit)
     layout = find_layout(source, sky)
     out = Path(out).resolve()
-    present = _read_present(out, [layout.root] + ([Path(sky)] if sky else []))
+    read_present(out, [layout.root] + ([Path(sky)] if sky else []))
+    try:
+        require_writable_folder(out)
+    except InputError as error:
+        raise InputError(f'cannot write the densified set: {error}') from error
     names, splits = _read_names(layout, limit)
     if library is None:
         targets = TargetLibrary.from_patches([shrink(patch, max_target_size) for patch in split_patches(layout, split)])
@@ -94,75 +74,59 @@ def densify(source: PathLike, out: PathLike, library: Optional[PathLike] = None,
         'max_target_size': max_target_size, 'seed': seed, **asdict(recipe)}
     # As it comes back from the file.
     settings = json.loads(json.dumps(settings))
-    _check_settings(out, present, settings)
-    if 'summary' in present:
-        return Summary(**present['summary'])
+    check_settings(out, read_present(out), settings)
     try:
-        return _write_set(out, settings, _Task(layout, out, targets, recipe, seed), names, splits, workers)
+        refuse_links(out)
+        with owned(out):
+            # Read again: another process may just have finished it.
+            present = read_present(out)
+            check_settings(out, present, settings)
+            if 'summary' in present:
+                return Summary(**present['summary'])
+            return _write_set(out, settings, _Task(layout, out, targets, recipe, seed), names, splits, workers)
     except OSError as error:
-        raise InputError(f'{out}: cannot write the densified set: {error.strerror or error}; the same call goes on '
-                         'from here') from error
+        raise InputError(f'{printable(out)}: cannot write the densified set: {error.strerror or error}; the same call '
+                         'goes on from here') from error
 
 
 def _check_options(recipe: ClusterRecipe, max_target_size: int, seed: int, workers: int, limit: Optional[int]) -> None:
-    least = {'num clusters': (recipe.num_clusters[0], 1), 'targets per cluster': (recipe.targets_per_cluster[0], 1),
-             'spacing': (recipe.spacing[0], 1), 'brightness': (recipe.brightness[0], 0),
-             'max target size': (max_target_size, 1), 'region size': (recipe.region_size, max_target_size),
-             'seed': (seed, 0), 'workers': (workers, 1), 'limit': (1 if limit is None else limit, 1)}
-    for name, (value, low) in least.items():
-        # Written so that NaN fails too.
-        if not value >= low:
-            raise InputError(f'{name} is {value}; give at least {low}')
-    for name in ('num_clusters', 'targets_per_cluster', 'spacing', 'brightness'):
-        low, high = getattr(recipe, name)
-        if not low <= high < np.inf:
-            raise InputError(f'{name.replace("_", " ")} is from {low} to {high}; give the lower end first')
-
-
-def _read_present(out: Path, sources: List[Path]) -> Dict:
-    """What ``densify.json`` in ``out`` holds; empty where there is nothing yet, and an error where anything else is."""
-    for source in sources:
-        if out.is_relative_to(source.resolve()):
-            raise InputError(f'{out}: lies in the source {source}, which is never written to; choose another folder')
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return {}
-    try:
-        present = json.loads((out / SETTINGS_FILE).read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        present = None
-    if not isinstance(present, dict) or not isinstance(present.get('settings'), dict):
-        raise InputError(f'{out}: exists and is not a densified set; it is left as it is, choose another folder')
-    return present
-
-
-def _check_settings(out: Path, present: Dict, settings: Dict) -> None:
-    """Refuse to go on with other settings than those that a set was begun with."""
-    begun = present.get('settings', settings)
-    differ = [f'{key} {begun.get(key)} there, {settings.get(key)} now' for key in {**settings, **begun}
-              if begun.get(key) != settings.get(key)]
-    if differ:
-        raise InputError(f'{out}: was begun with other settings ({"; ".join(differ)}); repeat those, or choose another '
-                         'folder')
+    check_recipe(recipe, max_target_size, spoken=True, least_region=max_target_size)
+    require_number('seed', seed, 0, MAX_SEED, whole=True)
+    require_number('workers', workers, 1, MAX_WORKERS, whole=True)
+    if limit is not None:
+        require_number('limit', limit, 1, MAX_LIMIT, whole=True)
 
 
 def _read_names(layout: Layout, limit: Optional[int]) -> Tuple[List[str], Dict[str, List[str]]]:
-    """Image names and splits, once it is sure that no file is missing."""
+    """Image names and splits, once it is sure that no file is missing and no image is too deep."""
     every = layout.names()
     if not every:
-        raise InputError(f'{layout.root / layout.images[0]}: holds no PNG image')
+        raise InputError(f'{printable(layout.root / layout.images[0])}: holds no PNG image')
+    bad = next((name for name in every if not is_plain_name(name)), None)
+    if bad is not None:
+        raise InputError(f'{printable(layout.image(bad))}: the name holds control characters; rename the file')
     names = every[:limit]
     for name in names:
+        image_size(layout.image(name))
         layout.target_mask(name)
         layout.sky_map(name)
+        layout.box_file(name)
+    require_palette_sky(path for path in map(layout.sky_map, names) if _is_palette(layout, path))
     splits = {}
     for split in layout.split_names():
         members = layout.split(split)
         absent = set(members).difference(every)
         if absent:
-            raise InputError(f'{layout.root}: has no image {min(absent)}, but the split {split} names it')
+            raise InputError(f'{printable(layout.root)}: has no image {printable(min(absent))}, but the split '
+                             f'{printable(split)} names it')
         kept = set(members).intersection(names)
         splits[split] = [name for name in members if name in kept]
     return names, {split: members for split, members in splits.items() if members}
+
+
+def _is_palette(layout: Layout, path: Path) -> bool:
+    """Whether a sky map is one of a devkit's own palettes, in which 255 means ignored and not sky."""
+    return (SKY_PALETTE, '.png') in layout.sky_maps and path.parent == layout.root / SKY_PALETTE
 
 
 def _digest(count: int, *data: Union[str, bytes]) -> str:
@@ -172,15 +136,14 @@ def _digest(count: int, *data: Union[str, bytes]) -> str:
 
 def _write_set(out: Path, settings: Dict, task: '_Task', names: List[str], splits: Dict[str, List[str]],
                workers: int) -> Summary:
+    records = read_records(out, names)
     # First, so that whatever else is found here later is known as ours.
     _write_json(out / SETTINGS_FILE, {'settings': settings})
     make_folders(out)
-    records = _read_records(out)
     # Without the line that a killed process may have left unfinished.
     write_text(out / RECORDS_FILE, ''.join(map(_json_line, records.values())))
     left = [name for name in names if name not in records]
-    with open(out / RECORDS_FILE, 'a', encoding='utf-8') as file:
-        written = parallel_map(task, left, workers)
+    with open(out / RECORDS_FILE, 'a', encoding='utf-8') as file, closing(parallel_map(task, left, workers)) as written:
         for record in tqdm(written, 'densify', len(names), initial=len(records), unit='image', disable=None):
             file.write(_json_line(record))
             file.flush()
@@ -204,21 +167,6 @@ def _json_line(record: Dict) -> str:
     return json.dumps(record) + '\n'
 
 
-def _read_records(out: Path) -> Dict[str, Dict]:
-    """The images written so far, by name, as far as they are still there."""
-    records = {}
-    path = out / RECORDS_FILE
-    for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else ():
-        try:
-            record = json.loads(line)
-            name = record['image']
-        except (ValueError, TypeError, KeyError):
-            continue
-        if (out / IMAGES / f'{name}.png').is_file():
-            records[name] = record
-    return records
-
-
 @dataclass(frozen=True)
 class _Task:
     """Densify and write one image after the other, by name; goes to the worker processes."""
@@ -232,11 +180,12 @@ class _Task:
     def __call__(self, name: str) -> Dict:
         image, colour = read_grey(self.layout.image(name))
         mask = read_mask(self.layout.target_mask(name), image.shape) > 0
-        sky = read_sky(self.layout.sky_map(name), image.shape)
+        sky_map = self.layout.sky_map(name)
+        sky = read_sky(sky_map, image.shape, _is_palette(self.layout, sky_map))
         box_file = self.layout.box_file(name)
         boxes, moved = (component_boxes(mask), 0) if box_file is None else read_boxes(box_file, mask)
         rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
-        pasted = densify_image(image, sky, mask, self.library, rng, self.recipe)
+        pasted = densify_image(image, sky == 1, mask, self.library, rng, self.recipe)
         write_sample(self.out, name, pasted.image, sky, mask | pasted.mask(), np.concatenate([boxes, pasted.boxes]))
         return {'image': name, 'targets': len(boxes), 'pasted': len(pasted.boxes), 'colour': colour, 'moved': moved}
 
@@ -275,25 +224,32 @@ def _drop_broken(image: np.ndarray, pasted: PastedTargets) -> PastedTargets:
     return PastedTargets(restored, pasted.boxes[whole], pasted.visible[whole], pasted.corners[whole])
 
 
-def read_sky(path: PathLike, size: Tuple[int, int]) -> np.ndarray:
-    """Read a sky map: 0 other, and sky where it is either 1 or 255.
+def read_sky(path: PathLike, size: Tuple[int, int], palette: bool = False) -> np.ndarray:
+    """Read a sky map: 0 other, and sky where it is 1; where it holds no 1 and is no palette, where it is 255.
 
     Args:
         path: Image file.
         size: Height and width that it must have.
+        palette: It is a devkit's ``SkySeg/PaletteMask``, in which 255 means ignored.
 
     Returns:
-        (H, W) bool.
+        (H, W) uint8: 0 other, 1 sky, 255 ignored.
 
     Raises:
-        InputError: The file is no image, of another size, or holds other values or 1 and 255 side by side, of which one
-            must then mean something else.
+        InputError: The file is no image, of another size, or holds other values or, where it is no palette, 1 and 255
+            side by side, of which one must then mean something else.
     """
     values = read_mask(path, size)
     found = set(np.unique(values).tolist()) - {0}
+    if palette and not found <= {1, 255}:
+        raise InputError(f'{printable(path)}: a sky map holds 0, 1 and 255 (ignored), not {sorted(found)[:5]}; correct '
+                         'the file')
+    if palette:
+        return values
     if found not in (set(), {1}, {255}):
-        raise InputError(f'{path}: a sky map holds 0 and 1, or 0 and 255, not {sorted(found)[:5]}; correct the file')
-    return values > 0
+        raise InputError(f'{printable(path)}: a sky map holds 0 and 1, or 0 and 255, not {sorted(found)[:5]}; correct '
+                         'the file')
+    return (values > 0).view(np.uint8)
 
 
 def read_boxes(path: PathLike, mask: np.ndarray) -> Tuple[np.ndarray, int]:
@@ -312,16 +268,10 @@ def read_boxes(path: PathLike, mask: np.ndarray) -> Tuple[np.ndarray, int]:
     Raises:
         InputError: The XML is malformed, or a box has no area, no target pixel or lies outside of the image.
     """
-    try:
-        objects = ElementTree.parse(path).getroot().findall('object')
-        corners = [[float(item.find('bndbox').find(field).text) for field in CORNERS] for item in objects]
-        boxes = np.array(corners).reshape(-1, 4)
-        if not np.array_equal(boxes, np.rint(boxes)):
-            raise ValueError('boxes must be whole pixels')
-    except (OSError, ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f'{path}: not a VOC annotation ({first_line(error)}); write it anew') from error
-    components = component_boxes(mask)
-    exact, before = ((moved[:, None] == components).all(axis=2).any(axis=1) for moved in (boxes, boxes - 1))
+    boxes = devkit.read_boxes(path, whole=True)[1]
+    components = set(map(tuple, component_boxes(mask).tolist()))
+    exact, before = (np.array([tuple(box) in components for box in moved.tolist()], bool)
+                     for moved in (boxes, boxes - 1))
     shifted = before & ~exact
     boxes -= shifted[:, None]
     _check_boxes(path, boxes, mask)
@@ -338,5 +288,5 @@ def _check_boxes(path: PathLike, boxes: np.ndarray, mask: np.ndarray) -> None:
     covered = table[y2, x2] - table[y1, x2] - table[y2, x1] + table[y1, x1]
     if not covered.all():
         box = boxes[covered.argmin()].tolist()
-        raise InputError(f'{path}: box {box} has no target pixel or lies outside the {width}x{height} image; correct '
-                         'the file')
+        raise InputError(f'{printable(path)}: box {box} has no target pixel or lies outside the {width}x{height} '
+                         'image; correct the file')

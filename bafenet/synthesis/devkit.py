@@ -2,34 +2,36 @@
 import json
 import os
 import shutil
-import tempfile
 import xml.etree.ElementTree as ET
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Sequence, TypeVar, Union
+from typing import Dict, List, Union
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ..errors import InputError
+from ..arguments import MAX_SEED, MAX_WORKERS, require_number
+from ..devkit import CORNERS, read_json
+from ..errors import InputError, printable
+from ..fileio import require_writable_folder, temporary_folder
 from .clusters import TargetLibrary
-from .scenes import MIN_SIZE, draw_scene, make_library
+from .parallel import parallel_map
+from .scenes import MAX_SIZE, MIN_SIZE, draw_scene, make_library
 
 IMAGES, BOXES, POINTS, SPLITS = 'PNGImages', 'SIRST/BBox', 'SIRST/Point_label', 'Splits'
 TARGET_BINARY, TARGET_PALETTE = 'SIRST/BinaryMask', 'SIRST/PaletteMask'
 SKY_BINARY, SKY_PALETTE = 'SkySeg/BinaryMask', 'SkySeg/PaletteMask'
 FOLDERS = (IMAGES, BOXES, TARGET_BINARY, TARGET_PALETTE, POINTS, SKY_BINARY, SKY_PALETTE, SPLITS)
 
-CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
-
-Item, Result = TypeVar('Item'), TypeVar('Result')
-
 SETTINGS_FILE = 'demo_set.json'
 # To be raised whenever the same settings give another set.
 DEMO_VERSION = 2
 VAL_SHARE, TEST_SHARE = 2 / 15, 1 / 5
+MIN_IMAGES, MAX_IMAGES = 3, 100_000
+# Its folders, its settings, and the target libraries that training builds in it.
+OF_A_DEMO_SET = {*(folder.split('/')[0] for folder in FOLDERS), SETTINGS_FILE, 'TargetLibrary'}
 
 
 def make_folders(root: Path) -> None:
@@ -49,7 +51,7 @@ def write_sample(root: Path, name: str, image: np.ndarray, sky: np.ndarray, targ
         root: The devkit.
         name: File name without suffix.
         image: (H, W) uint8.
-        sky: (H, W) bool.
+        sky: (H, W) bool, or uint8 of 0, 1 (sky) and 255 (ignored).
         target_mask: (H, W) bool.
         boxes: (n, 4) int, 0-based ``[x1, y1, x2, y2]`` with exclusive ends, one around each target of the mask.
     """
@@ -66,9 +68,17 @@ def write_sample(root: Path, name: str, image: np.ndarray, sky: np.ndarray, targ
     (root / POINTS / f'{name}_pixels0.txt').write_text(''.join(f'{x} {y}\n' for x, y in points))
 
 
+def sample_files(root: Path, name: str) -> List[Path]:
+    """The files that :func:`write_sample` writes."""
+    files = [root / IMAGES / f'{name}.png', root / BOXES / f'{name}.xml', root / POINTS / f'{name}_pixels0.txt']
+    for binary, palette in ((TARGET_BINARY, TARGET_PALETTE), (SKY_BINARY, SKY_PALETTE)):
+        files += [root / binary / f'{name}_pixels0.png', root / binary / f'{name}.xml', root / palette / f'{name}.png']
+    return files
+
+
 def _write_masks(binary: Path, palette: Path, name: str, mask: np.ndarray, colours: List[int]) -> None:
-    """Write a mask as grey levels 0 and 255 and as palette indices 0 and 1."""
-    Image.fromarray(mask.astype(np.uint8) * 255).save(binary / f'{name}_pixels0.png')
+    """Write a mask as grey levels 0 and 255 and as palette indices, 0 and 1 mostly."""
+    Image.fromarray((mask == 1).astype(np.uint8) * 255).save(binary / f'{name}_pixels0.png')
     indexed = Image.fromarray(mask.astype(np.uint8))
     indexed.putpalette(colours)
     indexed.save(palette / f'{name}.png')
@@ -138,8 +148,8 @@ def write_demo_set(out: Union[str, Path], images: int = 300, size: int = 192, se
 
     Args:
         out: The folder to create.
-        images: Number of images, at least 3.
-        size: Side of the images in pixels.
+        images: Number of images, from 3 to 100,000.
+        size: Side of the images in pixels, from 96 to 4096.
         seed: Seed of everything.
         workers: Processes to use; the result does not depend on it.
         force: Replace a demo set that is there with other settings.
@@ -150,23 +160,31 @@ def write_demo_set(out: Union[str, Path], images: int = 300, size: int = 192, se
     Raises:
         InputError: An argument is out of range, ``out`` exists and is not to be replaced, or it cannot be written.
     """
-    least = {'images': 3, 'size': MIN_SIZE, 'seed': 0, 'workers': 1}
-    for name, value in zip(least, (images, size, seed, workers), strict=True):
-        if value < least[name]:
-            raise InputError(f'{name} is {value}; give at least {least[name]}')
+    check_demo_options(images, size, seed, workers)
     settings = {'set': 'BAFE-Net demo', 'version': DEMO_VERSION, 'images': images, 'size': size, 'seed': seed}
     out = Path(out).resolve()
     try:
         if not _must_write(out, settings, force):
             return False
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f'.{out.name}-') as temporary:
-            root = Path(temporary) / 'new'
+        require_writable_folder(out.parent)
+        with temporary_folder(out) as temporary:
+            root = temporary / 'new'
             _build(root, settings, workers)
-            swap_in(root, out, Path(temporary) / 'old')
+            swap_in(root, out, temporary / 'old')
     except OSError as error:
-        raise InputError(f'{out}: cannot write the demo set: {error.strerror or error}') from error
+        raise InputError(f'{printable(out)}: cannot write the demo set: {error.strerror or error}') from error
     return True
+
+
+def check_demo_options(images: int, size: int, seed: int, workers: int) -> None:
+    """Check the arguments of :func:`write_demo_set`.
+
+    Raises:
+        InputError: If one is out of range.
+    """
+    for name, value, low, high in (('images', images, MIN_IMAGES, MAX_IMAGES), ('size', size, MIN_SIZE, MAX_SIZE),
+                                   ('seed', seed, 0, MAX_SEED), ('workers', workers, 1, MAX_WORKERS)):
+        require_number(name, value, low, high, whole=True)
 
 
 def _must_write(out: Path, settings: Dict, force: bool) -> bool:
@@ -175,19 +193,24 @@ def _must_write(out: Path, settings: Dict, force: bool) -> bool:
         return True
     present = _read_settings(out / SETTINGS_FILE)
     if present.get('set') != settings['set']:
-        raise InputError(f'{out}: exists and is not a demo set; it is left as it is, choose another folder')
+        raise InputError(f'{printable(out)}: exists and is not a demo set; it is left as it is, choose another folder')
     if force:
+        strange = sorted({path.name for path in out.iterdir()} - OF_A_DEMO_SET)
+        if strange:
+            raise InputError(f'{printable(out / strange[0])}: is no part of the demo set, and would be lost with '
+                             'it; move it elsewhere')
         return True
     if present != settings:
-        raise InputError(f'{out}: a demo set with other settings or of another version is there; --force replaces it')
+        raise InputError(f'{printable(out)}: a demo set with other settings or of another version is there; --force '
+                         'replaces it')
     return False
 
 
 def _read_settings(path: Path) -> Dict:
     """The settings of a demo set; empty where there are none."""
     try:
-        settings = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+        settings = read_json(path)
+    except InputError:
         return {}
     return settings if isinstance(settings, dict) else {}
 
@@ -196,19 +219,10 @@ def _build(root: Path, settings: Dict, workers: int) -> None:
     make_folders(root)
     count, seed, size = settings['images'], settings['seed'], settings['size']
     write = partial(_write_scene, root, seed, size, make_library(seed))
-    names = parallel_map(write, range(1, count + 1), workers)
-    names = list(tqdm(names, 'demo set', count, unit='image', disable=None))
+    with closing(parallel_map(write, range(1, count + 1), workers)) as written:
+        names = list(tqdm(written, 'demo set', count, unit='image', disable=None))
     write_splits(root, draw_splits(names, seed))
     (root / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + '\n')
-
-
-def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
-    """``map`` in so many processes; the results come in the order of the items."""
-    if workers == 1:
-        yield from map(function, items)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(function, items, chunksize=8)
 
 
 def _write_scene(root: Path, seed: int, size: int, library: TargetLibrary, index: int) -> str:

@@ -1,17 +1,18 @@
 """The target library: targets cut out of annotated images, and where a data set keeps those (paper Section III-B)."""
 import json
+import os
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import BinaryIO, Dict, List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from ..errors import InputError, first_line
-from ..fileio import atomic_path
+from ..devkit import open_file, read_grey, read_mask, read_split
+from ..errors import InputError, first_line, printable
+from ..fileio import atomic_path, require_writable_file
 from .clusters import TargetLibrary
 from .devkit import BOXES, IMAGES, SKY_BINARY, SKY_PALETTE, SPLITS, TARGET_BINARY, TARGET_PALETTE
 
@@ -22,6 +23,10 @@ RING = 2
 
 MAX_BYTES = 256 * 2**20
 """A library that takes more memory than this is refused."""
+
+MAX_FILE_BYTES = 2**25
+MAX_META_BYTES = 2**20
+MAX_PATCHES = 200_000
 
 KEYS = ('pixels', 'sizes', 'meta')
 
@@ -64,13 +69,17 @@ class Layout:
     def sky_map(self, name: str) -> Path:
         """Sky map file, 0 other and 1 or 255 sky; InputError if there is none."""
         if not self.sky_maps:
-            raise InputError(f'{self.root}: this layout has no sky maps; give their folder with --sky')
+            raise InputError(f'{printable(self.root)}: this layout has no sky maps; give their folder with --sky')
         return self._find(name, 'sky map', *self.sky_maps)
 
     def box_file(self, name: str) -> Optional[Path]:
-        """VOC-style XML file of the boxes, or None."""
+        """VOC-style XML file of the boxes, or None; InputError if it is no file."""
         path = self._path(name, self.boxes)
-        return path if path.is_file() else None
+        if not os.path.lexists(path):
+            return None
+        if not path.is_file():
+            raise InputError(f'{printable(path)}: is no regular file; replace it')
+        return path
 
     def split_names(self) -> List[str]:
         """The splits that there are, sorted."""
@@ -80,22 +89,13 @@ class Layout:
         """Image names of a split.
 
         Raises:
-            InputError: There is no such split, or it names no image, or something that is no plain name.
+            InputError: There is no such split, or it names no image, one twice, or something that is no plain name.
         """
         path = self.root / self.splits / f'{split}.txt'
-        if not path.is_file():
-            there = ', '.join(self.split_names()) or 'none'
-            raise InputError(f'{path}: no such split; there are: {there}')
-        try:
-            names = path.read_text(encoding='utf-8').split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f'{path}: cannot be read as text ({first_line(error)}); replace the file') from error
-        # A name with a folder in it would be written outside of where it belongs.
-        bad = [name for name in names if Path(name).name != name or '\\' in name]
-        if bad or not names:
-            problem = f'{bad[0]!r} is not an image name' if bad else 'the split names no image'
-            raise InputError(f'{path}: {problem}; correct the file')
-        return names
+        if not os.path.lexists(path):
+            there = printable(', '.join(self.split_names())) or 'none'
+            raise InputError(f'{printable(path)}: no such split; there are: {there}')
+        return read_split(path)
 
     def _path(self, name: str, kind: Tuple[str, str]) -> Path:
         return self.root / kind[0] / (name + kind[1])
@@ -104,7 +104,7 @@ class Layout:
         paths = [self._path(name, kind) for kind in kinds]
         found = next((path for path in paths if path.is_file()), None)
         if found is None:
-            raise InputError(f'{" or ".join(map(str, paths))}: no such {what}')
+            raise InputError(f'{" or ".join(map(printable, paths))}: no such {what}')
         return found
 
 
@@ -127,68 +127,15 @@ def find_layout(root: PathLike, sky: Optional[PathLike] = None) -> Layout:
     root = Path(root)
     for folder in filter(None, (root, sky)):
         if not Path(folder).is_dir():
-            raise InputError(f'{folder}: no such folder; see data/README.md for where to put a dataset')
+            raise InputError(f'{printable(folder)}: no such folder; see data/README.md for where to put a dataset')
     for layout in (SIRST_DEVKIT, SIRST_V2):
         masks = [folder for folder, _ in layout.target_masks]
         if (root / layout.images[0]).is_dir() and any((root / folder).is_dir() for folder in masks):
             own_sky = layout.sky_maps if sky is None else tuple((str(Path(sky).absolute()), suffix)
                                                                 for suffix in ('.png', '_pixels0.png'))
             return replace(layout, root=root, sky_maps=own_sky)
-    raise InputError(f'{root}: neither a SIRSTdevkit ({IMAGES}, {TARGET_PALETTE} …) nor SIRST-V2 as published '
-                     '(mixed, annotations/masks …)')
-
-
-def read_grey(path: PathLike) -> Tuple[np.ndarray, bool]:
-    """Read an image of 8 bits as grey.
-
-    Returns:
-        (H, W) uint8, and whether it had colours. An image of three equal channels has none; an alpha channel is left
-        out.
-
-    Raises:
-        InputError: The file is no image, or has more than 8 bits.
-    """
-    image = _open(path)
-    if image.mode == 'L':
-        return np.asarray(image), False
-    if image.mode.startswith(('I', 'F')):
-        raise InputError(f'{path}: has more than 8 bits a pixel; convert the image to 8-bit grey first')
-    image = image.convert('RGB')
-    channels = np.asarray(image)
-    return np.asarray(image.convert('L')), bool((channels != channels[..., :1]).any())
-
-
-def read_mask(path: PathLike, size: Tuple[int, int]) -> np.ndarray:
-    """Read the mask of an image: palette indices, grey levels or colours, of which 0 is not in the mask.
-
-    Args:
-        path: Image file.
-        size: Height and width that it must have.
-
-    Returns:
-        (H, W) uint8, palette indices or the highest of the channels.
-
-    Raises:
-        InputError: The file is no image, or of another size.
-    """
-    image = _open(path)
-    if image.size != (size[1], size[0]):
-        raise InputError(f'{path}: is {image.width}x{image.height} and not of its image\'s size, {size[1]}x{size[0]}')
-    if image.mode in ('P', 'L', '1'):
-        return np.asarray(image).astype(np.uint8)
-    return np.asarray(image.convert('RGB')).max(axis=2)
-
-
-def _open(path: PathLike) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError as error:
-        raise InputError(f'{path}: no such file') from error
-    # What Pillow raises for broken files.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f'{path}: does not decode as an image ({first_line(error)}); replace the file') from error
+    raise InputError(f'{printable(root)}: neither a SIRSTdevkit ({IMAGES}, {TARGET_PALETTE} …) nor SIRST-V2 as '
+                     'published (mixed, annotations/masks …)')
 
 
 def component_boxes(mask: np.ndarray) -> np.ndarray:
@@ -310,29 +257,44 @@ def load_library(path: PathLike, max_target_size: Optional[int] = None) -> Targe
         patches = [shrink(patch, max_target_size) for patch in patches]
     height, width = np.max([patch.shape for patch in patches], axis=0).tolist()
     if len(patches) * height * width > MAX_BYTES:
-        raise InputError(f'{path}: {len(patches)} patches within {height}x{width} take more than '
+        raise InputError(f'{printable(path)}: {len(patches)} patches within {height}x{width} take more than '
                          f'{MAX_BYTES >> 20} MiB; load them with a smaller max_target_size')
     return TargetLibrary.from_patches(patches)
 
 
 def _read_arrays(path: PathLike) -> Tuple[np.ndarray, np.ndarray]:
     """Pixels and sizes of a library file, checked."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-                raise ValueError(f'it unpacks to more than {MAX_BYTES >> 20} MiB')
-        with np.load(path, allow_pickle=False) as archive:
-            if sorted(archive.files) != sorted(KEYS):
-                raise ValueError(f'it must hold {", ".join(KEYS)}')
-            pixels, sizes, _ = (archive[key] for key in KEYS)
-        _check_arrays(pixels, sizes)
-    except FileNotFoundError as error:
-        raise InputError(f'{path}: no such target library; tools/dataset/build_library.py makes one') from error
-    # A foreign file can raise almost anything in the readers of zip and NumPy.
-    except Exception as error:
-        raise InputError(f'{path}: not a target library ({first_line(error)}); make it anew with '
-                         'tools/dataset/build_library.py') from error
+    if not Path(path).exists():
+        raise InputError(f'{printable(path)}: no such target library; tools/dataset/build_library.py makes one')
+    with open_file(path) as file:
+        try:
+            _check_archive(file)
+            with np.load(file, allow_pickle=False) as archive:
+                pixels, sizes, _ = (archive[key] for key in KEYS)
+            _check_arrays(pixels, sizes)
+        # A foreign file can raise almost anything in the readers of zip and NumPy.
+        except Exception as error:
+            raise InputError(f'{printable(path)}: not a target library ({first_line(error)}); make it anew with '
+                             'tools/dataset/build_library.py') from error
     return pixels, sizes.astype(np.int64)
+
+
+def _check_archive(file: BinaryIO) -> None:
+    """Check what a zip file says about itself; of a member no more is ever unpacked than it says."""
+    if file.seek(0, 2) > MAX_FILE_BYTES:
+        raise ValueError(f'it is larger than {MAX_FILE_BYTES >> 20} MiB')
+    file.seek(0)
+    with zipfile.ZipFile(file) as archive:
+        members = {member.filename: member for member in archive.infolist()}
+        if sorted(members) != sorted(f'{key}.npy' for key in KEYS) or len(archive.infolist()) != len(KEYS):
+            raise ValueError(f'it must hold {", ".join(KEYS)}')
+        # The unpackers of other methods do not stop at a size.
+        if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members.values()):
+            raise ValueError('it is compressed in another way than NumPy does')
+        if sum(member.file_size for member in members.values()) > MAX_BYTES or (
+                members['meta.npy'].file_size > MAX_META_BYTES):
+            raise ValueError(f'it unpacks to more than {MAX_BYTES >> 20} MiB')
+    file.seek(0)
 
 
 def _check_arrays(pixels: np.ndarray, sizes: np.ndarray) -> None:
@@ -340,6 +302,8 @@ def _check_arrays(pixels: np.ndarray, sizes: np.ndarray) -> None:
         raise ValueError('pixels must be flat uint8')
     if sizes.dtype.kind not in 'iu' or sizes.ndim != 2 or sizes.shape[1] != 2 or not len(sizes):
         raise ValueError('sizes must be pairs of integers, one a patch')
+    if len(sizes) > MAX_PATCHES:
+        raise ValueError(f'it holds more than {MAX_PATCHES:,} patches')
     # Each side by itself first, so that no product overflows.
     if sizes.min() < 1 or sizes.max() > len(pixels) or sizes.astype(float).prod(axis=1).sum() != len(pixels):
         raise ValueError('sizes do not add up to the pixels')
@@ -365,9 +329,10 @@ def write_library(root: PathLike, split: str, out: PathLike, remove_background: 
     """
     out = Path(out)
     if out.suffix != '.npz':
-        raise InputError(f'{out}: the file must end in .npz')
+        raise InputError(f'{printable(out)}: the file must end in .npz')
     if out.exists() and not force:
-        raise InputError(f'{out}: exists already; --force replaces it')
+        raise InputError(f'{printable(out)}: exists already; --force replaces it')
+    require_writable_file(out, '--out')
     layout = find_layout(root)
     patches = split_patches(layout, split, remove_background)
     meta = {'source': layout.root.absolute().name, 'split': split, 'remove_background': remove_background,
@@ -375,7 +340,7 @@ def write_library(root: PathLike, split: str, out: PathLike, remove_background: 
     try:
         save_library(out, patches, meta)
     except OSError as error:
-        raise InputError(f'{out}: cannot be written: {error.strerror or error}') from error
+        raise InputError(f'{printable(out)}: cannot be written: {error.strerror or error}') from error
     sizes = np.array([patch.shape for patch in patches])
     kinds, counts = np.unique(sizes, axis=0, return_counts=True)
     return {'targets': len(patches), 'median_size': np.median(sizes, axis=0).tolist(),

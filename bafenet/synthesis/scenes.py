@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter
 from scipy.stats import rankdata
 
+from ..arguments import MAX_SEED, require_number
 from ..errors import InputError
 from .clusters import ClusterRecipe, PastedTargets, TargetLibrary, paste_targets, place_clusters
 
@@ -19,7 +20,7 @@ one or two grey levels, below the sensor noise, and nobody could see where its b
 HOT_SPOTS = ClusterRecipe(num_clusters=(2, 4), sigma=(0.5, 0.6))
 """The same below the sky, only more of them."""
 
-MIN_SIZE = 96
+MIN_SIZE, MAX_SIZE = 96, 4096
 LIBRARY_SIZE = 256
 # Cluster regions keep this far (px) from the skyline, on both of its sides.
 SKYLINE_MARGIN = 3
@@ -69,12 +70,17 @@ def draw_scene(seed: int, index: int, size: int = 192, library: TargetLibrary = 
     Args:
         seed: The set, at least 0.
         index: The image, at least 0.
-        size: Side in pixels, at least :data:`MIN_SIZE`.
+        size: Side in pixels, from :data:`MIN_SIZE` to :data:`MAX_SIZE`.
         library: ``make_library(seed)``, for callers who draw many scenes and make it once.
 
     Returns:
         The scene.
+
+    Raises:
+        InputError: If the size or the seed is out of range.
     """
+    require_number('size', size, MIN_SIZE, MAX_SIZE, whole=True)
+    require_number('seed', seed, 0, MAX_SEED, whole=True)
     rng = np.random.default_rng([seed, index])
     library = library or make_library(seed)
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))

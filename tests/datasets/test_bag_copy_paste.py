@@ -241,11 +241,45 @@ def test_truncation_is_the_papers():
     assert len(boxes) == len(result['gt_bboxes_labels']) == len(result['gt_ignore_flags']) == len(result['gt_masks'])
 
 
-@pytest.mark.parametrize('arguments', [dict(background='sea'), dict(prob=1.5), dict(max_target_size=0),
-                                       dict(visible_share=1.5)])
-def test_arguments_out_of_range_are_refused(arguments):
-    with pytest.raises(InputError):
-        BAGCopyPaste(PATCHES, **arguments)
+RANGES = dict(num_clusters=[-1, 101, 1.5], targets_per_cluster=[0, 1001, 1.5], spacing=[-1, 101, 1.5],
+              brightness=[-1, 101], sigma=[0, -1, 101], offset=[-11, 11], rotation=[-361, 361])
+NUMBERS = dict(region_size=[0, -1, 1.5, 10**9], max_target_size=[0, 1.5, 10**9], visible_share=[-0.1, 1.5],
+               prob=[-0.1, 1.5], max_gt=[-1, 1.5, 10**9])
+NO_NUMBERS = ['one', True, float('nan'), float('inf'), [1], {}]
+BAD_ARGUMENTS = [
+    *((name, value) for name, values in NUMBERS.items() for value in values + NO_NUMBERS),
+    *((name, (value, value)) for name, values in RANGES.items() for value in values + NO_NUMBERS),
+    *((name, value) for name in RANGES for value in (None, 3, 'ab', (1, ), (1, 2, 3), (2, 1), {1: 2, 2: 3})),
+    *((name, value) for name in ('region_size', 'max_target_size', 'visible_share', 'prob') for value in (None, )),
+    *((name, value) for name in ('clustered', 'gaussian', 'remove_background', 'truncate_boxes')
+      for value in ('False', None, 1)),
+    *(('background', value) for value in ('sea', None, ['sky'], 3))]
+
+
+@pytest.mark.parametrize(('name', 'value'), BAD_ARGUMENTS)
+def test_arguments_of_a_wrong_type_or_out_of_range_are_named(name, value):
+    with pytest.raises(InputError, match=f'^BAGCopyPaste: {name}') as error:
+        BAGCopyPaste(PATCHES, **{name: value})
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('library', [3, [], {}, [3], ['a'], [np.ones((2, 2))], [np.ones(2, np.uint8)], True,
+                                     [np.ones((0, 2), np.uint8)], [[[1, 2]]]])
+def test_a_library_of_a_wrong_type_is_named(library):
+    with pytest.raises(InputError, match='^BAGCopyPaste: library='):
+        BAGCopyPaste(library)
+
+
+def test_a_library_that_is_a_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match=f'^{tmp_path}: is a folder'):
+        BAGCopyPaste(str(tmp_path))
+
+
+@pytest.mark.parametrize('arguments', [dict(num_clusters=[0, 2]), dict(num_clusters=(0, 0)), dict(spacing=[0, 0]),
+                                       dict(max_gt=0), dict(prob=0), dict(targets_per_cluster=(1, 1)),
+                                       dict(sigma=(0.01, 0.01)), dict(max_target_size=256, region_size=1)])
+def test_arguments_at_their_ends(arguments):
+    BAGCopyPaste(PATCHES, **arguments)(make_sample())
 
 
 def test_without_a_library_it_says_what_to_do():

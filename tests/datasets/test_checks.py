@@ -1,6 +1,7 @@
 """The check of a devkit: a clean set has no problem, and each way of spoiling one is found and named."""
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -206,6 +207,64 @@ SPOILS = {
     'same picture in two splits': (lambda root: duplicate_image(root, 'RGBA'), [
         (IMAGE + '/scene_10.png', 'in Splits/test_v2.txt, has the pixels of PNGImages/scene_3.png in Splits/train')]),
 }
+
+def sixteen_bits(root, shape=(64, 64)):
+    cv2.imwrite(str(root / IMAGE / 'scene_3.png'), np.full(shape, 3000, np.uint16))
+
+
+def far_box(root, number):
+    set_boxes(root, true_boxes(root, 'scene_3') + [[0, 0, number, 5]])
+
+
+def pipe(root, file):
+    (root / file).unlink()
+    os.mkfifo(root / file)
+
+
+def binary_sky(root, names):
+    for name in names:
+        edit(root / SKY / f'{name}.png', lambda labels: labels * 255)
+
+
+SPOILS.update({
+    'image of 16 bits': (sixteen_bits, [(IMAGE + '/scene_3.png', 'has more than 8 bits a pixel')]),
+    'colour image of 16 bits': (lambda root: sixteen_bits(root, (64, 64, 3)),
+                                [(IMAGE + '/scene_3.png', 'has more than 8 bits a pixel')]),
+    'image that would fill the memory': (lambda root: Image.new('1', (9000, 9000)).save(root / IMAGE / 'scene_3.png'),
+                                         [(IMAGE + '/scene_3.png', 'is of 9000x9000 pixels')]),
+    **{f'pipe as {folder}': (lambda root, file=file: pipe(root, file), [(file, 'is no regular file')])
+       for folder, file in ((folder, f'{folder}/scene_3{suffix}') for folder, suffix in (
+           (IMAGE, '.png'), (BOX, '.xml'), (PALETTE, '.png'), (SKY, '.png'), (POINT, '_pixels0.txt')))},
+    'pipe as split': (lambda root: os.mkfifo(root / 'Splits/test_v3.txt'),
+                      [('Splits/test_v3.txt', 'is a pipe or device')]),
+    'box at 1e308': (lambda root: far_box(root, '1e308'), [
+        (BOX + '/scene_3.xml', 'object 5: the box [0, 0, 1e+308, 5] lies outside the 64x64 image')]),
+    'box at infinity': (lambda root: far_box(root, 'inf'), [
+        (BOX + '/scene_3.xml', 'object 5 has no box of four numbers ([0, 0, inf, 5])')]),
+    'box twice in an object': (lambda root: far_box(root, '5</xmax><xmax>6'), [
+        (BOX + '/scene_3.xml', 'object 5 has no box of four numbers (xmax stands 2 times)')]),
+    'box thinner than float32 tells': (lambda root: far_box(root, '1e-60'), [
+        (BOX + '/scene_3.xml', 'object 5: the box [0, 0, 1e-60, 5] has no area')]),
+    'XML that is a web page': (lambda root: (root / BOX / 'scene_3.xml').write_text('<html></html>'),
+                               [(BOX + '/scene_3.xml', "its root is 'html' and not 'annotation'")]),
+    'XML with entities': (lambda root: replace(root / BOX / 'scene_3.xml', '<annotation>',
+                                               '<!DOCTYPE a [<!ENTITY b "c">]><annotation>'),
+                          [(BOX + '/scene_3.xml', 'has a document type declaration')]),
+    'XML of very many objects': (lambda root: set_boxes(root, [[0, 0, 5, 5]] * 20_000),
+                                 [(BOX + '/scene_3.xml', 'has more than 10,000 objects')]),
+    'points without end': (lambda root: (root / POINT / 'scene_3_pixels0.txt').write_text('1 1\n' * 300_000),
+                           [(POINT + '/scene_3_pixels0.txt', 'is larger than 1 MiB')]),
+    'very many points': (lambda root: (root / POINT / 'scene_3_pixels0.txt').write_text('1 1\n' * 20_000),
+                         [(POINT, '20000 points for 4 boxes'), (POINT, 'too many to be compared')]),
+    'split of UTF-16': (lambda root: (root / 'Splits/test_v3.txt').write_text('scene_3', encoding='utf-16'),
+                        [('Splits/test_v3.txt', 'UTF-16')]),
+    'split with escapes': (lambda root: (root / 'Splits/test_v3.txt').write_text('\x1b[31mscene_3'),
+                           [('Splits/test_v3.txt', r"'\x1b[31mscene_3' is not an image name")]),
+    'binary masks as palettes in a split': (lambda root: binary_sky(root, ['scene_10', 'scene_11']), [
+        ('Splits/test_v2.txt', 'the sky maps of its images hold 255 (ignored) and nowhere 1 (sky)')]),
+    'binary masks as palettes': (lambda root: binary_sky(root, [f'scene_{i}' for i in range(12)]), [
+        (SKY, 'the sky maps hold 255 (ignored) and nowhere 1 (sky), as in SkySeg/BinaryMask')]),
+})
 WARNINGS = {'stray file', 'image in no split', 'trainval of something else'}
 
 
@@ -258,6 +317,64 @@ def test_a_problem_never_ends_the_check(copy):
     files = {problem.file for problem in problems(copy) if problem.severity == 'error'}
     assert files == {'PNGImages/scene_20.png', 'SIRST/BBox/scene_21.xml', 'SkySeg/PaletteMask/scene_22.png',
                      'SIRST/Point_label/scene_23_pixels0.txt'}
+
+
+def test_without_target_masks_it_is_warned_of_as_the_dataset_takes_it(copy):
+    shutil.rmtree(copy / PALETTE)
+    assert [str(problem) for problem in problems(copy)] == [
+        'SIRST/PaletteMask: warning: this folder is absent; its files are not checked']
+    assert reads(copy)
+
+
+def test_very_many_boxes_that_differ_are_not_compared_one_by_one(copy):
+    mask = np.zeros((300, 300), np.uint8)
+    mask[::3, ::3] = 1
+    for folder, name in ((IMAGE, 'scene_3.png'), (PALETTE, 'scene_3.png')):
+        Image.fromarray(mask).save(copy / folder / name)
+    boxes = np.stack([*np.nonzero(mask)] * 2, axis=1) + [0, 0, 2, 2]
+    set_boxes(copy, boxes.tolist())
+    report = checks.check_image(copy, [IMAGE, PALETTE, BOX], 'scene_3')
+    assert [problem.message for problem in report.problems] == [
+        '10000 boxes differ from 10000 mask components, which are too many to be matched']
+
+
+def test_text_of_files_never_reaches_a_terminal_as_it_is(tool, copy, capsys):
+    escape = '\x1b]0;owned\x07[bold]'
+    shutil.copy(copy / IMAGE / 'scene_3.png', copy / IMAGE / f'{escape}.png')
+    (copy / 'Splits' / f'{escape}.txt').write_text('scene_1')
+    replace(copy / BOX / 'scene_3.xml', 'Target', 'T\x9b31m')
+    replace(copy / BOX / 'scene_4.xml', '<annotation>', '<annotation><filename>a\x9b31m</filename>')
+    assert tool.main([str(copy)]) == 1
+    printed = capsys.readouterr().out
+    assert all(letter.isprintable() or letter == '\n' for letter in printed)
+    assert r'T\x9b31m' in printed and r'\x1b]0;owned\x07[bold]' in printed
+
+
+def test_outputs_are_tried_before_the_work(tool, devkit, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checks, 'check_devkit', None)
+    (tmp_path / 'file').touch()
+    for arguments in (['--json', str(tmp_path)], ['--json', str(tmp_path / 'file' / 'a.json')],
+                      ['--fix-boxes', str(tmp_path / 'file' / 'a')], ['--fix-boxes', '/proc/none'],
+                      ['--workers', '1000000'], ['--workers', '-1']):
+        with pytest.raises(SystemExit) as caught:
+            tool.main([str(devkit), *arguments])
+        line, = capsys.readouterr().err.splitlines()
+        assert caught.value.code == 2 and line.startswith('error: ') and arguments[0] in line
+
+
+def test_what_a_killed_run_has_left_goes_with_the_next(copy, tmp_path):
+    shifted(copy, 1)
+    (tmp_path / '.bafenet-fixed-abc' / 'new').mkdir(parents=True)
+    checks.write_fixed_boxes(checks.check_devkit(copy), tmp_path / 'fixed')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['SIRSTdevkit', 'fixed']
+
+
+def test_a_pipe_among_the_box_xmls_is_named_and_nothing_is_left(copy, tmp_path):
+    shifted(copy, 1)
+    pipe(copy, BOX + '/scene_5.xml')
+    with pytest.raises(InputError, match='scene_5.xml: is a pipe'):
+        checks.write_fixed_boxes(checks.check_devkit(copy), tmp_path / 'fixed')
+    assert [path.name for path in tmp_path.iterdir()] == ['SIRSTdevkit']
 
 
 def test_ignored_sky_differs_from_nothing(copy):

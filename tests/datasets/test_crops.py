@@ -126,6 +126,10 @@ def test_without_a_late_size_windows_keep_theirs():
     dict(target_prob=0.8, other_prob=0.3),
     dict(other_prob=-0.1),
     dict(min_visible=0),
+    *(dict(size=size) for size in (5, None, '55', (5, 5, 5), (5, None), (5, 1.5), (5, True), {5: 5, 6: 6}, (5, 10**9))),
+    *(dict(late_size=(5, 5), late_epoch=epoch) for epoch in (-1, 1.5, '1', float('nan'), 10**30)),
+    *({name: value} for name in ('target_prob', 'other_prob', 'min_visible')
+      for value in (None, '0.1', float('nan'), -1, 2, True, [0.1])),
 ])
 def test_bad_settings_are_refused(settings):
     with pytest.raises(InputError, match='BalancedCrop'):

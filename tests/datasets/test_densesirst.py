@@ -1,4 +1,5 @@
 """The dataset: what it reads, and that nothing bad passes silently."""
+import os
 import shutil
 import xml.etree.ElementTree as ElementTree
 
@@ -128,10 +129,11 @@ def test_bad_boxes_are_named(copy, xml, message):
         read(copy)
 
 
-def test_a_sky_map_of_another_size_is_named(copy):
+@pytest.mark.parametrize(('shape', 'size'), [((64, 65), '65x64'), ((1, 1), '1x1')])
+def test_a_sky_map_of_another_size_is_named_with_both(copy, shape, size):
     file = copy / 'SkySeg/PaletteMask' / f'{first(copy)}.png'
-    write_palette(file, np.zeros((64, 65)))
-    with pytest.raises(InputError, match=f'{file}: the sky map is not of its image'):
+    write_palette(file, np.zeros(shape))
+    with pytest.raises(InputError, match=f"{file}: the sky map is not of its image's size, 64x64, but {size}"):
         read(copy)
 
 
@@ -162,6 +164,95 @@ def test_nothing_is_filtered_or_replaced(devkit):
     dataset = read(devkit, pipeline=[lambda results: None])
     with pytest.raises(InputError, match='dropped this image'):
         dataset[3]
+
+
+def test_each_box_has_the_index_of_its_class(copy):
+    file = copy / 'SIRST/BBox' / f'{first(copy)}.xml'
+    file.write_text('<annotation>' + ''.join(
+        voc_xml([(5 * i, 1, 5 * i + 3, 4)], name)[12:-13] for i, name in enumerate(('bird', 'drone', 'bird'))
+    ) + voc_xml([(30, 30, 33, 33)], 'Target')[12:])
+    dataset = read(copy, metainfo=dict(classes=('drone', 'Target', 'bird')), pipeline=LOAD)
+    assert dataset[0]['gt_bboxes_labels'].tolist() == [2, 0, 2, 1]
+    assert dataset[1]['gt_bboxes_labels'].tolist() == [1] * 4
+    with pytest.raises(InputError, match=f"{file}: object 2 is of class 'drone'"):
+        read(copy, metainfo=dict(classes=('Target', 'bird')))
+
+
+@pytest.mark.parametrize('shape', [(64, 64), (64, 64, 3), (64, 64, 4)])
+def test_more_than_eight_bits_are_refused_when_loading(copy, shape):
+    file = copy / 'PNGImages' / f'{first(copy)}.png'
+    cv2.imwrite(str(file), np.full(shape, 3000, np.uint16))
+    with pytest.raises(InputError, match=f'^{file}: has more than 8 bits a pixel; convert the image to 8-bit grey'):
+        read(copy)
+
+
+def test_binary_masks_in_the_place_of_palettes_are_refused(copy):
+    files = sorted((copy / 'SkySeg/PaletteMask').iterdir())
+    for file in files:
+        Image.fromarray(np.array(Image.open(file)) * 255).save(file)
+    with pytest.raises(InputError, match='holds 255 .*SkySeg/BinaryMask'):
+        read(copy)
+    # What is ignored beside a sky that is known is meant so.
+    write_palette(copy / 'SkySeg/PaletteMask' / f'{first(copy)}.png', np.ones((64, 64)))
+    assert len(read(copy)) == 8
+    for file in files:
+        write_palette(file, np.zeros((64, 64)))
+    assert len(read(copy)) == 8
+
+
+def test_target_masks_may_be_absent(copy):
+    shutil.rmtree(copy / 'SIRST/PaletteMask')
+    dataset = read(copy, pipeline=TRAIN)
+    assert len([dataset[index] for index in range(len(dataset))]) == 8
+    with pytest.raises(InputError, match='no such target mask, of which BAGCopyPaste cuts.*build_library.py'):
+        read(copy, pipeline=[*LOAD, dict(type='BAGCopyPaste')])
+    assert not (copy / 'TargetLibrary').exists()
+
+
+def test_only_regular_files_are_read(copy):
+    for folder, suffix in (('PNGImages', 'png'), ('SkySeg/PaletteMask', 'png'), ('SIRST/BBox', 'xml')):
+        file = copy / folder / f'{first(copy)}.{suffix}'
+        before = file.read_bytes()
+        file.unlink()
+        os.mkfifo(file)
+        with pytest.raises(InputError, match=f'{file}: is a pipe or device'):
+            read(copy)
+        file.unlink()
+        file.write_bytes(before)
+
+
+@pytest.mark.parametrize('indices', [999, 9, 0, -1, True, 2.5, 'all', [], [8], [-1], [0, 'a'], [1.5], {1: 2}])
+def test_indices_that_are_not_among_the_images_are_refused(devkit, indices):
+    with pytest.raises(InputError, match='indices'):
+        read(devkit, indices=indices)
+
+
+def test_indices_of_the_images(devkit):
+    assert len(read(devkit, indices=8)) == 8 and len(read(devkit, indices=3)) == 3
+    assert read(devkit, indices=[5, 0]).get_data_info(0)['img_id'] == read(devkit).get_data_info(5)['img_id']
+
+
+@pytest.mark.parametrize('settings', [
+    dict(data_prefix='PNGImages'), dict(data_prefix=['a']), dict(data_prefix=dict(img='a')),
+    dict(data_prefix=dict(img_path=3)), dict(data_prefix=dict(img_path=None)), dict(img_suffix=3),
+    dict(img_suffix=None), dict(img_suffix=''), dict(img_suffix='/../a.png'), dict(img_suffix=['.png']),
+    dict(metainfo=dict(classes='Target')), dict(metainfo=dict(classes=('a', 'a'))), dict(metainfo=dict(classes=())),
+    dict(metainfo=dict(classes=(1, 2))), dict(ann_file=3), dict(ann_file=None), dict(ann_file=['a']),
+    dict(ann_file='a\0b'), dict(data_root=3), dict(data_root=['a']), dict(box_origin='0'), dict(box_origin=[0])])
+def test_settings_of_a_wrong_type_are_named(devkit, settings):
+    with pytest.raises(InputError, match=f'DenseSIRSTDataset: .*{next(iter(settings))}') as error:
+        DenseSIRSTDataset(**{'data_root': str(devkit), 'ann_file': 'Splits/train_v2.txt', **settings})
+    assert str(error.value).isprintable()
+
+
+def test_names_may_hold_spaces_and_dots_and_nothing_that_leads_elsewhere(copy):
+    for folder, suffix in (('PNGImages', 'png'), ('SkySeg/PaletteMask', 'png'), ('SIRST/BBox', 'xml')):
+        shutil.copy(copy / folder / f'{first(copy)}.{suffix}', copy / folder / f'frame 1.b.{suffix}')
+    (copy / 'Splits/own.txt').write_bytes(b'\xef\xbb\xbfframe 1.b\r\n')
+    assert read(copy, 'own').get_data_info(0)['img_id'] == 'frame 1.b'
+    (copy / 'Splits/own.txt').write_text('../PNGImages/frame 1.b')
+    with pytest.raises(InputError, match='own.txt: .* is not an image name'):
+        read(copy, 'own')
 
 
 @pytest.mark.parametrize('origin', [2, -1, 0.5])

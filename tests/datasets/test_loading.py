@@ -1,12 +1,16 @@
 """Loading with and without the cache of decoded files, in one channel and in three; packing."""
+import os
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from conftest import write_palette
 from mmdet.registry import DATASETS, TRANSFORMS
+from PIL import Image
 
 from bafenet.datasets import SampleIndex
+from bafenet.datasets.transforms import loading
 from bafenet.errors import InputError
 
 
@@ -46,9 +50,8 @@ def test_images_are_the_same_from_the_cache_and_may_be_written_to(sample, kind, 
             load(loader, path)
 
 
-@pytest.mark.parametrize('depth', [8, 16])
-def test_any_file_packs_to_what_three_channels_from_the_start_would_be(tmp_path, depth):
-    image = np.random.default_rng(1).integers(0, 2**depth, (30, 20)).astype(f'uint{depth}')
+def test_a_grey_file_packs_to_what_three_channels_from_the_start_would_be(tmp_path):
+    image = np.random.default_rng(1).integers(0, 256, (30, 20)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / 'image.png'), image)
     pack = TRANSFORMS.build(dict(type='PackInfraredInputs'))
     one = load(TRANSFORMS.build(dict(type='LoadInfraredImage')), tmp_path / 'image.png')
@@ -108,6 +111,44 @@ def test_the_cache_keeps_to_its_bound(sample):
     assert found == [True, True, False, False]
 
 
-def test_a_negative_bound_is_refused():
+@pytest.mark.parametrize('kind', ['LoadInfraredImage', 'LoadSkyAnnotations'])
+@pytest.mark.parametrize('bound', [-1, None, '1', float('nan'), float('inf'), True, 10**30])
+def test_a_bound_that_is_none_is_refused(kind, bound):
     with pytest.raises(InputError, match='cache_mb'):
-        TRANSFORMS.build(dict(type='LoadInfraredImage', cache_mb=-1))
+        TRANSFORMS.build(dict(type=kind, cache_mb=bound))
+
+
+@pytest.mark.parametrize('color_type', ['colour', None, 1.5, True, ['color']])
+def test_a_color_type_that_is_none_is_refused(color_type):
+    with pytest.raises(InputError, match='LoadInfraredImage: color_type'):
+        TRANSFORMS.build(dict(type='LoadInfraredImage', color_type=color_type))
+
+
+@pytest.mark.parametrize('header_says', [True, False])
+@pytest.mark.parametrize('settings', [{}, dict(color_type='color'), dict(color_type='grayscale'),
+                                      dict(color_type='unchanged'), dict(to_float32=True)])
+@pytest.mark.parametrize('shape', [(30, 20), (30, 20, 3), (30, 20, 4)])
+def test_more_than_eight_bits_are_refused(tmp_path, monkeypatch, header_says, settings, shape):
+    cv2.imwrite(str(tmp_path / 'image.png'), np.full(shape, 300, np.uint16))
+    if not header_says:
+        if 'to_float32' in settings:
+            pytest.skip('the type of the pixels is gone by then')
+        monkeypatch.setattr(loading, 'image_size', lambda path: None)
+    with pytest.raises(InputError, match='image.png: has more than 8 bits a pixel; convert the image to 8-bit grey'):
+        load(TRANSFORMS.build(dict(type='LoadInfraredImage', **settings)), tmp_path / 'image.png')
+
+
+@pytest.mark.parametrize('kind', ['LoadInfraredImage', 'LoadSkyAnnotations'])
+def test_pipes_and_bombs_are_refused_before_they_are_decoded(tmp_path, kind):
+    loader = TRANSFORMS.build(dict(type=kind))
+    os.mkfifo(tmp_path / 'pipe.png')
+    Image.new('1', (9000, 9000)).save(tmp_path / 'bomb.png')
+    for name, message in (('pipe', 'a pipe or device'), ('bomb', 'is of 9000x9000 pixels'), ('none', 'no such file')):
+        with pytest.raises(InputError, match=f'{name}.png: .*{message}'):
+            load(loader, tmp_path / f'{name}.png')
+
+
+def test_a_sky_map_that_is_not_of_its_images_size_says_both(sample):
+    loader = TRANSFORMS.build(dict(type='LoadSkyAnnotations'))
+    with pytest.raises(InputError, match="sky.png: the sky map is not of its image's size, 51x40, but 50x40"):
+        loader(dict(seg_map_path=str(sample['root'] / 'sky.png'), ori_shape=(40, 51), instances=[]))

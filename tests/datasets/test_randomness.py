@@ -140,3 +140,18 @@ def test_processes_share_the_epoch(monkeypatch, size, round_up):
 def test_no_pass_at_all_is_refused():
     with pytest.raises(InputError, match='repeats=0'):
         EpochSampler(range(3), repeats=0)
+
+
+@pytest.mark.parametrize('settings', [
+    *(dict(repeats=repeats) for repeats in (-1, None, '3', float('nan'), float('inf'), True, 10**9, [1])),
+    *(dict(shuffle=flag) for flag in (None, 'False', 1)), dict(round_up='yes'),
+    *(dict(seed=seed) for seed in (-1, 1.5, '0', 2**32, True))])
+def test_settings_of_a_wrong_type_or_out_of_range_are_named(settings):
+    with pytest.raises(InputError, match=f'^EpochSampler: {next(iter(settings))}') as error:
+        EpochSampler(range(3), **settings)
+    assert '\n' not in str(error.value)
+
+
+def test_a_dataset_without_images_is_refused():
+    with pytest.raises(InputError, match='no images'):
+        EpochSampler(range(0))

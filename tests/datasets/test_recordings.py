@@ -191,6 +191,8 @@ def test_the_tool_writes_lists_that_share_no_recording(recorded, tmp_path, capsy
 
 @pytest.mark.parametrize(('options', 'message'), [
     (['--seed', '-1'], '--seed -1'), (['--min-matches', '2'], '--min-matches 2'), (['--workers', '0'], '--workers 0'),
+    (['--seed', str(2**32)], '--seed 4294967296'), (['--min-matches', '1000'], '--min-matches 1000'),
+    (['--workers', '1000000'], '--workers 1000000'),
 ])
 def test_bad_options_are_one_line(recorded, tmp_path, capsys, options, message):
     with pytest.raises(SystemExit, match='2'):
@@ -209,6 +211,26 @@ def test_another_folder_or_a_missing_split_is_refused(recorded, tmp_path):
     with pytest.raises(InputError, match='trainval_v2.txt: no such split'):
         recordings.split_by_recording(tmp_path, tmp_path / 'out')
     assert [path.name for path in tmp_path.iterdir()] == ['kept.txt']
+
+
+def test_a_folder_with_files_of_others_is_not_replaced(recorded, tmp_path):
+    (tmp_path / recordings.REPORT_FILE).write_text('{}')
+    (tmp_path / 'kept.txt').write_text('mine')
+    with pytest.raises(InputError, match='exists and is not of this tool'):
+        recordings.split_by_recording(recorded, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['kept.txt', recordings.REPORT_FILE]
+
+
+def test_an_output_is_tried_before_the_work_and_leavings_go(recorded, tmp_path, monkeypatch):
+    (tmp_path / '.bafenet-out-abc').mkdir()
+    (tmp_path / 'file').touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(recordings, 'read_scene', None)
+        for out in (tmp_path / 'file' / 'out', '/proc/none'):
+            with pytest.raises(InputError, match='--out .*cannot be written'):
+                recordings.split_by_recording(recorded, out)
+    recordings.split_by_recording(recorded, tmp_path / 'out')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'out']
 
 
 # --- The lists that come with the package -----------------------------------------------------------------------------

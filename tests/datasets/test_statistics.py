@@ -243,6 +243,55 @@ def test_other_bad_input(copy, tmp_path):
         statistics.report(copy, tmp_path / 'out')
 
 
+@pytest.mark.parametrize('size', [(64, 60), (1, 1)])
+def test_a_map_of_another_size_says_both(copy, tmp_path, size):
+    for folder in ('SIRST/PaletteMask', 'SkySeg/PaletteMask'):
+        file = copy / folder / 'scene_3.png'
+        before = file.read_bytes()
+        Image.new('P', size).save(file)
+        with pytest.raises(InputError, match=f"{file}: is not one channel of its image's size, 64x64, but "
+                                             f'{size[0]}x{size[1]}'):
+            statistics.report(copy, tmp_path / 'out')
+        file.write_bytes(before)
+
+
+def test_more_than_eight_bits_and_binary_sky_maps_are_refused(copy, tmp_path):
+    file = copy / 'PNGImages/scene_3.png'
+    before = file.read_bytes()
+    cv2.imwrite(str(file), np.full((64, 64), 3000, np.uint16))
+    with pytest.raises(InputError, match=f'{file}: has more than 8 bits a pixel'):
+        statistics.report(copy, tmp_path / 'out')
+    file.write_bytes(before)
+    for path in (copy / 'SkySeg/PaletteMask').iterdir():
+        Image.fromarray(np.array(Image.open(path)) * 255).save(path)
+    with pytest.raises(InputError, match='holds 255 .*SkySeg/BinaryMask'):
+        statistics.report(copy, tmp_path / 'out')
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_work(devkit, tmp_path, monkeypatch):
+    monkeypatch.setattr(statistics, 'measure_image', None)
+    (tmp_path / 'file').touch()
+    for out in (tmp_path / 'file', tmp_path / 'file' / 'out', '/proc/none'):
+        with pytest.raises(InputError, match='--out .*cannot be written'):
+            statistics.report(devkit, out)
+
+
+def test_bad_splits_are_one_line(copy, tmp_path):
+    split = copy / 'Splits/own.txt'
+    for content, message in (('scene_1\n'.encode('utf-16'), 'UTF-16'), (b'\x1b[31m', 'is not an image name'),
+                             (b'scene_1\nscene_1', 'more than once'), (b'../PNGImages/scene_1', 'is not an image')):
+        split.write_bytes(content)
+        with pytest.raises(InputError, match=f'{split}: .*{message}') as error:
+            statistics.report(copy, tmp_path / 'out', split='own')
+        assert str(error.value).isprintable()
+
+
+def test_markup_in_a_name_is_printed_as_it_is(devkit, tmp_path, capsys):
+    root = shutil.copytree(devkit, tmp_path / '[b]kit')
+    statistics.report(root, tmp_path / 'out')
+    assert '[b]kit' in capsys.readouterr().out
+
+
 def test_real_images_are_measured_as_by_opencv(real_data):
     names = (real_data / 'Splits/test_v2.txt').read_text().split()[:40]
     images = [statistics.measure_image(real_data, name) for name in names]

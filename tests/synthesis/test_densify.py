@@ -1,8 +1,10 @@
 """The densified set: what is pasted where, what stays as it was, and that runs can be cut off and divided."""
 import hashlib
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -10,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_scene, load_tool, voc_xml, write_devkit, write_palette
+from conftest import ROOT, draw_scene, load_tool, voc_xml, write_devkit, write_palette
 from PIL import Image
 from scipy import ndimage
 
 from bafenet.datasets import DenseSIRSTDataset
 from bafenet.errors import InputError
+from bafenet.fileio import LOCK_FILE
 from bafenet.synthesis import densify as module
 from bafenet.synthesis.clusters import ClusterRecipe, TargetLibrary
 from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify, densify_image, read_boxes, read_sky
@@ -294,6 +297,150 @@ def test_other_settings_are_refused_by_name(dense, source, change, message):
     assert contents(dense[0]) == before
 
 
+PROCESS = '''
+import sys, time
+from bafenet.synthesis import densify as module
+write = module.write_sample
+def slow(*arguments):
+    print('writing', flush=True)
+    time.sleep(float(sys.argv[3]))
+    write(*arguments)
+module.write_sample = slow
+module.densify(sys.argv[1], sys.argv[2], seed=5)
+'''
+
+
+@pytest.fixture
+def running(tmp_path, source):
+    """Densify in a process of its own, which is just writing its second image."""
+    processes = []
+
+    def start(out, seconds):
+        process = subprocess.Popen([sys.executable, '-c', PROCESS, str(source), str(out), str(seconds)], text=True,
+                                   env={**os.environ, 'PYTHONPATH': str(ROOT)}, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        processes.append(process)
+        assert [process.stdout.readline() for _ in range(2)] == ['writing\n'] * 2
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_one_process_at_a_time_and_the_next_goes_on_after_a_kill(dense, source, tmp_path, running, monkeypatch):
+    out = tmp_path / 'dense'
+    process = running(out, 3)
+    monkeypatch.setattr('bafenet.fileio.owned.__wrapped__.__defaults__', (0.2, ))
+    with pytest.raises(InputError, match='dense: another process is writing to this folder') as error:
+        densify(source, out, seed=SEED)
+    assert '\n' not in str(error.value)
+    process.kill()
+    process.wait()
+    # What it would have left, had it been writing its settings.
+    (out / '.bafenet-densify-abc.json').touch()
+    assert densify(source, out, seed=SEED) == dense[1]
+    assert contents(out) == contents(dense[0])
+
+
+def test_a_run_that_was_killed_at_once_has_left_only_its_lock(dense, source, tmp_path):
+    out = tmp_path / 'dense'
+    out.mkdir()
+    (out / LOCK_FILE).touch()
+    assert densify(source, out, seed=SEED) == dense[1]
+
+
+@pytest.mark.parametrize('file', ['SIRST/BBox/scene_1.xml', 'SkySeg/PaletteMask/scene_1.png',
+                                  'SIRST/BinaryMask/scene_1_pixels0.png', 'SIRST/Point_label/scene_1_pixels0.txt'])
+def test_an_image_is_done_only_with_all_of_its_files(dense, source, tmp_path, file):
+    out = unfinished(dense, tmp_path)
+    (out / file).unlink()
+    assert densify(source, out, seed=SEED) == dense[1]
+    assert contents(out) == contents(dense[0])
+
+
+def unfinished(dense, tmp_path, **content):
+    """A copy of the set whose run has not come to its end."""
+    out = shutil.copytree(dense[0], tmp_path / 'dense')
+    marks = json.loads((out / SETTINGS_FILE).read_text())
+    (out / SETTINGS_FILE).write_text(json.dumps({'settings': marks['settings'], **content}))
+    return out
+
+
+RECORD = {'image': 'scene_1', 'targets': 4, 'pasted': 3, 'colour': False, 'moved': 0}
+BAD_RECORDS = ['', '[]', '3', 'null', '{}', '{"image": "scene_1"}', '[' * 100_000, '1' * 5000, '\x1b[31m',
+               *(json.dumps({**RECORD, **change}) for change in (
+                   {'image': ['scene_1']}, {'image': None}, {'image': '../../escape'}, {'image': 'no_such'},
+                   {'image': {}}, {'targets': '4'}, {'targets': -1}, {'pasted': 1.5}, {'pasted': float('nan')},
+                   {'moved': None}, {'moved': True}, {'colour': 1}, {'further': 1}))]
+
+
+@pytest.mark.parametrize('line', BAD_RECORDS, ids=range(len(BAD_RECORDS)))
+def test_a_bad_record_is_named_and_nothing_is_written(dense, source, tmp_path, line):
+    out = unfinished(dense, tmp_path)
+    path = out / RECORDS_FILE
+    path.write_text(json.dumps(RECORD) + f'\n{line}\n')
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=f'^{path}: line 2 is no record') as error:
+        densify(source, out, seed=SEED)
+    assert str(error.value).isprintable()
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize('summary', [3, None, [], {}, {'images': 8}, 'done', {
+    **dict.fromkeys(('images', 'targets', 'pasted', 'without_room', 'colour', 'moved'), 1), 'moved': '1'}])
+def test_a_bad_summary_is_named(dense, source, tmp_path, summary):
+    out = unfinished(dense, tmp_path, summary=summary)
+    with pytest.raises(InputError, match=f'^{out / SETTINGS_FILE}: its summary is not') as error:
+        densify(source, out, seed=SEED)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('text', ['[' * 100_000, '1' * 5000, '{"settings": {"seed": NaN}, "a": ' + '9' * 5000 + '}'])
+def test_settings_that_are_none_are_not_ours(source, tmp_path, text):
+    (tmp_path / SETTINGS_FILE).write_text(text)
+    with pytest.raises(InputError, match='is not a densified set'):
+        densify(source, tmp_path)
+
+
+def test_settings_of_a_stranger_are_told_shortly_and_safely(dense, source, tmp_path):
+    out = unfinished(dense, tmp_path, settings={'\x1b[31m': '\x1b[0m' * 1000, **{str(i): i for i in range(10_000)}})
+    with pytest.raises(InputError, match='begun with other settings') as error:
+        densify(source, out, seed=SEED)
+    assert str(error.value).isprintable() and len(str(error.value)) < 5000
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_work(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'split_patches', None)
+    (tmp_path / 'file').touch()
+    for out in (tmp_path / 'file' / 'out', '/proc/none'):
+        with pytest.raises(InputError, match='cannot write'):
+            densify(source, out)
+
+
+@pytest.mark.parametrize('link', ['.lock', 'PNGImages', 'PNGImages/scene_1.png', 'Splits/train_v2.txt', RECORDS_FILE])
+def test_nothing_is_written_through_links(dense, source, tmp_path, link):
+    out, elsewhere = unfinished(dense, tmp_path), tmp_path / 'elsewhere'
+    (out / RECORDS_FILE).write_text('')
+    shutil.move(out / link, elsewhere)
+    (out / link).symlink_to(elsewhere)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=f'^{out / link}: is a link'):
+        densify(source, out, seed=SEED)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize('file', ['SIRST/BBox/scene_0.xml', 'PNGImages/scene_0.png', 'SIRST/PaletteMask/scene_0.png',
+                                  'SkySeg/PaletteMask/scene_0.png', 'Splits/test_v2.txt'])
+def test_a_pipe_in_the_place_of_a_file_is_told_before_the_work(copy, tmp_path, file):
+    (copy / file).unlink()
+    os.mkfifo(copy / file)
+    with pytest.raises(InputError, match=Path(file).name):
+        densify(copy, tmp_path / 'out', split='val_v2')
+    assert not (tmp_path / 'out').exists()
+
+
 # SIRST-V2
 
 
@@ -403,7 +550,13 @@ def test_an_empty_source_is_an_error(copy, tmp_path):
     (dict(num_clusters=(0, 3)), 'num clusters is 0'), (dict(num_clusters=(3, 2)), 'num clusters is from 3 to 2'),
     (dict(targets_per_cluster=(0, 1)), 'targets per cluster is 0'), (dict(spacing=(0, 1)), 'spacing is 0'),
     (dict(brightness=(-1, 1)), 'brightness is -1'), (dict(brightness=(float('nan'), 1)), 'brightness is nan'),
-    (dict(brightness=(0, float('inf'))), 'brightness is from 0 to inf')])
+    (dict(brightness=(0, float('inf'))), 'brightness is from 0 to inf'), (dict(seed=2**32), 'seed is 4294967296'),
+    (dict(seed='0'), "seed is '0'"), (dict(workers=10**6), 'workers is 1000000; .* from 1 to 256'),
+    (dict(limit=10**9), 'limit is'), (dict(limit=1.5), 'limit is 1.5'),
+    (dict(max_target_size=10**9), 'max target size'),
+    (dict(region_size=10**5), 'region size is 100000'), (dict(num_clusters=(1, 10**9)), 'num clusters is from 1'),
+    (dict(num_clusters=(1, )), 'num clusters is'), (dict(targets_per_cluster=(1, 2.5)), 'targets per cluster is 2.5'),
+    (dict(spacing=(1, 10**9)), 'spacing is from'), (dict(brightness=3), 'brightness is 3; give two numbers')])
 def test_options_out_of_range(source, tmp_path, options, message):
     own = {key: options[key] for key in ('seed', 'workers', 'limit', 'max_target_size') if key in options}
     recipe = replace(ClusterRecipe(), **{key: value for key, value in options.items() if key not in own})
@@ -426,6 +579,41 @@ def test_sky_maps(tmp_path):
             read_sky(path, (4, 4))
     with pytest.raises(InputError, match=r'sky\.png: is 4x4'):
         read_sky(path, (4, 5))
+
+
+def test_in_a_palette_255_is_ignored(tmp_path):
+    path, labels = tmp_path / 'sky.png', np.arange(16, dtype=np.uint8).reshape(4, 4) % 2
+    for values in (labels, labels * 255, labels + np.uint8(254) * (labels == 1), labels * 0):
+        values[0, 0] = 255
+        Image.fromarray(values).save(path)
+        assert np.array_equal(read_sky(path, (4, 4), palette=True), values)
+    Image.fromarray(labels * 7).save(path)
+    with pytest.raises(InputError, match='holds 0, 1 and 255'):
+        read_sky(path, (4, 4), palette=True)
+
+
+def test_ignored_pixels_get_no_targets_and_stay_ignored(copy, tmp_path):
+    for path in (copy / 'SkySeg/PaletteMask').iterdir():
+        labels = pixels(path).copy()
+        labels[:, :64][labels[:, :64] == 1] = 255
+        Image.fromarray(labels).save(path)
+    assert densify(copy, tmp_path / 'out', seed=SEED).pasted > 0
+    for path in (copy / 'SkySeg/PaletteMask').iterdir():
+        sky = pixels(path)
+        assert np.array_equal(pixels(tmp_path / 'out/SkySeg/PaletteMask' / path.name), sky)
+        assert np.array_equal(pixels(tmp_path / f'out/SkySeg/BinaryMask/{path.stem}_pixels0.png'), (sky == 1) * 255)
+        old, new = (pixels(root / 'SIRST/PaletteMask' / path.name) for root in (copy, tmp_path / 'out'))
+        assert not ((new > old) & (sky != 1)).any()
+
+
+def test_binary_masks_in_the_place_of_palettes_are_refused(dense, copy, tmp_path):
+    for path in (copy / 'SkySeg/PaletteMask').iterdir():
+        Image.fromarray(pixels(path) * 255).save(path)
+    with pytest.raises(InputError, match='holds 255 .*SkySeg/BinaryMask'):
+        densify(copy, tmp_path / 'out', seed=SEED)
+    assert not (tmp_path / 'out').exists()
+    # In a folder that is named 255 is sky, as the option says.
+    assert densify(copy, tmp_path / 'out', seed=SEED, sky=copy / 'SkySeg/PaletteMask').pasted == dense[1].pasted
 
 
 def test_boxes_are_moved_only_onto_a_component(tmp_path):

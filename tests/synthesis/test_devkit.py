@@ -137,7 +137,7 @@ def test_what_is_not_ours_is_never_replaced(tmp_path):
     assert contents(tmp_path) == {'precious': hashlib.sha256(b'mine').hexdigest()}
 
 
-@pytest.mark.parametrize('text', ['[]', '{', '{"set": "another"}'])
+@pytest.mark.parametrize('text', ['[]', '{', '{"set": "another"}', '{"set": []}', '[' * 100_000, '1' * 5000])
 def test_a_foreign_settings_file_does_not_make_it_ours(tmp_path, text):
     (tmp_path / 'demo_set.json').write_text(text)
     with pytest.raises(InputError, match='not a demo set'):
@@ -156,6 +156,19 @@ def test_other_settings_need_force(tmp_path):
     assert json.loads((out / 'demo_set.json').read_text())['seed'] == 1
     assert contents(out).keys() == before.keys()
     assert [path.name for path in tmp_path.iterdir()] == ['demo']
+
+
+def test_what_is_no_part_of_the_set_is_not_lost_with_it(tmp_path):
+    out = tmp_path / 'demo'
+    write_demo_set(out, 3, SIZE, seed=0)
+    (out / 'TargetLibrary').mkdir()
+    (out / 'notes.txt').write_text('mine')
+    before = contents(out)
+    with pytest.raises(InputError, match='notes.txt: is no part of the demo set'):
+        write_demo_set(out, 3, SIZE, seed=1, force=True)
+    assert contents(out) == before
+    (out / 'notes.txt').unlink()
+    assert write_demo_set(out, 3, SIZE, seed=1, force=True)
 
 
 @pytest.mark.parametrize('broken', ['write_sample', 'write_splits'])
@@ -191,11 +204,35 @@ def test_a_failing_rename_brings_the_old_set_back(tmp_path, monkeypatch):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize('bad', [{'images': 2}, {'size': 95}, {'seed': -1}, {'workers': 0}])
+@pytest.mark.parametrize('bad', [
+    {'images': 2}, {'size': 95}, {'seed': -1}, {'workers': 0}, {'images': 10**9}, {'size': 100_000}, {'seed': 2**32},
+    {'workers': 10**6}, {'images': 3.5}, {'size': '96'}, {'seed': None}, {'workers': True}])
 def test_arguments_out_of_range_are_named(tmp_path, bad):
-    with pytest.raises(InputError, match=next(iter(bad))):
+    with pytest.raises(InputError, match=f'^{next(iter(bad))} is .*; give a whole number from .* to '):
         write_demo_set(tmp_path / 'demo', **{'images': 3, 'size': SIZE, **bad})
     assert not any(tmp_path.iterdir())
+
+
+def test_what_a_killed_run_has_left_goes_with_the_next(tmp_path):
+    (tmp_path / '.bafenet-demo-abc' / 'new').mkdir(parents=True)
+    (tmp_path / '.bafenet-other-abc').mkdir()
+    write_demo_set(tmp_path / 'demo', 3, SIZE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['.bafenet-other-abc', 'demo']
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(devkit, 'draw_scene', None)
+    (tmp_path / 'file').touch()
+    for out in (tmp_path / 'file' / 'demo', Path('/proc/demo')):
+        with pytest.raises(InputError, match='cannot be written') as error:
+            write_demo_set(out, 3, SIZE)
+        assert '\n' not in str(error.value)
+
+
+def test_a_sample_has_all_of_its_files(root):
+    assert set(contents(root)) == {'demo_set.json', *(f'Splits/{name}_v2.txt' for name in (
+        'train', 'val', 'test', 'trainval')), *(str(path.relative_to(root)) for name in NAMES
+                                                for path in devkit.sample_files(root, name))}
 
 
 def test_the_tool_writes_says_so_and_refuses_in_one_line(tool, tmp_path, capsys):

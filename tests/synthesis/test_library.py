@@ -1,8 +1,12 @@
 """The target library: which pixels it takes, what its file holds and refuses, and the two layouts that it reads."""
+import io
 import json
+import os
 import pickle
 import shutil
+import struct
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -364,6 +368,76 @@ def test_hostile_files_are_refused(tmp_path, monkeypatch, content, packed):
     assert not Path('trap_was_sprung').exists()
 
 
+def zip_of(path, members, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, 'w', compression) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def bombs():
+    small = [('pixels.npy', npy(GOOD['pixels'])), ('sizes.npy', npy(GOOD['sizes'])), ('meta.npy', npy(GOOD['meta']))]
+    many = np.ones(1_000_000, np.uint8)
+    yield 'bz2', small, zipfile.ZIP_BZIP2, 'compressed in another way'
+    yield 'lzma', small, zipfile.ZIP_LZMA, 'compressed in another way'
+    yield 'twice', small + small[:1], zipfile.ZIP_DEFLATED, 'must hold'
+    yield 'in a folder', [(f'../{name}', data) for name, data in small], zipfile.ZIP_DEFLATED, 'must hold'
+    yield 'patches', [('pixels.npy', npy(many)), ('sizes.npy', npy(np.ones((len(many), 2), np.int8))), small[2]], \
+        zipfile.ZIP_DEFLATED, 'more than 200,000 patches'
+    yield 'meta', [*small[:2], ('meta.npy', npy(np.array('a' * 10**6)))], zipfile.ZIP_DEFLATED, 'unpacks to more'
+    yield 'pixels', [('pixels.npy', bytes(300 * 2**20)), *small[1:]], zipfile.ZIP_DEFLATED, 'unpacks to more'
+    yield 'members', [(str(index), b'') for index in range(5000)], zipfile.ZIP_DEFLATED, 'must hold'
+
+
+@pytest.mark.parametrize('kind', ['bz2', 'lzma', 'twice', 'in a folder', 'patches', 'meta', 'pixels', 'members'])
+@pytest.mark.filterwarnings('ignore:Duplicate name')
+def test_bombs_are_refused_in_one_line(tmp_path, kind):
+    path = tmp_path / 'library.npz'
+    _, members, compression, message = next(bomb for bomb in bombs() if bomb[0] == kind)
+    zip_of(path, members, compression)
+    del members
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=rf'library\.npz: not a target library \(.*{message}') as error:
+            load_library(path, 5)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert str(error.value).isprintable()
+
+
+def test_a_member_that_lies_about_its_size_is_not_unpacked_further(tmp_path):
+    path = tmp_path / 'library.npz'
+    zip_of(path, [('pixels.npy', npy(np.zeros(200 * 2**20, np.uint8))), ('sizes.npy', npy(GOOD['sizes'])),
+                  ('meta.npy', npy(GOOD['meta']))])
+    data, size = path.read_bytes(), struct.pack('<I', 200 * 2**20 + 128)
+    assert data.count(size) == 2
+    path.write_bytes(data.replace(size, struct.pack('<I', 200)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match='not a target library'):
+            load_library(path, 5)
+        # The array that its header claims is set aside, and not filled.
+        assert tracemalloc.get_traced_memory()[1] < 250 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_only_a_regular_file_of_bounded_size_is_a_library(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.npz')
+    with open(tmp_path / 'huge.npz', 'wb') as file:
+        file.truncate(2**36)
+    for path, message in ((tmp_path / 'pipe.npz', 'a pipe or device'), (tmp_path, 'a folder'),
+                          (tmp_path / 'huge.npz', 'larger than 32 MiB')):
+        with pytest.raises(InputError, match=message):
+            load_library(path)
+
+
 def test_truncated_file_and_missing_file(tmp_path):
     path = tmp_path / 'library.npz'
     save_library(path, PATCHES, {})
@@ -386,7 +460,7 @@ def test_what_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
         load_library(path, 5)
 
 
-def test_write_library(devkit, tmp_path):
+def test_write_library(devkit, tmp_path, monkeypatch):
     out = tmp_path / 'new' / 'library.npz'
     summary = write_library(devkit, 'train_v2', out)
     assert summary == {'targets': 32, 'median_size': [6, 6], 'largest_size': [6, 6], 'most_frequent_size': [6, 6],
@@ -401,8 +475,11 @@ def test_write_library(devkit, tmp_path):
     with pytest.raises(InputError, match=r'must end in \.npz'):
         write_library(devkit, 'train_v2', tmp_path / 'library.bin')
     (tmp_path / 'file').touch()
-    with pytest.raises(InputError, match='cannot be written'):
-        write_library(devkit, 'train_v2', tmp_path / 'file' / 'library.npz')
+    for place in (tmp_path / 'file', Path('/proc')):
+        with pytest.raises(InputError, match='--out .*cannot be written'), monkeypatch.context() as patch:
+            # It is tried before the work.
+            patch.setattr('bafenet.synthesis.library.split_patches', None)
+            write_library(devkit, 'train_v2', place / 'library.npz')
 
 
 def test_tool(devkit, tmp_path, tool, capsys):

@@ -1,9 +1,10 @@
 """BAG-CP: Background-Aware Gaussian Copy-Paste (paper Section IV-C), over the pure functions of ``synthesis``."""
+import logging
 import os
 import random
 import zlib
 from pathlib import Path
-from typing import Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -15,11 +16,14 @@ from mmengine.dataset import BaseDataset
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from bafenet.errors import InputError
+from bafenet.arguments import require_flags, require_number, shown
+from bafenet.errors import InputError, printable
 from bafenet.synthesis.clusters import ClusterRecipe, PastedTargets, TargetLibrary, paste_targets, place_clusters
 from bafenet.synthesis.library import build_library, load_library, save_library, shrink
+from bafenet.synthesis.limits import check_recipe
 
 SKY = 1
+MAX_GT = 1_000_000
 
 
 @TRANSFORMS.register_module()
@@ -60,8 +64,8 @@ class BAGCopyPaste(BaseTransform):
             paper's release does. Only for the paper's protocol.
 
     Raises:
-        InputError: If an argument is out of range, if there is no library, or if the sample has no sky map and
-            ``background='sky'``.
+        InputError: If an argument is of a wrong type or out of range, if there is no library, or if the sample has no
+            sky map and ``background='sky'``.
     """
 
     def __init__(self,
@@ -83,26 +87,25 @@ class BAGCopyPaste(BaseTransform):
                  background: str = 'sky',
                  remove_background: bool = False,
                  truncate_boxes: bool = False) -> None:
-        if background not in ('sky', 'any'):
-            raise InputError(f"BAGCopyPaste: background={background!r} must be 'sky' or 'any'")
-        if not 0 <= prob <= 1:
-            raise InputError(f'BAGCopyPaste: prob={prob} must be from 0 to 1')
-        if not 0 <= visible_share <= 1:
-            raise InputError(f'BAGCopyPaste: visible_share={visible_share} must be from 0 to 1')
-        if max_target_size < 1:
-            raise InputError(f'BAGCopyPaste: max_target_size={max_target_size} must be at least 1')
         self.recipe = ClusterRecipe(
-            num_clusters=tuple(num_clusters),
+            num_clusters=_range(num_clusters),
             region_size=region_size,
-            targets_per_cluster=tuple(targets_per_cluster),
-            spacing=tuple(spacing),
-            brightness=tuple(brightness),
-            sigma=tuple(sigma),
-            offset=tuple(offset),
-            rotation=tuple(rotation),
+            targets_per_cluster=_range(targets_per_cluster),
+            spacing=_range(spacing),
+            brightness=_range(brightness),
+            sigma=_range(sigma),
+            offset=_range(offset),
+            rotation=_range(rotation),
             clustered=clustered,
             gaussian=gaussian,
             visible_share=visible_share)
+        check_recipe(self.recipe, max_target_size, 'BAGCopyPaste: ', least_clusters=0, least_spacing=0)
+        if not isinstance(background, str) or background not in ('sky', 'any'):
+            raise InputError(f"BAGCopyPaste: background={shown(background)} must be 'sky' or 'any'")
+        require_number('BAGCopyPaste: prob', prob, 0, 1)
+        if max_gt is not None:
+            require_number('BAGCopyPaste: max_gt', max_gt, 0, MAX_GT, whole=True)
+        require_flags('BAGCopyPaste', remove_background=remove_background, truncate_boxes=truncate_boxes)
         self.max_target_size = max_target_size
         self.prob = prob
         self.max_gt = max_gt
@@ -111,23 +114,31 @@ class BAGCopyPaste(BaseTransform):
         self.truncate_boxes = truncate_boxes
         self.library_file = library if isinstance(library, (str, os.PathLike)) else None
         self.library: Optional[TargetLibrary] = None
-        if self.library_file is not None and os.path.isfile(self.library_file):
+        if self.library_file is not None and os.path.exists(self.library_file):
             self.library = load_library(self.library_file, max_target_size)
         elif library is not None and self.library_file is None:
-            self.library = TargetLibrary.from_patches([shrink(np.asarray(patch), max_target_size) for patch in library])
+            self.library = TargetLibrary.from_patches([shrink(patch, max_target_size) for patch in _patches(library)])
 
     def prepare(self, dataset: BaseDataset) -> None:
         """Load the library, or build it from the dataset's own images; the dataset calls this once, at its start."""
+        if len(dataset.metainfo['classes']) > 1:
+            print_log(f'BAGCopyPaste: pasted targets are of the class {dataset.metainfo["classes"][0]!r}, the first of '
+                      f'{len(dataset.metainfo["classes"])}', 'current', logging.WARNING)
         if self.library is not None:
             return
         split = _split_name(dataset)
         path = self.library_file or os.path.join(dataset.data_root, 'TargetLibrary', f'{split}.npz')
-        if os.path.isfile(path):
+        if os.path.exists(path):
             self.library = load_library(path, self.max_target_size)
             return
-        print_log(f'building the target library {path} from the {len(dataset)} images of {dataset.ann_file}, once',
-                  'current')
+        print_log(f'building the target library {printable(path)} from the {len(dataset)} images of '
+                  f'{printable(dataset.ann_file)}, once', 'current')
         samples = [dataset.get_data_info(i) for i in range(len(dataset))]
+        absent = next((sample['target_mask_path'] for sample in samples
+                       if not os.path.isfile(sample['target_mask_path'])), None)
+        if absent is not None:
+            raise InputError(f'{printable(absent)}: no such target mask, of which BAGCopyPaste cuts its targets; add '
+                             'the masks, or give library=FILE.npz (made by tools/dataset/build_library.py)')
         patches = build_library([sample['img_path'] for sample in samples],
                                 [sample['target_mask_path'] for sample in samples],
                                 remove_background=self.remove_background)
@@ -185,6 +196,19 @@ class BAGCopyPaste(BaseTransform):
     def __repr__(self) -> str:
         return (f'{type(self).__name__}({self.recipe}, max_target_size={self.max_target_size}, prob={self.prob}, '
                 f'max_gt={self.max_gt}, background={self.background!r}, truncate_boxes={self.truncate_boxes})')
+
+
+def _range(ends: Any) -> Any:
+    """The ends of a range as a tuple, also where a config gives a list; anything else as it is, to be refused."""
+    return tuple(ends) if isinstance(ends, (list, np.ndarray)) else ends
+
+
+def _patches(library: Any) -> List[np.ndarray]:
+    """The patches of a library that is given as such."""
+    patches = list(map(np.asarray, library)) if isinstance(library, (list, tuple, np.ndarray)) else []
+    if not patches or any(patch.ndim != 2 or patch.dtype != np.uint8 or not patch.size for patch in patches):
+        raise InputError(f'BAGCopyPaste: library={shown(library)} must be a .npz file, or a list of grey uint8 patches')
+    return patches
 
 
 def _corners(boxes: Union[BaseBoxes, np.ndarray]) -> np.ndarray:

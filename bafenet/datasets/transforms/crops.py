@@ -6,9 +6,11 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
+from bafenet.arguments import require_number, shown
 from bafenet.errors import InputError
 
 OTHER = 0
+MAX_SIDE, MAX_EPOCH = 2**16, 2**31
 
 
 @TRANSFORMS.register_module()
@@ -47,16 +49,23 @@ class BalancedCrop(BaseTransform):
                  target_prob: float = 0.5,
                  other_prob: float = 0.25,
                  min_visible: float = 0.5) -> None:
-        for name, window in (('size', size), ('late_size', late_size or size)):
-            if len(window) != 2 or min(window) < 1:
-                raise InputError(f'BalancedCrop: {name}={window} must be a height and a width of at least 1 pixel')
+        for name, window in (('size', size), ('late_size', size if late_size is None else late_size)):
+            if not isinstance(window, (list, tuple)) or len(window) != 2:
+                raise InputError(f'BalancedCrop: {name}={shown(window)} must be a height and a width in pixels')
+            for side in window:
+                require_number(f'BalancedCrop: a side of {name}', side, 1, MAX_SIDE, whole=True)
         if late_size is not None and late_epoch is None:
             raise InputError(f'BalancedCrop: late_size={late_size} needs late_epoch, the first epoch that it is for')
-        if min(target_prob, other_prob) < 0 or target_prob + other_prob > 1:
-            raise InputError(f'BalancedCrop: target_prob={target_prob} and other_prob={other_prob} must be at least 0 '
-                             'and at most 1 together')
-        if not 0 < min_visible <= 1:
-            raise InputError(f'BalancedCrop: min_visible={min_visible} must be above 0 and at most 1')
+        if late_epoch is not None:
+            require_number('BalancedCrop: late_epoch', late_epoch, 0, MAX_EPOCH, whole=True)
+        require_number('BalancedCrop: target_prob', target_prob, 0, 1)
+        require_number('BalancedCrop: other_prob', other_prob, 0, 1)
+        if target_prob + other_prob > 1:
+            raise InputError(f'BalancedCrop: target_prob={target_prob} and other_prob={other_prob} must be at most 1 '
+                             'together')
+        require_number('BalancedCrop: min_visible', min_visible, 0, 1)
+        if min_visible == 0:
+            raise InputError('BalancedCrop: min_visible is 0; give more than 0, or boxes without area would stay')
         self.size = tuple(size)
         self.late_size = late_size and tuple(late_size)
         self.late_epoch = late_epoch

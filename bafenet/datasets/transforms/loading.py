@@ -3,11 +3,17 @@ from typing import Dict, Optional, Union
 
 import cv2
 import numpy as np
+from mmcv.image.io import imread_flags
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs
 from mmdet.registry import TRANSFORMS
 
-from bafenet.errors import InputError
+from bafenet.arguments import require_number, shown
+from bafenet.devkit import image_size
+from bafenet.devkit.images import TOO_DEEP
+from bafenet.errors import InputError, first_line, printable
+
+MAX_CACHE_MB = 2**20
 
 
 class DecodedCache:
@@ -21,8 +27,7 @@ class DecodedCache:
     """
 
     def __init__(self, megabytes: float) -> None:
-        if megabytes < 0:
-            raise InputError(f'cache_mb={megabytes} must be 0 or more MiB')
+        require_number('cache_mb', megabytes, 0, MAX_CACHE_MB)
         self.room = int(megabytes * 2**20)
         self._arrays: Dict[str, np.ndarray] = {}
 
@@ -47,29 +52,44 @@ class LoadInfraredImage(LoadImageFromFile):
             :class:`PackInfraredInputs` makes three channels of either. ``'color'`` makes them here, for transforms
             that want them.
         **kwargs: Further arguments of mmcv's ``LoadImageFromFile``.
+
+    Raises:
+        InputError: If an argument is out of range.
     """
 
     def __init__(self, cache_mb: float = 0, color_type: Union[str, int] = cv2.IMREAD_ANYCOLOR, **kwargs) -> None:
+        known = color_type in imread_flags if isinstance(color_type, str) else type(color_type) is int
+        if not known:
+            raise InputError(f'LoadInfraredImage: color_type={shown(color_type)} must be one of '
+                             f'{", ".join(imread_flags)}, or a flag of OpenCV')
         super().__init__(color_type=color_type, **kwargs)
+        self._in_colour = color_type == 'color'
+        if self.imdecode_backend == 'cv2':
+            # Without it OpenCV keeps the high bytes of 16 bits and says nothing.
+            self.color_type = imread_flags.get(color_type, color_type) | cv2.IMREAD_ANYDEPTH
         self._cache = DecodedCache(cache_mb)
 
     def transform(self, results: dict) -> dict:
         """Add ``img``, ``img_shape``, ``ori_shape`` and ``scale_factor``, 1.
 
         Raises:
-            InputError: If the image is missing or does not decode.
+            InputError: If the image is missing, does not decode, or has more than 8 bits a channel.
         """
         path = results['img_path']
         cached = self._cache.get(path)
         if cached is not None:
-            in_colour = self.color_type == 'color' and cached.ndim == 2
-            image = cv2.cvtColor(cached, cv2.COLOR_GRAY2BGR) if in_colour else cached.copy()
+            to_colour = self._in_colour and cached.ndim == 2
+            image = cv2.cvtColor(cached, cv2.COLOR_GRAY2BGR) if to_colour else cached.copy()
             results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2], scale_factor=(1.0, 1.0))
             return results
+        _check_header(path, 'image', self.backend_args)
         try:
             results = super().transform(results)
-        except (OSError, SyntaxError, ValueError, AssertionError, cv2.error) as error:
-            raise InputError(f'{path}: the image does not decode ({error}); replace the file') from error
+        except (OSError, SyntaxError, ValueError, AssertionError, AttributeError, cv2.error) as error:
+            raise InputError(f'{printable(path)}: the image does not decode ({first_line(error)}); replace the '
+                             'file') from error
+        if results is not None and results['img'].dtype not in (np.uint8, *((np.float32, ) if self.to_float32 else ())):
+            raise InputError(f'{printable(path)}: {TOO_DEEP}')
         if self._cache.room:
             self._cache.put(path, _grey_plane(results['img']))
         # For pipelines that resize nothing; mmdet's heads divide by it.
@@ -97,14 +117,21 @@ class LoadSkyAnnotations(LoadAnnotations):
         if cached is not None:
             results.update(gt_seg_map=cached.copy(), ignore_index=self.ignore_index)
             return
+        _check_header(path, 'sky map', self.backend_args)
         try:
             super()._load_seg_map(results)
         except (OSError, SyntaxError, ValueError, AttributeError, cv2.error) as error:
-            raise InputError(f'{path}: the sky map does not decode ({error}); replace the file') from error
+            raise InputError(f'{printable(path)}: the sky map does not decode ({first_line(error)}); replace the '
+                             'file') from error
         sky_map = results['gt_seg_map']
         if sky_map.ndim != 2 or sky_map.dtype != np.uint8 or cv2.inRange(sky_map, 2, 254).any():
-            raise InputError(f'{path}: a sky map has one channel of 0 (other), 1 (sky) and 255 (ignored), as in '
-                             'SkySeg/PaletteMask')
+            raise InputError(f'{printable(path)}: a sky map has one channel of 0 (other), 1 (sky) and 255 (ignored), '
+                             'as in SkySeg/PaletteMask')
+        shape = tuple(results.get('ori_shape') or sky_map.shape)
+        if shape != sky_map.shape:
+            (height, width), (image_height, image_width) = sky_map.shape, shape
+            raise InputError(f'{printable(path)}: the sky map is not of its image\'s size, '
+                             f'{image_width}x{image_height}, but {width}x{height}; replace the file')
         self._cache.put(path, sky_map)
 
 
@@ -118,6 +145,16 @@ class PackInfraredInputs(PackDetInputs):
         if image.ndim == 2:
             results = dict(results, img=np.broadcast_to(image[..., None], (*image.shape, 3)))
         return super().transform(results)
+
+
+def _check_header(path: str, what: str, backend_args: Optional[dict]) -> None:
+    """Refuse what must not be decoded: pipes, images that fill the memory, more than 8 bits a channel."""
+    # What is no local file is left to mmengine's file clients.
+    if backend_args is None and '://' not in str(path):
+        try:
+            image_size(path)
+        except InputError as error:
+            raise InputError(str(error).replace(': does not decode', f': the {what} does not decode', 1)) from error
 
 
 def _grey_plane(image: np.ndarray) -> np.ndarray:

@@ -1,0 +1,85 @@
+"""Which box means which component of a target mask, and how far the two differ."""
+from typing import Tuple
+
+import numpy as np
+from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
+
+from bafenet.devkit import CORNERS
+from bafenet.errors import InputError
+
+EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+# A box is taken to mean a component that it overlaps, or else one whose corners are at most so many pixels away.
+NEAR = 2
+# Above so many pairs of a box and a component, or of a point and a box, a file is not what it says.
+MAX_PAIRS = 2**22
+
+Shift = Tuple[float, float, float, float]
+NO_SHIFT = (0., 0., 0., 0.)
+
+
+def extents(labels: np.ndarray) -> np.ndarray:
+    """Extent of each component.
+
+    Args:
+        labels: (H, W) int, 0 for none and 1 to n for the components, as ``ndimage.label`` gives them.
+
+    Returns:
+        (n, 4) int64 ``[x1, y1, x2, y2]`` with exclusive ends.
+    """
+    slices = ndimage.find_objects(labels)
+    return np.array([[x.start, y.start, x.stop, y.stop] for y, x in slices], np.int64).reshape(-1, 4)
+
+
+def match_boxes(boxes: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """Say which box means which component: the equal ones first, the others one to one at the least total distance.
+
+    The distance of two boxes is the largest difference among their four numbers. A box with no component that it
+    overlaps, or that is within 2 pixels of it, stays alone.
+
+    Args:
+        boxes: (n, 4) float ``[x1, y1, x2, y2]``.
+        components: (m, 4) int, extents likewise.
+
+    Returns:
+        (k, 2) int64, index of the box and of its component, ordered by box.
+
+    Raises:
+        InputError: If too many boxes differ from too many components.
+    """
+    pairs, boxes_left, components_left = [], [], dict(enumerate(map(tuple, components.tolist())))
+    by_extent = {extent: index for index, extent in components_left.items()}
+    for index, box in enumerate(map(tuple, boxes.tolist())):
+        component = by_extent.pop(box, None)
+        if component is None:
+            boxes_left.append(index)
+        else:
+            pairs.append((index, component))
+            del components_left[component]
+    if len(boxes_left) * len(components_left) > MAX_PAIRS:
+        raise InputError(f'{len(boxes_left)} boxes differ from {len(components_left)} mask components, which are too '
+                         'many to be matched')
+    rows, columns = np.array(boxes_left, int), np.array(list(components_left), int)
+    distance, allowed = _distances(boxes[rows], components[columns])
+    # Dear enough that no forbidden pair is ever taken in an allowed one's place.
+    forbidden = 1 + distance.max(initial=0) * (1 + min(distance.shape))
+    for row, column in zip(*linear_sum_assignment(np.where(allowed, distance, forbidden)), strict=True):
+        if allowed[row, column]:
+            pairs.append((rows[row], columns[column]))
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+
+
+def _distances(boxes: np.ndarray, components: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """(n, m) largest difference of corners, and whether a pair may belong together."""
+    boxes, components = boxes[:, None], components[None]
+    distance = np.abs(boxes - components).max(axis=2)
+    overlap = np.minimum(boxes[..., 2:], components[..., 2:]) > np.maximum(boxes[..., :2], components[..., :2])
+    return distance, overlap.all(axis=2) | (distance <= NEAR)
+
+
+def describe_shift(shift: Shift) -> str:
+    """A difference of four numbers in words."""
+    if len(set(shift)) > 1:
+        return 'wrong by ' + ', '.join(f'{corner} {number:+g}' for corner, number in zip(CORNERS, shift, strict=True))
+    convention = ' (the convention of SIRST-V2)' if shift[0] == 1 else ''
+    return f'shifted by {shift[0]:+g} in all four numbers{convention}'

@@ -1,0 +1,138 @@
+"""Reading a devkit's images and masks: 8 bits a channel, of bounded size, each problem in one line."""
+import warnings
+from contextlib import contextmanager
+from typing import Iterable, Iterator, Tuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import InputError, first_line, printable
+from .files import PathLike, open_file
+
+MAX_PIXELS = 2**26  # of an image; Pillow only warns at 1.3 times as many
+
+# Not those for which Pillow calls other programs, as it does for EPS.
+FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF', 'PPM', 'WEBP', 'GIF')
+TOO_DEEP = 'has more than 8 bits a pixel; convert the image to 8-bit grey first'
+_BITS_PER_SAMPLE = 258  # a TIFF tag
+
+SKY, IGNORED = 1, 255
+
+@contextmanager
+def _opened(path: PathLike) -> Iterator[Image.Image]:
+    """An image file with its header read, of at most 8 bits a channel; whatever decoders raise is one line."""
+    name = printable(path)
+    with open_file(path) as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+                with Image.open(file, formats=FORMATS) as image:
+                    if image.width * image.height > MAX_PIXELS:
+                        raise InputError(f'{name}: is of {image.width}x{image.height} pixels, more than '
+                                         f'{MAX_PIXELS:,}; cut it into smaller images')
+                    if _is_deep(image):
+                        raise InputError(f'{name}: {TOO_DEEP}')
+                    yield image
+        except InputError:
+            raise
+        except UnidentifiedImageError as error:
+            raise InputError(f'{name}: does not decode as an image ({", ".join(FORMATS)}); replace the file') from error
+        except Exception as error:
+            raise InputError(f'{name}: does not decode as an image ({first_line(error)}); replace the file') from error
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether the header tells of more than 8 bits a channel; Pillow cuts some of these to 8 without a word."""
+    if image.mode.startswith(('I', 'F')):
+        return True
+    arguments = image.tile[0][3] if image.tile else ()
+    arguments = arguments if isinstance(arguments, tuple) else (arguments, )
+    if image.format == 'TIFF':
+        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1, ))) > 8
+    if image.format == 'PPM':
+        return any(isinstance(argument, int) and argument > 255 for argument in arguments)
+    return image.format == 'PNG' and any(';16' in str(argument) for argument in arguments)
+
+
+def image_size(path: PathLike) -> Tuple[int, int]:
+    """Width and height of an image file, from its header.
+
+    Raises:
+        InputError: If the file is no image, too large, or has more than 8 bits a channel.
+    """
+    with _opened(path) as image:
+        return image.size
+
+
+def read_image(path: PathLike) -> Image.Image:
+    """An image file, wholly decoded.
+
+    Raises:
+        InputError: If the file does not decode, is too large, or has more than 8 bits a channel.
+    """
+    with _opened(path) as image:
+        image.load()
+        return image
+
+
+def read_grey(path: PathLike) -> Tuple[np.ndarray, bool]:
+    """Read an image of 8 bits as grey.
+
+    Returns:
+        (H, W) uint8, and whether it had colours. An image of three equal channels has none; an alpha channel is left
+        out. Pillow weighs colours by ITU-R 601.
+
+    Raises:
+        InputError: The file is no image, too large, or has more than 8 bits.
+    """
+    image = read_image(path)
+    if image.mode == 'L':
+        return np.asarray(image), False
+    image = image.convert('RGB')
+    red, green, blue = map(np.asarray, image.split())
+    return np.asarray(image.convert('L')), not (np.array_equal(red, green) and np.array_equal(red, blue))
+
+
+def read_mask(path: PathLike, size: Tuple[int, int]) -> np.ndarray:
+    """Read the mask of an image: palette indices, grey levels or colours, of which 0 is not in the mask.
+
+    Args:
+        path: Image file.
+        size: Height and width that it must have.
+
+    Returns:
+        (H, W) uint8, palette indices or the highest of the channels.
+
+    Raises:
+        InputError: The file is no image, or of another size.
+    """
+    image = read_image(path)
+    if image.size != (size[1], size[0]):
+        raise InputError(f'{printable(path)}: is {image.width}x{image.height} and not of its image\'s size, '
+                         f'{size[1]}x{size[0]}')
+    if image.mode in ('P', 'L', '1'):
+        return np.asarray(image).astype(np.uint8)
+    return np.asarray(image.convert('RGB')).max(axis=2)
+
+
+def require_palette_sky(paths: Iterable[PathLike]) -> None:
+    """Refuse sky maps that hold 255 (ignored) and never a 1 (sky), as those of ``SkySeg/BinaryMask`` do.
+
+    They are read until the first 1, so mostly one or two are. One that does not decode is named where it is used.
+
+    Raises:
+        InputError: If they are such.
+    """
+    ignored = None
+    for path in paths:
+        try:
+            values = np.asarray(read_image(path))
+        except InputError:
+            continue
+        if (values == SKY).any():
+            return
+        if ignored is None and (values == IGNORED).any():
+            ignored = path
+    if ignored is not None:
+        raise InputError(f'{printable(ignored)}: holds 255 (ignored), and no sky map beside it holds a 1 (sky), as in '
+                         'SkySeg/BinaryMask; give maps of 0 and 1, as in SkySeg/PaletteMask')

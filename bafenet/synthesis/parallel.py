@@ -1,0 +1,59 @@
+"""A map over processes that end with their parent, however it ends."""
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Callable, Iterator, Sequence, TypeVar
+
+from ..errors import InputError
+
+Item, Result = TypeVar('Item'), TypeVar('Result')
+
+_function: Callable[[Any], Any]
+
+
+def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    """``map`` in so many processes; the results come in the order of the items.
+
+    An error or an interrupt drops what has not begun. Workers leave Ctrl-C to their parent, and end when it is gone.
+
+    Args:
+        function: What to call; it goes to each process once.
+        items: What to call it with.
+        workers: Processes, at least 1; with 1 none is started.
+
+    Yields:
+        The results.
+
+    Raises:
+        InputError: If a process was killed, for example for its memory.
+    """
+    if workers == 1:
+        yield from map(function, items)
+        return
+    pool = ProcessPoolExecutor(min(workers, max(len(items), 1)), initializer=_start_worker, initargs=(function, ))
+    try:
+        yield from pool.map(_call, items)
+    except BrokenProcessPool as error:
+        raise InputError('a worker process has died, perhaps killed for its memory; call again with fewer '
+                         '--workers') from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _call(item: Any) -> Any:
+    return _function(item)
+
+
+def _start_worker(function: Callable[[Any], Any]) -> None:
+    global _function
+    _function = function
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
