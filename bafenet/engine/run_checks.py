@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..datasets.checks import extents, match_boxes
+from ..devkit import read_mask
 from ..errors import InputError, printable
 from .checkpoint_fields import is_finite
 from .options import parse_config
@@ -199,9 +200,10 @@ def _require_classes(runner: Runner, dataset: Any) -> None:
 
 def box_shifts(info: dict) -> List[Tuple[float, ...]]:
     """Box minus component of the target mask, corner by corner, for each box of an image that belongs to one."""
-    mask = cv2.imread(info['target_mask_path'], cv2.IMREAD_GRAYSCALE)
-    if mask is None or mask.shape != (info['height'], info['width']):
-        return []
+    try:
+        mask = read_mask(info['target_mask_path'], (info['height'], info['width']))
+    except InputError:
+        return []  # training needs no masks; tools/dataset/check.py reports them
     components = extents(cv2.connectedComponents((mask > 0).view(np.uint8), connectivity=8)[1])
     boxes = np.array([instance['bbox'] for instance in info['instances']], float).reshape(-1, 4)
     pairs = match_boxes(boxes, components)

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..datasets.densesirst import find_split
+from ..devkit import read_split
 from ..errors import InputError, printable
 from ..synthesis.devkit import IMAGES
 from .checkpoint_fields import HASH_BYTES
@@ -192,8 +193,3 @@ def _digest(path: Union[str, Path]) -> bytes:
         return hashlib.sha256(Path(path).read_bytes()).digest()[:HASH_BYTES]
     except OSError as error:
         raise InputError(f'{printable(path)}: cannot be read ({error.strerror})') from error
-
-
-def read_split(file: str) -> List[str]:
-    """Names in a split file."""
-    return Path(file).read_text(encoding='utf-8').split()

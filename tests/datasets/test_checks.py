@@ -364,7 +364,7 @@ def test_outputs_are_tried_before_the_work(tool, devkit, tmp_path, monkeypatch, 
 
 def test_what_a_killed_run_has_left_goes_with_the_next(copy, tmp_path):
     shifted(copy, 1)
-    (tmp_path / '.bafenet-fixed-abc' / 'new').mkdir(parents=True)
+    (tmp_path / '.fixed-bafenet-abc' / 'new').mkdir(parents=True)
     checks.write_fixed_boxes(checks.check_devkit(copy), tmp_path / 'fixed')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['SIRSTdevkit', 'fixed']
 

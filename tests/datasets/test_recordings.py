@@ -222,7 +222,7 @@ def test_a_folder_with_files_of_others_is_not_replaced(recorded, tmp_path):
 
 
 def test_an_output_is_tried_before_the_work_and_leavings_go(recorded, tmp_path, monkeypatch):
-    (tmp_path / '.bafenet-out-abc').mkdir()
+    (tmp_path / '.out-bafenet-abc').mkdir()
     (tmp_path / 'file').touch()
     with monkeypatch.context() as patch:
         patch.setattr(recordings, 'read_scene', None)

@@ -339,7 +339,7 @@ def test_one_process_at_a_time_and_the_next_goes_on_after_a_kill(dense, source, 
     process.kill()
     process.wait()
     # What it would have left, had it been writing its settings.
-    (out / '.bafenet-densify-abc.json').touch()
+    (out / '.densify-bafenet-abc.json').touch()
     assert densify(source, out, seed=SEED) == dense[1]
     assert contents(out) == contents(dense[0])
 

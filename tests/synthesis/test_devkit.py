@@ -214,10 +214,10 @@ def test_arguments_out_of_range_are_named(tmp_path, bad):
 
 
 def test_what_a_killed_run_has_left_goes_with_the_next(tmp_path):
-    (tmp_path / '.bafenet-demo-abc' / 'new').mkdir(parents=True)
-    (tmp_path / '.bafenet-other-abc').mkdir()
+    (tmp_path / '.demo-bafenet-abc' / 'new').mkdir(parents=True)
+    (tmp_path / '.other-bafenet-abc').mkdir()
     write_demo_set(tmp_path / 'demo', 3, SIZE)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['.bafenet-other-abc', 'demo']
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['.other-bafenet-abc', 'demo']
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path, monkeypatch):
