@@ -3,7 +3,9 @@
 This module imports nothing of the package: PyTorch takes seconds, and Ctrl-C must be answered during them too.
 """
 import argparse
+import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -34,6 +36,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and end with status 2."""
+        message = re.sub(r'^argument (-[^ ]*): ', r'\1 ', message)
         self.exit(BAD_INPUT, f'error: {_printable(message)} ({self.prog} --help lists the options)\n')
 
 
@@ -44,6 +47,33 @@ class _ShowTraceback(argparse.Action):
 
     def __call__(self, *args: Any) -> None:
         Parser.shows_traceback = True
+
+
+def whole(low: Optional[int] = None, high: Optional[int] = None) -> Callable[[str], int]:
+    """The ``type`` of an argument that is a whole number, both bounds included."""
+    return _number(int, 'a whole number', low, high)
+
+
+def real(low: Optional[float] = None, high: Optional[float] = None) -> Callable[[str], float]:
+    """The ``type`` of an argument that is a finite number, both bounds included."""
+    return _number(float, 'a number', low, high)
+
+
+def _number(kind: Callable, what: str, low: Optional[float], high: Optional[float]) -> Callable:
+    bounds = (f' from {low} to {high}' if None not in (low, high) else f' of at least {low}' if low is not None
+              else f' of at most {high}' if high is not None else '')
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+            inside = math.isfinite(value) and (low is None or low <= value) and (high is None or value <= high)
+        except (ValueError, OverflowError):
+            inside = False
+        if not inside:
+            raise argparse.ArgumentTypeError(f'{text[:40]}: give {what}{bounds}')
+        return value
+
+    return read
 
 
 def tool(go_on: str = START_AGAIN) -> Callable:
@@ -81,14 +111,25 @@ def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
     with _termination_as_exception():
         try:
             yield
+            sys.stdout.flush()
         except KeyboardInterrupt:
             _end(f'interrupted: {go_on}', INTERRUPTED)
         except Terminated:
             _end(f'terminated: {go_on}', TERMINATED)
         except Exception as error:
-            if Parser.shows_traceback:
-                traceback.print_exc()
-            _end(f'error: {describe(error)}', BAD_INPUT)
+            sys.exit(complain(error))
+
+
+def complain(error: Exception) -> int:
+    """Print an error that is being handled in one line, after its traceback if that was asked for.
+
+    Returns:
+        The exit status, 2.
+    """
+    if Parser.shows_traceback:
+        traceback.print_exc()
+    _say(f'error: {describe(error)}')
+    return BAD_INPUT
 
 
 def describe(error: Exception) -> str:
@@ -133,8 +174,17 @@ def _termination_as_exception() -> Iterator[None]:
 
 
 def _end(line: str, status: int) -> NoReturn:
-    print(line, file=sys.stderr, flush=True)
+    _say(line)
     sys.exit(status)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # A closed pipe or a full disk would be told once more, and at length, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _printable(text: str) -> str:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset
 from bafenet.errors import InputError
+from bafenet.markup import cell
 
 from ..engine.options import load_config
 
@@ -180,7 +181,7 @@ def _three_passes(dataset: DenseSIRSTDataset, images: int, queue) -> None:
 
 def print_results(results: dict) -> None:
     """Print what a benchmark gives as a table."""
-    table = Table(title=results['machine'])
+    table = Table(title=cell(results['machine']))
     for column in ('measurement', 'median', 'p95', 'runs'):
         table.add_column(column, justify='left' if column == 'measurement' else 'right')
     for name, value in results.items():
