@@ -51,10 +51,8 @@ def require_number(value: Any, name: str, low: float = -_LARGEST, high: float = 
     Raises:
         InputError: If it is not.
     """
-    # A whole number may be too large to be compared as a float by math.isfinite.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        bounds = '' if high >= _LARGEST and low <= -_LARGEST else f' from {low:g} to {high:g}'
-        raise _wrong(name, f'a finite number{bounds}', value)
+        raise _wrong(name, f'a number from {low:g} to {high:g}', value)
     return value
 
 

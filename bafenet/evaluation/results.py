@@ -2,7 +2,7 @@
 from typing import Any, Sequence
 
 from bafenet.errors import InputError, printable
-from bafenet.fields import (require_dict, require_list, require_number, require_numbers, require_text, require_whole)
+from bafenet.fields import require_dict, require_list, require_number, require_numbers, require_text, require_whole
 from bafenet.fileio import read_json
 
 WHAT = 'what tools/test.py --out writes'
