@@ -167,9 +167,9 @@ def build_network(cfg: Config, checkpoint: dict, source: str) -> nn.Module:
         InputError: If the config has no network or names what is no part of one, or the weights do not fit.
     """
     init_default_scope('mmdet')
+    require_known_types(cfg.get('model'), source)
     if not isinstance(cfg.get('model'), dict):
         raise InputError(f'checkpoint {printable(source)}: its config has no model; give one that training wrote')
-    require_known_types(cfg.model, source)
     # mmdet writes into the config that it builds from.
     network = MODELS.build(copy.deepcopy(cfg.model))
     report = load_weights(network, checkpoint)

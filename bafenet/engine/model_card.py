@@ -94,14 +94,15 @@ def write_card(weights: str,
     """
     file = Path(local_file(weights))
     if not re.fullmatch(r'[\w.+-]+', file.stem):
-        raise InputError(f'{printable(file)}: the card names the weights by their file; call it by letters, digits, and '
-                         '_ . + -')
+        raise InputError(f'{printable(file)}: the card names the weights by their file; call it by letters, digits '
+                         'and _ . + -')
     outputs = [file.with_suffix(suffix) for suffix in ('.json', '.md')]
     for out in outputs:
         require_new(str(out), out.suffix, force)
     labels = [label for label, *_ in beside]
     if len(set(labels)) < len(labels):
-        raise InputError(f'--beside: the labels {", ".join(map(printable, labels))} are not all different')
+        raise InputError(f'--beside: the labels {", ".join(map(printable, labels))} are not all different; give each a '
+                         'label of its own')
     record = _weights_record(file)
     record.update(_own_results(file, record['sha256'], results, subset),
                   beside=[_column(label, files) for label, *files in beside])
@@ -166,8 +167,8 @@ def _own_results(file: Path, sha256: str, results: str, subset: Optional[str]) -
 def _read(path: str, *keys: str) -> dict:
     content = read_results(path, ('config', 'checkpoint', 'split', 'metrics', 'environment', *keys), ('img_id', ))
     if any('_legacy' in key for key in content['metrics']):
-        raise InputError(f'{printable(path)}: its IoUs are of sides that are 1 too long, and the card says true sides; test with '
-                         'test_evaluator.legacy_coordinates=False')
+        raise InputError(f'{printable(path)}: its IoUs are of sides that are 1 too long, and the card says true '
+                         'sides; test with test_evaluator.legacy_coordinates=False')
     return content
 
 
@@ -199,26 +200,25 @@ def markdown(record: dict) -> str:
     epochs, last = provenance['epochs'], record['max_epochs']
     if epochs is not None and last is not None:
         epochs = f'{epochs} of {last}' + (', the last one: none was picked' if epochs == last else '')
-    rows = {
-        'command': markdown_code(provenance['command']),
-        **{key: value if value is None else markdown_text(value)
-           for key, value in dict(commit=provenance['commit'], seed=provenance['seed'], images=record['trained_on'],
-                                  epochs=epochs, hardware=provenance['hardware']).items()},
-    }
+    rows = dict(commit=provenance['commit'], seed=provenance['seed'], images=record['trained_on'], epochs=epochs,
+                hardware=provenance['hardware'])
+    lines = [f'| command | {markdown_code(provenance["command"])} |']
+    lines += [f'| {key} | {markdown_text(value)} |' for key, value in rows.items() if value is not None]
     return _CARD.substitute(
         record, parameters=f'{record["parameters"]:,}', kilobytes=f'{record["bytes"] / 1000:,.0f}',
-        provenance='\n'.join(f'| {key} | {value} |' for key, value in rows.items() if value is not None),
-        images=len(record['results']['images']), split=markdown_code(record['results']['split']), metrics=_metrics_table(record))
+        provenance='\n'.join(lines),
+        images=len(record['results']['images']), split=markdown_code(record['results']['split']),
+        metrics=_metrics_table(record))
 
 
 def _metrics_table(record: dict) -> str:
     own = record['results']
-    columns = {f'these weights, {markdown_code(own["split"])}': {key: f'{value:.3f}' for key, value in own['metrics'].items()}}
-    for column in record['beside']:
-        columns[f'{markdown_text(column["label"])}, {markdown_code(column["split"])}'] = {
-            key: _number(value) for key, value in column['metrics'].items()}
-    by_name = [{key.rsplit('/', 1)[-1]: text for key, text in column.items()} for column in columns.values()]
-    lines = [_line(['', *columns]), _line(['---'] + ['---:'] * len(columns))]
+    columns = [(f'these weights, {markdown_code(own["split"])}',
+                {key: f'{value:.3f}' for key, value in own['metrics'].items()})]
+    columns += [(f'{markdown_text(column["label"])}, {markdown_code(column["split"])}',
+                 {key: _number(value) for key, value in column['metrics'].items()}) for column in record['beside']]
+    by_name = [{key.rsplit('/', 1)[-1]: text for key, text in column.items()} for _, column in columns]
+    lines = [_line(['', *(head for head, _ in columns)]), _line(['---'] + ['---:'] * len(columns))]
     lines += [_line([title, *(column.get(name, 'n/a') for column in by_name)]) for name, title in ROWS.items()]
     return '\n'.join(lines)
 
