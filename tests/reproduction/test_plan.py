@@ -1,5 +1,5 @@
 """Rows and seeds as runs: what a result depends on, which rows are the same network, where a stopped run goes on."""
-import fcntl
+import functools
 import json
 import os
 import shutil
@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
+from bafenet.fileio import owned
 from bafenet.reproduction import plan, worker
 from bafenet.reproduction.plan import PROTOCOL_VARIABLE, plan_runs, result_settings, row_config, set_epochs
 from bafenet.reproduction.tables import COLUMNS, Row, choose_protocol, select_tables
@@ -272,8 +273,6 @@ def test_the_end_of_a_process_is_told_in_one_line(tmp_path, monkeypatch, script,
 
 
 def test_two_processes_are_never_at_the_same_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, 'LOCK_TIMEOUT', 0.2)
-    with open(tmp_path / '.lock', 'w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match='another process'):
-            work(tmp_path)
+    monkeypatch.setattr(worker, 'owned', functools.partial(owned, timeout=0.2))
+    with owned(tmp_path), pytest.raises(InputError, match='another process'):
+        work(tmp_path)
