@@ -161,10 +161,13 @@ def read_regular(path: PathLike, max_bytes: int = MAX_BYTES) -> bytes:
         ValueError: If it is no regular file, or larger than ``max_bytes``.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(handle, 'rb') as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError('it is no regular file')
-        data = file.read(max_bytes + 1)
+        with open(handle, 'rb', closefd=False) as file:
+            data = file.read(max_bytes + 1)
+    finally:
+        os.close(handle)
     if len(data) > max_bytes:
         raise ValueError(f'it has more than {max_bytes / 2**20:g} MiB')
     return data
