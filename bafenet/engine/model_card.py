@@ -158,7 +158,7 @@ def _own_results(file: Path, sha256: str, results: str, subset: Optional[str]) -
     parts = Path(contents['results']['config']).parts
     # Not where the repository lies on this machine.
     config = Path(*parts[parts.index('configs') if 'configs' in parts else 0:])
-    if not re.fullmatch(r'[\w./ +@=,:~-]*', str(config)):
+    if not re.fullmatch(r'[\w./+@=,:~-]*', str(config)):
         raise InputError(f'{printable(results)}: its config {printable(config)} is no name that a command could '
                          'have; test these weights with a config of another name')
     return dict(config=config.as_posix(), **measured)
