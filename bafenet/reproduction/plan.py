@@ -16,7 +16,7 @@ from bafenet.engine.export import setting
 from bafenet.engine.options import load_config
 from bafenet.engine.quiet import quiet
 from bafenet.errors import InputError, printable
-from bafenet.fileio import atomic_path, read_regular, reason_of, write_json
+from bafenet.fileio import atomic_path, write_json
 from bafenet.synthesis.devkit import BOXES
 
 from .stored import CONFIG_FILE, RESULT_FILE, SETTINGS_FILE, epoch_of, latest_checkpoint, read_result, read_settings
@@ -244,17 +244,13 @@ def result_settings(cfg: Config) -> dict:
 @cache
 def _describe_split(root: str, ann_file: str) -> dict:
     if not Path(root).is_dir():
-        raise InputError(f'{printable(root)}: no such data folder; give it by --data, link the dataset there '
-                         '(data/README.md), or make the demo set by tools/dataset/make_demo.py')
-    file = find_split(root, ann_file)
+        raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there (data/README.md), or '
+                         'make the demo set by tools/dataset/make_demo.py')
     try:
-        names = read_regular(file).decode('utf-8').split()
-        boxes = []
-        for name in names:
-            file = Path(root, BOXES, f'{name}.xml')
-            boxes.append(read_regular(file))
-    except (OSError, ValueError) as error:
-        raise InputError(f'{printable(file)}: cannot be read ({reason_of(error)}); check --data') from error
+        names = Path(find_split(root, ann_file)).read_text(encoding='utf-8').split()
+        boxes = [Path(root, BOXES, f'{name}.xml').read_bytes() for name in names]
+    except OSError as error:
+        raise InputError(f'{error.filename}: cannot be read ({error.strerror}); check --data') from error
     digest = hashlib.sha256('\n'.join(names).encode())
     digest.update(b'\0'.join(boxes))
     # The whole path of a list that lies elsewhere would tell where the data lie.

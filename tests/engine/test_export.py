@@ -408,7 +408,8 @@ def test_a_field_of_weights_that_a_card_cannot_tell_is_named(exported, tmp_path,
     assert not file.with_suffix('.md').exists()
 
 
-@pytest.mark.parametrize('name', ['configs/a.py;rm', 'configs/a b.py', 'configs/`x`.py', 'configs/a\n.py', 'configs/<b>.py'])
+@pytest.mark.parametrize('name', ['configs/a.py;rm', 'configs/a b.py', 'configs/`x`.py', 'configs/a\n.py',
+                                  'configs/<b>.py'])
 def test_a_card_gives_no_command_that_does_something_else(exported, tmp_path, name):
     file = tmp_path / f'{NAME}.pth'
     file.write_bytes((exported[0] / file.name).read_bytes())
