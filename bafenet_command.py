@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any, Callable, Iterator, List, NoReturn, Optional
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+_LONGEST = 400  # of a message that was not written to be read in one line
 START_AGAIN = 'nothing is lost but the time: call it again'
 
 
@@ -108,16 +109,29 @@ def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
     Raises:
         SystemExit: With the status.
     """
-    with _termination_as_exception():
+    with _termination_as_exception(), _orphans_are_silent():
         try:
             yield
             sys.stdout.flush()
-        except KeyboardInterrupt:
-            _end(f'interrupted: {go_on}', INTERRUPTED)
-        except Terminated:
-            _end(f'terminated: {go_on}', TERMINATED)
-        except Exception as error:
-            sys.exit(complain(error))
+        except (KeyboardInterrupt, Terminated, Exception) as error:
+            stopped = _interrupt_behind(error)
+            if stopped is None:
+                sys.exit(complain(error))
+            word, status = (('terminated', TERMINATED) if isinstance(stopped, Terminated)
+                            else ('interrupted', INTERRUPTED))
+            _say(f'{word}: {go_on}')
+            sys.exit(status)
+
+
+def _interrupt_behind(error: Optional[BaseException]) -> Optional[BaseException]:
+    """The interrupt that an error is, or that a library has turned into it by ``except:``."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, (KeyboardInterrupt, Terminated)):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def complain(error: Exception) -> int:
@@ -149,7 +163,9 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         file = f'{error.filename}: ' if error.filename is not None else ''
         return _printable(f'{file}{error.strerror}')
-    return _printable(f'{name}: {" ".join(" ".join(lines).split())} (--traceback shows where)')
+    message = ' '.join(' '.join(lines).split())
+    message = message if len(message) <= _LONGEST else f'{message[:_LONGEST]} …'
+    return _printable(f'{name}: {message} (--traceback shows where)')
 
 
 @contextmanager
@@ -173,9 +189,20 @@ def _termination_as_exception() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _end(line: str, status: int) -> NoReturn:
-    _say(line)
-    sys.exit(status)
+@contextmanager
+def _orphans_are_silent() -> Iterator[None]:
+    """Let a child say nothing of a connection that its parent has left: the parent has said why."""
+    owner, before = os.getpid(), sys.excepthook
+
+    def hook(kind: type, error: BaseException, trace: Any) -> None:
+        if os.getpid() == owner or not isinstance(error, (ConnectionError, EOFError, KeyboardInterrupt)):
+            before(kind, error, trace)
+
+    sys.excepthook = hook
+    try:
+        yield
+    finally:
+        sys.excepthook = before
 
 
 def _say(line: str) -> None:
