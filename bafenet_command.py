@@ -109,7 +109,7 @@ def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
     Raises:
         SystemExit: With the status.
     """
-    with _termination_as_exception(), _orphans_are_silent():
+    with _signals_as_exceptions(), _orphans_are_silent():
         try:
             yield
             sys.stdout.flush()
@@ -169,8 +169,12 @@ def describe(error: Exception) -> str:
 
 
 @contextmanager
-def _termination_as_exception() -> Iterator[None]:
-    """Let SIGTERM raise :class:`Terminated` in this process; in a child that inherits the handler it ends the child."""
+def _signals_as_exceptions() -> Iterator[None]:
+    """Let SIGTERM raise :class:`Terminated` and SIGINT ``KeyboardInterrupt`` in this process.
+
+    A child that inherits the handler does as it would without it. SIGINT that is ignored, as in a script's background,
+    stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -178,15 +182,25 @@ def _termination_as_exception() -> Iterator[None]:
 
     def handle(number: int, frame: Any) -> None:
         if os.getpid() == owner:
-            raise Terminated
+            # Where the signal goes to a whole group, PyTorch raises an error for every loader process that it has
+            # ended, wherever this process is by then, its exit included. (Python complains of signals that are
+            # pending when their handler becomes the default one.)
+            signal.signal(signal.SIGCHLD, lambda *_: None)
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    before = signal.signal(signal.SIGTERM, handle)
+    taken = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        taken.append(signal.SIGINT)
+    before = {number: signal.signal(number, handle) for number in taken}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -37,10 +37,42 @@ def test_a_long_message_is_cut(capsys):
     assert line.startswith('error: SyntaxError: Failed xxx') and len(line) < 500 and '--traceback' in line
 
 
-def test_a_signal_is_an_exception_within_a_tool_and_nothing_new_beyond():
-    before = signal.getsignal(signal.SIGTERM), sys.excepthook
-    assert status_of(lambda: os.kill(os.getpid(), signal.SIGTERM)) == 143
-    assert (signal.getsignal(signal.SIGTERM), sys.excepthook) == before
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_an_exception_within_a_tool_and_nothing_new_beyond(number, status):
+    before = signal.getsignal(number), sys.excepthook
+    assert status_of(lambda: os.kill(os.getpid(), number)) == status
+    assert (signal.getsignal(number), sys.excepthook) == before
+
+
+def test_a_child_that_ends_with_an_interrupted_run_raises_nothing_more():
+    def fail(number, frame):
+        raise RuntimeError('DataLoader worker is killed')
+
+    def action():
+        child = os.fork()
+        if not child:
+            signal.pause()
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+    before = signal.signal(signal.SIGCHLD, fail)
+    try:
+        assert status_of(action) == 143
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_an_ignored_interrupt_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with one_line_errors():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_child_says_nothing_of_its_parents_end(capfd):
@@ -71,9 +103,9 @@ def test_numbers_of_the_command_line(kind, text, value):
 
 @pytest.mark.parametrize(('kind', 'text', 'message'), [
     (whole(1, 5), '6', '6: give a whole number from 1 to 5'), (whole(1), '0', 'of at least 1'),
-    (whole(), '1.0', 'a whole number'), (whole(None, 5), '6', 'of at most 5'), (whole(), '9' * 5000, 'a whole number'), (whole(), '', 'a whole number'),
-    (real(), 'nan', 'give a number'), (real(), 'inf', 'a number'), (real(0, 1), '1e999', 'from 0 to 1'),
-    (whole(0, 9), '9' * 4000, 'from 0 to 9'), (real(), '\x1b[31m', r'a number')])
+    (whole(), '1.0', 'a whole number'), (whole(None, 5), '6', 'of at most 5'), (whole(), '9' * 5000, 'a whole number'),
+    (whole(), '', 'a whole number'), (real(), 'nan', 'give a number'), (real(), 'inf', 'give a number'),
+    (real(0, 1), '1e999', 'from 0 to 1'), (whole(0, 9), '9' * 4000, 'from 0 to 9'), (real(), '\x1b[31m', 'give a')])
 def test_numbers_that_are_none_are_named_with_their_option(capsys, kind, text, message):
     @tool()
     def main(argv=None):
