@@ -3,7 +3,9 @@
 This module imports nothing of the package: PyTorch takes seconds, and Ctrl-C must be answered during them too.
 """
 import argparse
+import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -13,6 +15,7 @@ from functools import wraps
 from typing import Any, Callable, Iterator, List, NoReturn, Optional
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+_LONGEST = 400  # of a message that was not written to be read in one line
 START_AGAIN = 'nothing is lost but the time: call it again'
 
 
@@ -34,6 +37,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and end with status 2."""
+        message = re.sub(r'^argument (-[^ ]*): ', r'\1 ', message)
         self.exit(BAD_INPUT, f'error: {_printable(message)} ({self.prog} --help lists the options)\n')
 
 
@@ -44,6 +48,33 @@ class _ShowTraceback(argparse.Action):
 
     def __call__(self, *args: Any) -> None:
         Parser.shows_traceback = True
+
+
+def whole(low: Optional[int] = None, high: Optional[int] = None) -> Callable[[str], int]:
+    """The ``type`` of an argument that is a whole number, both bounds included."""
+    return _number(int, 'a whole number', low, high)
+
+
+def real(low: Optional[float] = None, high: Optional[float] = None) -> Callable[[str], float]:
+    """The ``type`` of an argument that is a finite number, both bounds included."""
+    return _number(float, 'a number', low, high)
+
+
+def _number(kind: Callable, what: str, low: Optional[float], high: Optional[float]) -> Callable:
+    bounds = (f' from {low} to {high}' if None not in (low, high) else f' of at least {low}' if low is not None
+              else f' of at most {high}' if high is not None else '')
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+            inside = math.isfinite(value) and (low is None or low <= value) and (high is None or value <= high)
+        except (ValueError, OverflowError):
+            inside = False
+        if not inside:
+            raise argparse.ArgumentTypeError(f'{text[:40]}: give {what}{bounds}')
+        return value
+
+    return read
 
 
 def tool(go_on: str = START_AGAIN) -> Callable:
@@ -78,17 +109,41 @@ def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
     Raises:
         SystemExit: With the status.
     """
-    with _termination_as_exception():
+    with _signals_as_exceptions(), _orphans_are_silent():
         try:
             yield
-        except KeyboardInterrupt:
-            _end(f'interrupted: {go_on}', INTERRUPTED)
-        except Terminated:
-            _end(f'terminated: {go_on}', TERMINATED)
-        except Exception as error:
-            if Parser.shows_traceback:
-                traceback.print_exc()
-            _end(f'error: {describe(error)}', BAD_INPUT)
+            sys.stdout.flush()
+        except (KeyboardInterrupt, Terminated, Exception) as error:
+            stopped = _interrupt_behind(error)
+            if stopped is None:
+                sys.exit(complain(error))
+            word, status = (('terminated', TERMINATED) if isinstance(stopped, Terminated)
+                            else ('interrupted', INTERRUPTED))
+            _say(f'{word}: {go_on}')
+            sys.exit(status)
+
+
+def _interrupt_behind(error: Optional[BaseException]) -> Optional[BaseException]:
+    """The interrupt that an error is, or that a library has turned into it by ``except:``."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, (KeyboardInterrupt, Terminated)):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def complain(error: Exception) -> int:
+    """Print an error that is being handled in one line, after its traceback if that was asked for.
+
+    Returns:
+        The exit status, 2.
+    """
+    if Parser.shows_traceback:
+        traceback.print_exc()
+    _say(f'error: {describe(error)}')
+    return BAD_INPUT
 
 
 def describe(error: Exception) -> str:
@@ -108,12 +163,18 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         file = f'{error.filename}: ' if error.filename is not None else ''
         return _printable(f'{file}{error.strerror}')
-    return _printable(f'{name}: {" ".join(" ".join(lines).split())} (--traceback shows where)')
+    message = ' '.join(' '.join(lines).split())
+    message = message if len(message) <= _LONGEST else f'{message[:_LONGEST]} …'
+    return _printable(f'{name}: {message} (--traceback shows where)')
 
 
 @contextmanager
-def _termination_as_exception() -> Iterator[None]:
-    """Let SIGTERM raise :class:`Terminated` in this process; in a child that inherits the handler it ends the child."""
+def _signals_as_exceptions() -> Iterator[None]:
+    """Let SIGTERM raise :class:`Terminated` and SIGINT ``KeyboardInterrupt`` in this process.
+
+    A child that inherits the handler does as it would without it. SIGINT that is ignored, as in a script's background,
+    stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -121,20 +182,50 @@ def _termination_as_exception() -> Iterator[None]:
 
     def handle(number: int, frame: Any) -> None:
         if os.getpid() == owner:
-            raise Terminated
+            # Where the signal goes to a whole group, PyTorch raises an error for every loader process that it has
+            # ended, wherever this process is by then, its exit included. (Python complains of signals that are
+            # pending when their handler becomes the default one.)
+            signal.signal(signal.SIGCHLD, lambda *_: None)
+            raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    before = signal.signal(signal.SIGTERM, handle)
+    taken = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        taken.append(signal.SIGINT)
+    before = {number: signal.signal(number, handle) for number in taken}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _end(line: str, status: int) -> NoReturn:
+@contextmanager
+def _orphans_are_silent() -> Iterator[None]:
+    """Let a child say nothing of a connection that its parent has left: the parent has said why."""
+    owner, before = os.getpid(), sys.excepthook
+
+    def hook(kind: type, error: BaseException, trace: Any) -> None:
+        if os.getpid() == owner or not isinstance(error, (ConnectionError, EOFError, KeyboardInterrupt)):
+            before(kind, error, trace)
+
+    sys.excepthook = hook
+    try:
+        yield
+    finally:
+        sys.excepthook = before
+
+
+def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-    sys.exit(status)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # A closed pipe or a full disk would be told once more, and at length, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _printable(text: str) -> str:

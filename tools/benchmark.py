@@ -1,58 +1,63 @@
 #!/usr/bin/env python
 """Measure speed and memory: median and 95th percentile, with a line about the machine."""
 import argparse
-import json
+import sys
+from typing import List, Optional
+
+from bafenet_command import Parser, real, tool, whole
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument('--out', metavar='FILE.json', help='write the results')
     tasks = parser.add_subparsers(dest='task', required=True)
     augment = tasks.add_parser('augment', help='BAG-CP, the training pipeline, the memory of a worker')
     augment.add_argument('--config', default='configs/bafenet/bafenet_r50_densesirst.py')
     augment.add_argument('--data-root', default='data/SIRSTdevkit')
-    augment.add_argument('--images', type=int, default=200, help='images per measurement [200]')
-    augment.add_argument('--cache-mb', type=float, default=2048, help='bound of the cache of decoded files [2048]')
+    augment.add_argument('--images', type=whole(1, 10**5), default=200, help='images per measurement [200]')
+    augment.add_argument('--cache-mb', type=real(0, 2**20), default=2048,
+                         help='bound of the cache of decoded files [2048]')
     model = tasks.add_parser('model', help='training steps and predictions against FCOS, the exchanges alone')
-    model.add_argument('--steps', type=int, default=7, help='runs of each that count [7]')
+    model.add_argument('--steps', type=whole(1, 10**4), default=7, help='runs of each that count [7]')
     model.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='[cpu]')
     predict = tasks.add_parser('predict', help='predictions of whole frames at batch 1, through NMS and sky map')
     predict.add_argument('config', help='config file; the frames are of its test split')
     predict.add_argument('checkpoint', nargs='?', help='weights, a file or a shipped name [untrained]')
-    predict.add_argument('--shape', nargs=2, type=int, metavar=('H', 'W'), default=(512, 640),
+    predict.add_argument('--shape', nargs=2, type=whole(1, 8192), metavar=('H', 'W'), default=(512, 640),
                          help='height and width of the frames that are taken [512 640]')
-    predict.add_argument('--images', type=int, default=30, help='frames that count, at most [30]')
+    predict.add_argument('--images', type=whole(1, 10**5), default=30, help='frames that count, at most [30]')
     predict.add_argument('--data-root', help='devkit [the config\'s]')
     predict.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='[cpu]')
     for task in (augment, model, predict):
         # After the subcommand too, where people look for it.
         task.add_argument('--out', metavar='FILE.json', default=argparse.SUPPRESS, help='write the results')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    """Parse, measure, print."""
-    args = parse_args()
+@tool()
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the tool; returns the exit status."""
+    args = parse_args(argv)
     from mmengine.registry import init_default_scope
 
     import bafenet  # noqa: F401
     from bafenet.analysis import benchmark, model_benchmark, prediction_benchmark
-    from bafenet.engine import cli
-    from bafenet.fileio import write_text
-    with cli.one_line_errors():
-        init_default_scope('mmdet')
-        if args.task == 'augment':
-            results = benchmark.benchmark_augment(args.config, args.data_root, args.images, args.cache_mb)
-        elif args.task == 'model':
-            results = model_benchmark.benchmark_model(args.steps, args.device)
-        else:
-            results = prediction_benchmark.benchmark_predict(args.config, args.checkpoint, args.shape, args.images,
-                                                             args.data_root, args.device)
-        benchmark.print_results(results)
-        if args.out:
-            write_text(args.out, json.dumps(results, indent=1) + '\n')
+    from bafenet.fileio import require_json_name, write_json
+    require_json_name(args.out)
+    init_default_scope('mmdet')
+    if args.task == 'augment':
+        results = benchmark.benchmark_augment(args.config, args.data_root, args.images, args.cache_mb)
+    elif args.task == 'model':
+        results = model_benchmark.benchmark_model(args.steps, args.device)
+    else:
+        results = prediction_benchmark.benchmark_predict(args.config, args.checkpoint, args.shape, args.images,
+                                                         args.data_root, args.device)
+    benchmark.print_results(results)
+    if args.out:
+        write_json(args.out, results)
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

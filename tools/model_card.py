@@ -4,10 +4,12 @@ import argparse
 import sys
 from typing import List, Optional
 
+from bafenet_command import Parser, tool
+
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('weights', metavar='NAME.pth', help='what tools/export_weights.py wrote')
     parser.add_argument('--results', required=True, metavar='RESULTS.json',
                         help='what tools/test.py CONFIG NAME --out wrote with these weights')
@@ -20,14 +22,13 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@tool()
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     import bafenet  # noqa: F401
-    from bafenet.engine.cli import one_line_errors
     from bafenet.engine.model_card import write_card
-    with one_line_errors():
-        write_card(**vars(args))
+    write_card(**vars(args))
     return 0
 
 

@@ -7,19 +7,22 @@ on other splits (--cfg-options train_dataloader.dataset.ann_file=FILE ..., one f
 """
 import argparse
 import sys
+from typing import List, Optional
+
+from bafenet_command import Parser, tool, whole
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('table', metavar='TABLE',
                         help='2 to 6 or II to VI, all (these five), exchange (static against dynamic), differences '
                         '(ours from the paper), or native (what the parts of bafenet_hr_tiny are worth)')
     parser.add_argument('--protocol', choices=['paper', 'ours', 'demo'],
                         help='how to train and test; demo: the narrow network on data/demo, in minutes [the table\'s '
                         'first: paper, or ours for differences and native]')
-    parser.add_argument('--seeds', type=int, default=3, help='train each row with so many seeds, from 0 [3]')
-    parser.add_argument('--epochs', type=int,
+    parser.add_argument('--seeds', type=whole(), default=3, help='train each row with so many seeds, from 0 [3]')
+    parser.add_argument('--epochs', type=whole(),
                         help='epochs; the steps of the learning rate are brought to this length [the protocol\'s]')
     parser.add_argument('--data', metavar='ROOT', help='devkit [the protocol\'s]')
     parser.add_argument('--work-dir', default='work_dirs/reproduce', help='folder for runs and tables '
@@ -33,16 +36,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='settings to change in every run')
     parser.add_argument('--tables', metavar='FILE.yaml', default='configs/tables.yaml',
                         help='tables of your own [configs/tables.yaml]')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> int:
-    """Parse, then reproduce; returns the exit status."""
-    args = parse_args()
-    from bafenet.engine import cli
+@tool('the same command goes on from the last whole epoch')
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the tool; returns the exit status."""
+    args = parse_args(argv)
     from bafenet.reproduction.command import reproduce
-    with cli.one_line_errors():
-        return reproduce(**vars(args))
+    return reproduce(**vars(args))
 
 
 if __name__ == '__main__':

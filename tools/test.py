@@ -2,11 +2,15 @@
 """Test a checkpoint on the test split: mAP07, mAP12, recall, false alarms, sky IoU."""
 import argparse
 import os
+import sys
+from typing import List, Optional
+
+from bafenet_command import Parser, real, tool, whole
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument('config', help='config file that the checkpoint was trained with')
     parser.add_argument('checkpoint', help='checkpoint file, the work dir whose best one is meant, or the name of '
                         'weights that come with the package (bafenet_hr_tiny)')
@@ -14,22 +18,24 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='FILE.json', help='write every metric and the detections of each image')
     parser.add_argument('--show', action='store_true', help='show each image in a window')
     parser.add_argument('--show-dir', help='write each image with true and predicted boxes and the predicted sky')
-    parser.add_argument('--wait-time', type=float, default=2.0, help='seconds to show an image [2]')
+    parser.add_argument('--wait-time', type=real(0, 86400), default=2.0, help='seconds to show an image [2]')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='settings of the config to change')
+    parser.add_argument('--allow-training-images', action='store_true',
+                        help='test on images that the network was trained on; the table and the file then say so')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = vars(parser.parse_args())
+    parser.add_argument('--local_rank', '--local-rank', type=whole(0, 10**6), default=0, help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+@tool()
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the tool; returns the exit status."""
+    args = vars(parse_args(argv))
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
-    return argparse.Namespace(**args)
-
-
-def main() -> None:
-    """Parse, then test."""
-    args = parse_args()
     from bafenet.engine import cli
-    with cli.one_line_errors():
-        cli.test(**vars(args))
+    cli.test(**args)
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -2,11 +2,15 @@
 """Train a config."""
 import argparse
 import os
+import sys
+from typing import List, Optional
+
+from bafenet_command import Parser, tool, whole
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument('config', help='config file, for example configs/bafenet/bafenet_r50_densesirst.py')
     parser.add_argument('--work-dir', help='folder for checkpoints and logs [work_dirs/CONFIG_NAME]')
     parser.add_argument(
@@ -22,24 +26,27 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         metavar='KEY=VALUE',
         help='settings of the config to change, as in model.backbone.depth=18')
+    parser.add_argument('--allow-training-images', action='store_true',
+                        help='validate on images that are trained on, with a warning')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
-    parser.add_argument('--seed', type=int, help='seed of weights, order and augmentation [the config\'s]')
+    parser.add_argument('--seed', type=whole(0, 2**32 - 1),
+                        help='seed of weights, order and augmentation [the config\'s]')
     parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms on the GPU too')
     # torch.distributed.launch passes it, torchrun sets the variable.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    args = vars(parser.parse_args())
+    parser.add_argument('--local_rank', '--local-rank', type=whole(0, 10**6), default=0, help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+@tool('the same command with --resume goes on from the last whole epoch')
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the tool; returns the exit status."""
+    args = vars(parse_args(argv))
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
-    return argparse.Namespace(**args)
-
-
-def main() -> None:
-    """Parse, then train."""
-    args = parse_args()
     from bafenet.engine import cli
-    with cli.one_line_errors():
-        cli.train(**vars(args))
+    cli.train(**args)
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bafenet.errors import InputError
 from bafenet.fileio import require_json_name, write_json
+from bafenet.markup import cell
 
 from ..engine.options import load_config, require_head
 
@@ -163,9 +164,9 @@ def _counts(points: np.ndarray) -> Dict[str, Optional[float]]:
 def print_tables(results: dict) -> None:
     """Print what :func:`report` gives."""
     console = Console()
-    console.print(f'{results["split"]}: {_share(results)} targets get a point (assign={results["assign"]}, '
-                  f'box_origin={results["box_origin"]}); {results["points_inside"]} of {results["points"]} points lie '
-                  'inside their target', highlight=False, soft_wrap=True)
+    console.print(cell(f'{results["split"]}: {_share(results)} targets get a point (assign={results["assign"]}, '
+                       f'box_origin={results["box_origin"]}); {results["points_inside"]} of {results["points"]} points '
+                       'lie inside their target'), soft_wrap=True)
     table = Table('level', 'targets with a point', 'points', title='By level')
     for level in results['by_level']:
         low, high = level['regress_range']

@@ -3,10 +3,12 @@ import copy
 import os
 import platform
 import random
+import signal
 import time
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ from tqdm import tqdm
 
 from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset
 from bafenet.errors import InputError
+from bafenet.markup import cell
 
 from ..engine.options import load_config
 
@@ -161,26 +164,63 @@ def _pipelines(pipeline: list, configs: List[dict], cache_mb: float) -> Dict[str
 
 def _worker_memory(dataset: DenseSIRSTDataset, images: int) -> List[float]:
     """Resident memory of a worker process after each of three passes over the same images."""
-    context = get_context('fork')
-    queue = context.SimpleQueue()
-    worker = context.Process(target=_three_passes, args=(dataset, images, queue))
-    worker.start()
-    passes = [queue.get() for _ in range(3)]
-    worker.join()
-    return passes
+    return run_apart('fork', _three_passes, dataset, images)
 
 
-def _three_passes(dataset: DenseSIRSTDataset, images: int, queue) -> None:
+def _three_passes(dataset: DenseSIRSTDataset, images: int) -> List[float]:
+    passes = []
     for _ in range(3):
         for index in range(images):
             dataset[index % len(dataset)]
         pages = int(Path('/proc/self/statm').read_text().split()[1])
-        queue.put(pages * os.sysconf('SC_PAGE_SIZE') / 2**20)
+        passes.append(pages * os.sysconf('SC_PAGE_SIZE') / 2**20)
+    return passes
+
+
+def run_apart(method: str, function: Callable, *args: Any) -> Any:
+    """What a function gives in a process of its own, which ends with this one.
+
+    Args:
+        method: ``'fork'`` or ``'spawn'``.
+        function: The function; what it gives or raises is sent back.
+        args: Its arguments.
+
+    Raises:
+        InputError: If the process is ended from outside.
+    """
+    context = get_context(method)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_back, args=(sender, function, args), daemon=True)
+    # Ctrl-C goes to every process of a terminal: this one answers it, the other inherits the mask.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    sender.close()
+    try:
+        value, error = receiver.recv()
+    except EOFError:
+        raise InputError('the process that measures was ended from outside (out of memory?); measure less') from None
+    finally:
+        process.terminate()
+        process.join()
+    if error is not None:
+        raise error
+    return value
+
+
+def _send_back(sender: Connection, function: Callable, args: tuple) -> None:
+    try:
+        outcome = function(*args), None
+    except Exception as error:
+        outcome = None, error
+    sender.send(outcome)
 
 
 def print_results(results: dict) -> None:
     """Print what a benchmark gives as a table."""
-    table = Table(title=results['machine'])
+    table = Table(title=cell(results['machine']))
     for column in ('measurement', 'median', 'p95', 'runs'):
         table.add_column(column, justify='left' if column == 'measurement' else 'right')
     for name, value in results.items():

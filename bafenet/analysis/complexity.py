@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 import torch
-import yaml
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.analysis import FlopAnalyzer
@@ -16,7 +15,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bafenet.errors import InputError
+from bafenet.errors import InputError, printable
+from bafenet.fileio import read_yaml
+from bafenet.markup import cell
 
 from ..engine.options import find_config, load_config
 
@@ -27,6 +28,8 @@ TABLES = 'configs/tables.yaml'
 # Of the later version we know the FLOPs alone, from the board of the paper's release.
 RELEASE = dict(bafenet_dynamic_r50=(None, 71.64))
 UNITS = dict(M=1e6, G=1e9, T=1e12)
+# Of a side of the input in pixels: features of larger ones fill the memory of any machine.
+MAX_SIDE = 8192
 
 
 def compare(configs: Sequence[str], shape: Optional[Tuple[int, int]] = None) -> List[dict]:
@@ -43,20 +46,32 @@ def compare(configs: Sequence[str], shape: Optional[Tuple[int, int]] = None) -> 
     Raises:
         InputError: If a config cannot be read, or the shape is no shape.
     """
-    if shape and min(shape) < 1:
-        raise InputError('--shape {} {}: both must be at least 1'.format(*shape))
+    if shape and not 1 <= min(shape) <= max(shape) <= MAX_SIDE:
+        raise InputError('--shape {} {}: both must be at least 1 and at most {}'.format(*shape, MAX_SIDE))
     rows = []
     for path in configs:
         cfg = load_config(path)
-        height, width = shape or input_shape(cfg)
+        height, width = shape or input_shape(cfg, path)
         rows.append(dict(config=path, **count(cfg, height, width), paper=paper_numbers(path, (height, width))))
     return rows
 
 
-def input_shape(cfg: Config) -> Tuple[int, int]:
-    """Height and width of a config's input: its ``input_size``, which is (width, height), or 512x512."""
-    width, height = cfg.get('input_size', PAPER_SHAPE[::-1])
-    return height, width
+def input_shape(cfg: Config, source: str = 'the config') -> Tuple[int, int]:
+    """Height and width of a config's input: its ``input_size``, which is (width, height), or 512x512.
+
+    Args:
+        cfg: The config.
+        source: Its file, for the message.
+
+    Raises:
+        InputError: If ``input_size`` is no such pair.
+    """
+    size = cfg.get('input_size', PAPER_SHAPE[::-1])
+    if not (isinstance(size, (list, tuple)) and len(size) == 2
+            and all(type(side) is int and 1 <= side <= MAX_SIDE for side in size)):
+        raise InputError(f'{printable(source)}: input_size is {printable(size)}; give (width, height), each from 1 to '
+                         f'{MAX_SIDE}')
+    return size[1], size[0]
 
 
 def paper_numbers(config: str, shape: Tuple[int, int]) -> Dict[str, Optional[float]]:
@@ -68,10 +83,15 @@ def paper_numbers(config: str, shape: Tuple[int, int]) -> Dict[str, Optional[flo
 
 def _known_networks() -> Dict[str, Tuple[Optional[float], Optional[float]]]:
     """Million parameters and giga FLOPs by the name that a config's file has: BAFE-Net R50 is bafenet_r50."""
-    with open(find_config(TABLES), encoding='utf-8') as stream:
-        rows = yaml.safe_load(stream)['tables']['VII']['rows']
-    networks = {row['label'].lower().replace('-', '').replace(' ', '_'):
-                (_value(row['params']) / 1e6, _value(row['flops']) / 1e9) for row in rows}
+    file = find_config(TABLES)
+    content = read_yaml(file)
+    try:
+        networks = {row['label'].lower().replace('-', '').replace(' ', '_'):
+                    (_value(row['params']) / 1e6, _value(row['flops']) / 1e9)
+                    for row in content['tables']['VII']['rows']}
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f'{printable(file)}: its table VII has not a label, params and flops in each row; correct '
+                         'it') from error
     return {**networks, **RELEASE}
 
 
@@ -146,14 +166,14 @@ def print_comparison(rows: Sequence[dict]) -> None:
         table.add_column(column, justify='right')
     for row in rows:
         paper = row['paper']
-        table.add_row(Path(row['config']).stem, '{}x{}'.format(*row['shape']), f'{row["params"] / 1e6:.3f}',
+        table.add_row(cell(Path(row['config']).stem), '{}x{}'.format(*row['shape']), f'{row["params"] / 1e6:.3f}',
                       _number(paper['params_m']), f'{row["flops"] / 1e9:.2f}', _number(paper['flops_g']))
     console = Console()
     console.print(table)
     for row in rows:
         if row['idle']:
-            console.print(f'{Path(row["config"]).stem}: {sum(row["idle"].values()) / 1e6:.3f} M more parameters are '
-                          f'built and never run: {", ".join(row["idle"])}', highlight=False)
+            console.print(cell(f'{Path(row["config"]).stem}: {sum(row["idle"].values()) / 1e6:.3f} M more parameters '
+                               f'are built and never run: {", ".join(row["idle"])}'))
 
 
 def _number(value: Optional[float]) -> str:

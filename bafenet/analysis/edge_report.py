@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bafenet.datasets import SampleIndex, seeded_draws
 from bafenet.fileio import require_json_name, write_json
+from bafenet.markup import cell
 
 from ..engine.options import load_config
 
@@ -139,7 +140,7 @@ def _grey(sample: dict) -> np.ndarray:
 def print_table(results: dict) -> None:
     """Print what :func:`report` gives."""
     table = Table('targets', 'number', 'width, px', 'height, px', 'inside the side', 'outside', 'boxes end at',
-                  'sides that agree', title=f'Where boxes end, in shares of the peak: {results["split"]}')
+                  'sides that agree', title=cell(f'Where boxes end, in shares of the peak: {results["split"]}'))
     for kind in ('present', 'pasted'):
         if kind in results:
             row = results[kind]

@@ -6,8 +6,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bafenet.errors import InputError, first_line
+from bafenet.errors import InputError
 from bafenet.fileio import require_json_name, write_json
+from bafenet.markup import cell
 
 from ..evaluation.metric import IOU_SUFFIXES
 from ..evaluation.results import read_results
@@ -57,11 +58,7 @@ def read_frames(path: str) -> Tuple[dict, List[Frame]]:
     """
     content = read_results(path, image_keys=_KEYS)
     images = content['images']
-    try:
-        frames = [_frame(image) for image in images]
-    except (ValueError, TypeError) as error:
-        raise InputError(f'{path}: not what tools/test.py --out writes ({type(error).__name__}: {first_line(error)}); '
-                         'give such a file') from error
+    frames = [_frame(image) for image in images]
     if not any(len(frame.truth) for frame in frames):
         raise InputError(f'{path}: there is no target in its {len(frames)} images; give the results of another split')
     if any(label for image in images for label in image['labels'] + image['gt_labels']):
@@ -88,8 +85,8 @@ def _check_agreement(path: str, content: dict, report: dict) -> None:
 def print_tables(report: dict) -> None:
     """Print what :func:`report` gives."""
     console = Console()
-    console.print(f'{report["results"]}: {report["split"]}, {report["images"]} images, {report["targets"]} targets',
-                  highlight=False, soft_wrap=True)
+    console.print(cell(f'{report["results"]}: {report["split"]}, {report["images"]} images, {report["targets"]} '
+                       'targets'), soft_wrap=True)
     for iou_thr, values in report['gaps'].items():
         console.print(_gap_table(iou_thr, values))
     boxes = report['localisation']

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from bafenet.errors import InputError
 from bafenet.fileio import require_json_name, write_json
+from bafenet.markup import cell
 
 from ..engine.checkpoints import load_from_local
 from ..engine.cli import find_checkpoint
@@ -262,7 +263,8 @@ def _with_bias(features: np.ndarray) -> np.ndarray:
 def print_tables(results: dict) -> None:
     """Print what :func:`report` gives."""
     console = Console()
-    table = Table('features before the exchange', 'sky read off them', title=f'{results["split"]}: balanced accuracy')
+    table = Table('features before the exchange', 'sky read off them',
+                  title=cell(f'{results["split"]}: balanced accuracy'))
     for kind, value in results['readable'].items():
         table.add_row(kind, f'{value:.3f}')
     console.print(table)

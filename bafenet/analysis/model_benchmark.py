@@ -1,6 +1,5 @@
 """What ``tools/benchmark.py model`` measures: training steps and predictions of networks, and the exchanges alone."""
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Callable, Dict, Hashable, List, Optional, Sequence, Tuple
 
@@ -16,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from ..engine.options import load_config
 from ..engine.quiet import quiet
-from .benchmark import machine_of, require_device, summary, time_each
+from .benchmark import machine_of, require_device, run_apart, summary, time_each
 from .plain import plain_channel_exchange, plain_dynamic_exchange
 
 # Config file, options, and the layout of the weights, which the features take on.
@@ -278,8 +277,7 @@ def _prepare_steps(*args) -> Callable:
 
 
 def _peak_memory_of(prepare: Callable[[], Callable[[], object]], device: str) -> float:
-    with get_context('spawn').Pool(1) as pool:
-        return pool.apply(peak_memory, (prepare, device))
+    return run_apart('spawn', peak_memory, prepare, device)
 
 
 def peak_memory(prepare: Callable[[], Callable[[], object]], device: str) -> float:

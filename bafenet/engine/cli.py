@@ -24,6 +24,7 @@ from bafenet.fileio import owned, require_json_name, require_writable_folder, wr
 from bafenet_command import one_line_errors  # noqa: F401
 
 from .checkpoints import local_file
+from .launch import require_environment
 from .options import load_config
 from .training_images import ALLOW, TrainingImagesHook, split_settings
 
@@ -153,6 +154,7 @@ def prepare_config(config: str,
                    deterministic: bool = False,
                    needs: Sequence[str] = TRAINING) -> Config:
     """Read a config that has the settings ``needs``, and set what the command line says; see :func:`train`."""
+    require_environment(launcher)
     cfg = load_config(config, cfg_options, ('model', *needs))
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(config).stem)

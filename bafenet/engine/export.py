@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils._pytree import tree_leaves
 
-from bafenet.errors import InputError
-from bafenet.fileio import write_bytes
+from bafenet.errors import InputError, printable
+from bafenet.fields import require_dict, require_list, require_text, require_whole
+from bafenet.fileio import require_writable_file, write_bytes
 
 from .checkpoints import load_from_local
 from .cli import find_checkpoint
 from .network import build_network
 from .options import parse_config
+from .training_images import KEY as TRAINING_IMAGES
 
 # Where a user has the dataset (data/README.md), whatever its place on the machine that trained.
 DATA_ROOT = 'data/SIRSTdevkit'
@@ -38,8 +40,9 @@ def export(checkpoint: str,
     """Write the network's weights in float16, bit by bit the same file each time.
 
     The file holds ``state_dict`` (integer buffers as they are) and ``meta``: ``cfg``, the resolved config as text,
-    ``dataset_meta`` and ``provenance`` (``command``, ``commit``, ``seed``, ``epochs``, ``hardware``). It needs nothing
-    but PyTorch to load with ``weights_only=True``; loaded into a network, the weights are float32 again.
+    ``dataset_meta``, ``training_images`` and ``provenance`` (``command``, ``commit``, ``seed``, ``epochs``,
+    ``hardware``). It needs nothing but PyTorch to load with ``weights_only=True``; loaded into a network, the weights
+    are float32 again.
 
     Args:
         checkpoint: Training checkpoint, or the work dir whose best one is meant.
@@ -61,15 +64,14 @@ def export(checkpoint: str,
     require_new(out, '.pth', force)
     source = find_checkpoint(checkpoint)
     content = load_from_local(source, map_location='cpu')
-    meta = content.get('meta', {})
-    if 'cfg' not in meta:
-        raise InputError(f'checkpoint {source} holds no config: give one that training wrote, as epoch_N.pth')
+    meta = _checked_meta(content, source)
     cfg = shipped_config(parse_config(meta['cfg'], f'checkpoint {source}'), source)
     network = build_network(cfg, content, source)
     provenance = dict(command=command, commit=commit, seed=meta.get('seed') if seed is None else seed,
                       epochs=meta.get('epoch'), hardware=hardware)
     data = serialise(dict(
-        meta=dict(cfg=cfg.pretty_text, dataset_meta=_plain(meta.get('dataset_meta', {})), provenance=provenance),
+        meta=dict(cfg=cfg.pretty_text, dataset_meta=_plain(meta.get('dataset_meta', {}), source),
+                  provenance=provenance, **{key: meta[key] for key in (TRAINING_IMAGES, ) if key in meta}),
         state_dict=half_weights(network, source)))
     differences = compare(network, build_network(cfg, torch.load(io.BytesIO(data), weights_only=True), out))
     if differences['relative_difference'] > _MAX_DIFFERENCE:
@@ -80,16 +82,34 @@ def export(checkpoint: str,
                 parameters=count_parameters(network), **differences)
 
 
+def _checked_meta(content: dict, source: str) -> dict:
+    """What a training checkpoint says of itself, of the types that are read here."""
+    try:
+        meta = require_dict(content.get('meta', {}), 'meta')
+        if 'cfg' in meta:
+            require_text(meta['cfg'], 'meta.cfg')
+        for key in ('seed', 'epoch'):
+            require_whole(meta.get(key), f'meta.{key}', optional=True)
+        require_dict(meta.get('dataset_meta', {}), 'meta.dataset_meta')
+    except InputError as error:
+        raise InputError(f'checkpoint {printable(source)}: {error}; give one that training wrote') from None
+    if 'cfg' not in meta:
+        raise InputError(f'checkpoint {printable(source)} holds no config: give one that training wrote, as '
+                         'epoch_N.pth')
+    return meta
+
+
 def require_new(out: str, suffix: str, force: bool) -> None:
     """Check the name of a file to write.
 
     Raises:
-        InputError: If it has another suffix, or exists and ``force`` is not given.
+        InputError: If it has another suffix, exists and ``force`` is not given, or cannot be written.
     """
     if Path(out).suffix != suffix:
-        raise InputError(f'{out}: the file must end in {suffix}')
+        raise InputError(f'{printable(out)}: the file must end in {suffix}')
     if Path(out).exists() and not force:
-        raise InputError(f'{out} exists: give another name, or --force to overwrite it')
+        raise InputError(f'{printable(out)} exists: give another name, or --force to overwrite it')
+    require_writable_file(out)
 
 
 def shipped_config(cfg: Config, source: str) -> Config:
@@ -98,9 +118,9 @@ def shipped_config(cfg: Config, source: str) -> Config:
     Raises:
         InputError: If another absolute path is left.
     """
-    root = cfg.get('train_dataloader', {}).get('dataset', {}).get('data_root')
+    root = setting(cfg, 'train_dataloader', 'dataset', 'data_root')
     values = {key: value for key, value in cfg.to_dict().items() if key not in _RUN_KEYS}
-    if root and Path(root).is_absolute():
+    if isinstance(root, str) and Path(root).is_absolute():
         values = _map_strings(values, lambda text: str(Path(DATA_ROOT, Path(text).relative_to(root)))
                               if Path(text).is_relative_to(root) else text)
     absolute = [leaf for leaf in tree_leaves(values) if isinstance(leaf, str) and Path(leaf).is_absolute()]
@@ -108,6 +128,13 @@ def shipped_config(cfg: Config, source: str) -> Config:
         raise InputError(f'checkpoint {source}: its config names a place of the machine that trained it, '
                          f'{absolute[0]}; train with paths relative to the repository')
     return Config(values)
+
+
+def setting(cfg: Config, *path: str) -> Any:
+    """What a config says at a path of keys; None where it has no such place."""
+    for key in path:
+        cfg = cfg.get(key) if isinstance(cfg, (Config, dict)) else None
+    return cfg
 
 
 def _map_strings(value: Any, function: Any) -> Any:
@@ -118,10 +145,19 @@ def _map_strings(value: Any, function: Any) -> Any:
     return function(value) if isinstance(value, str) else value
 
 
-def _plain(dataset_meta: dict) -> dict:
+def _plain(dataset_meta: dict, source: str) -> dict:
     """Classes and palette alone, in Python values."""
-    return {key.lower(): [item if isinstance(item, str) else list(item) for item in dataset_meta[key]]
-            for key in dataset_meta if key.lower() in ('classes', 'palette')}
+    readers = dict(classes=require_text, palette=_colour)
+    try:
+        return {key.lower(): [readers[key.lower()](item, f'meta.dataset_meta.{key}[{i}]')
+                              for i, item in enumerate(require_list(values, f'meta.dataset_meta.{key}'))]
+                for key, values in dataset_meta.items() if key.lower() in readers}
+    except InputError as error:
+        raise InputError(f'checkpoint {printable(source)}: {error}; give one that training wrote') from None
+
+
+def _colour(value: Any, name: str) -> List[int]:
+    return [require_whole(level, name, high=255) for level in require_list(value, name)]
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -1,17 +1,20 @@
 """The model card of exported weights, for people, and what was measured with them, for tests."""
 import hashlib
+import re
 import statistics
 from pathlib import Path
 from string import Template
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-from bafenet.errors import InputError
+from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import ROWS
 from bafenet.evaluation.results import read_results
+from bafenet.fields import require_dict, require_text, require_whole
 from bafenet.fileio import write_json, write_text
+from bafenet.markup import markdown_code, markdown_text
 
 from .checkpoints import load_from_local, local_file
-from .export import build_network, count_parameters, require_new
+from .export import build_network, count_parameters, require_new, setting
 from .options import parse_config
 
 _CARD = Template("""\
@@ -45,7 +48,7 @@ part of this package; their terms of use are the authors'.
 ## What was measured
 
 Boxes with true sides, whole frames at native resolution; the first column is of this very file, on the $images images
-of `$split`.
+of $split.
 
 $metrics
 
@@ -90,12 +93,16 @@ def write_card(weights: str,
             given.
     """
     file = Path(local_file(weights))
+    if not re.fullmatch(r'[\w.+-]+', file.stem):
+        raise InputError(f'{printable(file)}: the card names the weights by their file; call it by letters, digits '
+                         'and _ . + -')
     outputs = [file.with_suffix(suffix) for suffix in ('.json', '.md')]
     for out in outputs:
         require_new(str(out), out.suffix, force)
     labels = [label for label, *_ in beside]
     if len(set(labels)) < len(labels):
-        raise InputError(f'--beside: the labels {", ".join(labels)} are not all different')
+        raise InputError(f'--beside: the labels {", ".join(map(printable, labels))} are not all different; give each a '
+                         'label of its own')
     record = _weights_record(file)
     record.update(_own_results(file, record['sha256'], results, subset),
                   beside=[_column(label, files) for label, *files in beside])
@@ -106,16 +113,34 @@ def write_card(weights: str,
 
 def _weights_record(file: Path) -> dict:
     content = load_from_local(file, map_location='cpu')
-    meta = content.get('meta', {})
-    if 'provenance' not in meta:
-        raise InputError(f'{file}: it says nothing of where it is from; write it with tools/export_weights.py')
-    cfg = parse_config(meta['cfg'], str(file))
+    try:
+        meta = require_dict(content.get('meta', {}), 'meta')
+        if 'provenance' not in meta:
+            raise InputError('it says nothing of where it is from')
+        provenance = _provenance(meta['provenance'])
+        cfg = parse_config(require_text(meta.get('cfg'), 'meta.cfg'), str(file))
+        # What is not said of the training is left out of the card; what is said wrongly is not.
+        trained_on = require_text(setting(cfg, 'train_dataloader', 'dataset', 'ann_file'),
+                                  'meta.cfg: train_dataloader.dataset.ann_file', optional=True)
+        max_epochs = require_whole(setting(cfg, 'train_cfg', 'max_epochs'), 'meta.cfg: train_cfg.max_epochs',
+                                   optional=True)
+    except InputError as error:
+        raise InputError(f'{printable(file)}: {error}; write it with tools/export_weights.py') from None
     data = file.read_bytes()
     return dict(
         name=file.stem, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data),
-        parameters=count_parameters(build_network(cfg, content, str(file))), provenance=meta['provenance'],
-        trained_on=cfg.get('train_dataloader', {}).get('dataset', {}).get('ann_file'),
-        max_epochs=cfg.get('train_cfg', {}).get('max_epochs'))
+        parameters=count_parameters(build_network(cfg, content, str(file))), provenance=provenance,
+        trained_on=trained_on, max_epochs=max_epochs)
+
+
+def _provenance(value: Any) -> dict:
+    """Where weights are from, as :func:`~bafenet.engine.export.export` has written it."""
+    provenance = require_dict(value, 'meta.provenance', ('command', 'commit', 'seed', 'epochs', 'hardware'))
+    for key in ('command', 'commit', 'hardware'):
+        require_text(provenance[key], f'meta.provenance.{key}', optional=key == 'hardware')
+    for key in ('seed', 'epochs'):
+        require_whole(provenance[key], f'meta.provenance.{key}', optional=True)
+    return provenance
 
 
 def _own_results(file: Path, sha256: str, results: str, subset: Optional[str]) -> dict:
@@ -124,33 +149,38 @@ def _own_results(file: Path, sha256: str, results: str, subset: Optional[str]) -
                 if path}
     for key, content in contents.items():
         if content['checkpoint_sha256'] != sha256:
-            raise InputError(f'{dict(results=results, subset=subset)[key]}: the results are of {content["checkpoint"]} '
-                             f'with other bytes than {file}; test these weights')
+            raise InputError(f'{printable(dict(results=results, subset=subset)[key])}: the results are of '
+                             f'{printable(content["checkpoint"])} with other bytes than {printable(file)}; test these '
+                             'weights')
     measured = {key: dict(split=content['split'], images=[image['img_id'] for image in content['images']],
                           metrics=content['metrics'], environment=content['environment'])
                 for key, content in contents.items()}
     parts = Path(contents['results']['config']).parts
     # Not where the repository lies on this machine.
     config = Path(*parts[parts.index('configs') if 'configs' in parts else 0:])
+    if not re.fullmatch(r'[\w./+@=,:~-]*', str(config)):
+        raise InputError(f'{printable(results)}: its config {printable(config)} is no name that a command could '
+                         'have; test these weights with a config of another name')
     return dict(config=config.as_posix(), **measured)
 
 
 def _read(path: str, *keys: str) -> dict:
     content = read_results(path, ('config', 'checkpoint', 'split', 'metrics', 'environment', *keys), ('img_id', ))
     if any('_legacy' in key for key in content['metrics']):
-        raise InputError(f'{path}: its IoUs are of sides that are 1 too long, and the card says true sides; test with '
-                         'test_evaluator.legacy_coordinates=False')
+        raise InputError(f'{printable(path)}: its IoUs are of sides that are 1 too long, and the card says true '
+                         'sides; test with test_evaluator.legacy_coordinates=False')
     return content
 
 
 def _column(label: str, files: Sequence[str]) -> dict:
     """Results of other networks as one column: mean and sample standard deviation (None for one)."""
     if not files:
-        raise InputError(f'--beside {label}: give a label and then result files')
+        raise InputError(f'--beside {printable(label)}: give a label and then result files')
     contents = [_read(file) for file in files]
     splits = sorted({content['split'] for content in contents})
     if len(splits) > 1:
-        raise InputError(f'--beside {label}: the results are of several splits, {", ".join(splits)}; give each a label')
+        raise InputError(f'--beside {printable(label)}: the results are of several splits, '
+                         f'{", ".join(map(printable, splits))}; give each a label')
     metrics = {}
     for key in contents[0]['metrics']:
         values = [content['metrics'][key] for content in contents if key in content['metrics']]
@@ -170,28 +200,25 @@ def markdown(record: dict) -> str:
     epochs, last = provenance['epochs'], record['max_epochs']
     if epochs is not None and last is not None:
         epochs = f'{epochs} of {last}' + (', the last one: none was picked' if epochs == last else '')
-    rows = {
-        'command': '`{}`'.format(provenance['command'].replace('|', r'\|')),
-        'commit': provenance['commit'],
-        'seed': provenance['seed'],
-        'images': record['trained_on'],
-        'epochs': epochs,
-        'hardware': provenance['hardware'],
-    }
+    rows = dict(commit=provenance['commit'], seed=provenance['seed'], images=record['trained_on'], epochs=epochs,
+                hardware=provenance['hardware'])
+    lines = [f'| command | {markdown_code(provenance["command"])} |']
+    lines += [f'| {key} | {markdown_text(value)} |' for key, value in rows.items() if value is not None]
     return _CARD.substitute(
         record, parameters=f'{record["parameters"]:,}', kilobytes=f'{record["bytes"] / 1000:,.0f}',
-        provenance='\n'.join(f'| {key} | {value} |' for key, value in rows.items() if value is not None),
-        images=len(record['results']['images']), split=record['results']['split'], metrics=_metrics_table(record))
+        provenance='\n'.join(lines),
+        images=len(record['results']['images']), split=markdown_code(record['results']['split']),
+        metrics=_metrics_table(record))
 
 
 def _metrics_table(record: dict) -> str:
     own = record['results']
-    columns = {f'these weights, `{own["split"]}`': {key: f'{value:.3f}' for key, value in own['metrics'].items()}}
-    for column in record['beside']:
-        columns[f'{column["label"]}, `{column["split"]}`'] = {key: _number(value)
-                                                              for key, value in column['metrics'].items()}
-    by_name = [{key.rsplit('/', 1)[-1]: text for key, text in column.items()} for column in columns.values()]
-    lines = [_line(['', *columns]), _line(['---'] + ['---:'] * len(columns))]
+    columns = [(f'these weights, {markdown_code(own["split"])}',
+                {key: f'{value:.3f}' for key, value in own['metrics'].items()})]
+    columns += [(f'{markdown_text(column["label"])}, {markdown_code(column["split"])}',
+                 {key: _number(value) for key, value in column['metrics'].items()}) for column in record['beside']]
+    by_name = [{key.rsplit('/', 1)[-1]: text for key, text in column.items()} for _, column in columns]
+    lines = [_line(['', *(head for head, _ in columns)]), _line(['---'] + ['---:'] * len(columns))]
     lines += [_line([title, *(column.get(name, 'n/a') for column in by_name)]) for name, title in ROWS.items()]
     return '\n'.join(lines)
 

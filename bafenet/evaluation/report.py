@@ -4,6 +4,8 @@ from typing import Dict
 from rich.console import Console
 from rich.table import Table
 
+from bafenet.markup import cell
+
 # Metric, without prefix and suffix of the boxes' convention, and what a person reads.
 ROWS = {
     'mAP_07': 'mAP_07 (IoU 0.5)',
@@ -39,5 +41,5 @@ def print_metrics(metrics: Dict[str, float], training_images: int = 0) -> None:
     table.add_column('metric')
     table.add_column('value', justify='right')
     for key, label in {**ROWS, **{key: key for key in values if key not in ROWS}}.items():
-        table.add_row(label, f'{values[key]:.3f}' if key in values else 'n/a')
+        table.add_row(cell(label), f'{values[key]:.3f}' if key in values else 'n/a')
     Console().print(table)

@@ -1,13 +1,25 @@
 """Reading what ``tools/test.py --out`` writes."""
-import json
-from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
-from bafenet.errors import InputError, first_line
+from bafenet.errors import InputError, printable
+from bafenet.fields import require_dict, require_list, require_number, require_numbers, require_text, require_whole
+from bafenet.fileio import read_json
+
+WHAT = 'what tools/test.py --out writes'
+_TEXTS = ('config', 'checkpoint', 'checkpoint_sha256', 'split')
+_BOXES = ('boxes', 'gt_boxes')
+# As many as there are boxes: the fields of one, their kinds of number and the largest.
+_OF_BOXES = {
+    'scores': ('boxes', 'iuf', 1),
+    'labels': ('boxes', 'iu', 10**6),
+    'in_sky': ('boxes', 'b', 1),
+    'gt_labels': ('gt_boxes', 'iu', 10**6),
+}
+_MAX_COORDINATE = 1e6  # pixels
 
 
 def read_results(path: str, keys: Sequence[str] = (), image_keys: Sequence[str] = ()) -> dict:
-    """Read a file of results.
+    """Read a file of results, and check every field of it that is used here.
 
     Args:
         path: JSON file.
@@ -18,17 +30,59 @@ def read_results(path: str, keys: Sequence[str] = (), image_keys: Sequence[str] 
         The content.
 
     Raises:
-        InputError: If the file cannot be read, or something is absent.
+        InputError: If the file cannot be read, something is absent, or a field is of another type, length or range.
     """
+    content = read_json(path, WHAT)
     try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
+        require_dict(content, 'it')
         absent = {*keys, 'images'} - set(content)
+        images = [require_dict(image, f'images[{i}]')
+                  for i, image in enumerate(require_list(content.get('images', []), 'images'))]
         # From the first image that lacks something.
-        in_images = next(filter(None, (set(image_keys) - set(image) for image in content.get('images', ()))), ())
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f'{path}: not what tools/test.py --out writes ({type(error).__name__}: {first_line(error)}); '
-                         'give such a file') from error
+        in_images = next(filter(None, (set(image_keys) - set(image) for image in images)), ())
+        if not absent and not in_images:
+            _check_fields(content, images)
+    except InputError as error:
+        raise InputError(f'{printable(path)}: not {WHAT} ({error}); give such a file') from None
     if absent or in_images:
         names = [*sorted(absent), *(f'{name} of its images' for name in sorted(in_images))]
-        raise InputError(f'{path}: it has no {", ".join(names)}; test the checkpoint again with tools/test.py --out')
+        raise InputError(f'{printable(path)}: it has no {", ".join(names)}; test the checkpoint again with '
+                         'tools/test.py --out')
     return content
+
+
+def _check_fields(content: dict, images: Sequence[dict]) -> None:
+    for key in _TEXTS:
+        # The sum is null where the checkpoint was an address.
+        require_text(content.get(key), key, optional=key not in content or key == 'checkpoint_sha256')
+    check_metrics(content.get('metrics', {}), 'metrics')
+    for key, value in require_dict(content.get('environment', {}), 'environment').items():
+        require_text(value, f'environment.{key}')
+    for i, image in enumerate(images):
+        _check_image(image, f'images[{i}]')
+    names = [image['img_id'] for image in images if 'img_id' in image]
+    if len(set(names)) < len(names):
+        raise InputError(f'images: {next(name for name in names if names.count(name) > 1)} stands there twice')
+
+
+def check_metrics(metrics: Any, name: str) -> None:
+    """Check that metrics are finite numbers by name.
+
+    Raises:
+        InputError: If they are not.
+    """
+    for key, value in require_dict(metrics, name).items():
+        require_number(value, f'{name}.{key}')
+
+
+def _check_image(image: dict, name: str) -> None:
+    """Check the fields that an image has."""
+    if 'img_id' in image and not isinstance(image['img_id'], str):
+        require_whole(image['img_id'], f'{name}.img_id')
+    counts = {key: len(require_numbers(image[key], f'{name}.{key}', 4, -_MAX_COORDINATE, _MAX_COORDINATE))
+              for key in _BOXES if key in image}
+    for key, (boxes, kinds, high) in _OF_BOXES.items():
+        if key in image:
+            count = len(require_numbers(image[key], f'{name}.{key}', None, 0, high, kinds))
+            if count != counts.get(boxes, count):
+                raise InputError(f'{name}.{key} has {count} values for {counts[boxes]} {boxes}')

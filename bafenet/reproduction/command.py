@@ -6,8 +6,9 @@ from typing import Dict, Iterable, List, Optional, Tuple
 from mmengine.registry import init_default_scope
 
 from bafenet.engine.quiet import quiet
-from bafenet.errors import InputError, one_line
-from bafenet.fileio import write_json, write_text
+from bafenet.errors import InputError, one_line, printable
+from bafenet.fileio import require_writable_file, require_writable_folder, write_json, write_text
+from bafenet.markup import markdown_text
 
 from .estimate import LEFT_OUT, duration, time_step
 from .plan import Run, plan_runs
@@ -52,6 +53,12 @@ def reproduce(table: str,
     """
     chosen = select_tables(table, tables)
     protocol = choose_protocol(chosen, protocol)
+    stems = {one.key: Path(work_dir, protocol, f'table_{one.key}') for one in chosen}
+    if not dry_run:
+        require_writable_folder(work_dir, '--work-dir')
+        for stem in stems.values():
+            require_writable_file(stem.with_suffix('.md'), '--work-dir')
+            require_writable_file(stem.with_suffix('.json'), '--work-dir')
     runs = plan_runs([row for one in chosen for row in one.rows if row.config], protocol, seeds, work_dir, data, epochs,
                      cfg_options)
     wanted = _runs_of(rows, runs)
@@ -66,7 +73,7 @@ def reproduce(table: str,
         return 130
     for one in chosen:
         report = build_report(one, protocol, runs, seeds, epochs, cfg_options)
-        stem = Path(work_dir, protocol, f'table_{one.key}')
+        stem = stems[one.key]
         write_text(stem.with_suffix('.md'), text := markdown(report))
         write_json(stem.with_suffix('.json'), report)
         print(text)
@@ -76,7 +83,7 @@ def reproduce(table: str,
 
 def _say(text: str) -> None:
     """Print beside the tables, which alone go to the standard output."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def _runs_of(rows: Optional[List[str]], runs: Runs) -> Runs:
@@ -84,7 +91,7 @@ def _runs_of(rows: Optional[List[str]], runs: Runs) -> Runs:
     known = list(dict.fromkeys(Path(file).stem for file, _ in runs))
     unknown = [row for row in rows or () if row not in known]
     if unknown:
-        raise InputError(f'--rows {" ".join(unknown)}: no such row; choose from {", ".join(known)}')
+        raise InputError(f'--rows {printable(" ".join(unknown))}: no such row; choose from {", ".join(known)}')
     return {(file, seed): run for (file, seed), run in runs.items() if not rows or Path(file).stem in rows}
 
 
@@ -119,7 +126,7 @@ def _print_estimate(runs: Runs) -> None:
     estimates, total = {}, 0.0
     print('| run | state | epochs to train | s per step | steps per epoch | time |\n|---|---|---:|---:|---:|---:|')
     for run in _each_once(runs):
-        cells = [run.name, run.state()]
+        cells = [markdown_text(run.name), run.state()]
         if run.result():
             cells += ['0', '', '', '']
         else:

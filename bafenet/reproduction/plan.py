@@ -14,17 +14,20 @@ from mmengine.config import Config
 from bafenet.datasets.densesirst import find_split
 from bafenet.devkit import read_bytes, read_split
 from bafenet.devkit.read import MAX_XML_BYTES
+from bafenet.engine.export import setting
 from bafenet.engine.options import load_config
 from bafenet.engine.quiet import quiet
-from bafenet.errors import InputError
-from bafenet.fileio import atomic_path, write_text
+from bafenet.errors import InputError, printable
+from bafenet.fileio import atomic_path, write_json
 from bafenet.synthesis.devkit import BOXES
 
+from .stored import CONFIG_FILE, RESULT_FILE, SETTINGS_FILE, epoch_of, latest_checkpoint, read_result, read_settings
 from .tables import Row
 
 # Read by the configs of the rows, which name the base of this protocol.
 PROTOCOL_VARIABLE = 'BAFENET_PROTOCOL'
-CONFIG_FILE, SETTINGS_FILE, RESULT_FILE = 'config.py', 'settings.json', 'result.json'
+MAX_SEEDS, MAX_EPOCHS = 1000, 10**6
+NOTHING = 'nothing, not even null'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # What of a config decides about the result; beside it the checkpoint hook, which picks the epoch.
 RESULT_KEYS = ('model', 'data_preprocessor', *LOADERS, 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper',
@@ -65,9 +68,18 @@ class Run:
         """Epochs to train."""
         return self.cfg.train_cfg.max_epochs
 
+    @property
+    def legacy(self) -> bool:
+        """Whether its boxes have sides x2 - x1 + 1."""
+        return legacy_coordinates(self.cfg)
+
     def result(self) -> Optional[dict]:
-        """What the finished run has written, or None."""
-        result = _read_json(self.folder / RESULT_FILE)
+        """What the finished run has written, or None.
+
+        Raises:
+            InputError: If that was not written by a run.
+        """
+        result = read_result(self.folder)
         return result if result and result['digest'] == self.digest else None
 
     def epochs_done(self) -> int:
@@ -86,8 +98,8 @@ class Run:
         """Write the config that the worker reads, and what the result depends on; both whole or not at all."""
         with atomic_path(self.folder / CONFIG_FILE) as temporary:
             self.cfg.dump(temporary)
-        write_text(self.folder / SETTINGS_FILE,
-                   json.dumps(dict(digest=self.digest, row=self.row, seed=self.seed, settings=self.settings), indent=1))
+        write_json(self.folder / SETTINGS_FILE,
+                   dict(digest=self.digest, row=self.row, seed=self.seed, settings=self.settings))
 
 
 def plan_runs(rows: Sequence[Row], protocol: str, seeds: int, work_dir: str, data: Optional[str] = None,
@@ -111,6 +123,8 @@ def plan_runs(rows: Sequence[Row], protocol: str, seeds: int, work_dir: str, dat
     """
     if seeds < 1 or (epochs is not None and epochs < 1):
         raise InputError('--seeds and --epochs must be at least 1')
+    if seeds > MAX_SEEDS or (epochs or 0) > MAX_EPOCHS:
+        raise InputError(f'--seeds must be at most {MAX_SEEDS} and --epochs at most {MAX_EPOCHS}')
     folder = Path(work_dir).resolve() / protocol
     configs = {row.config: row_config(row.config, protocol, data, epochs, options) for row in rows}
     known = _stored_runs(folder)
@@ -134,8 +148,14 @@ def row_config(file: str, protocol: str, data: Optional[str] = None, epochs: Opt
     if absent:
         raise InputError(f'{file}: it has no {", ".join(absent)}; a row is trained, its epoch picked on the validation '
                          'split, and tested')
-    for name in LOADERS if data else ():
-        cfg[name].dataset.data_root = data
+    for name in LOADERS:
+        for key in ('data_root', 'ann_file'):
+            if not isinstance(setting(cfg, name, 'dataset', key), str) and not (key == 'data_root' and data):
+                raise InputError(f'{printable(file)}: {name}.dataset.{key} must be a path; a row is trained on files '
+                                 'of a devkit')
+        if data:
+            cfg[name].dataset.data_root = data
+    legacy_coordinates(cfg, file)
     if epochs:
         set_epochs(cfg, epochs)
     return cfg
@@ -147,7 +167,11 @@ def set_epochs(cfg: Config, epochs: int) -> None:
     So a run of 10 epochs instead of 20 lowers its rate at epochs 4 and 8 instead of 8 and 16. A warm-up that
     counts iterations stays as it is. What would begin after the last epoch is left out.
     """
-    ratio = epochs / cfg.train_cfg.max_epochs
+    before = setting(cfg, 'train_cfg', 'max_epochs')
+    if type(before) is not int or before < 1:
+        raise InputError(f'--epochs {epochs}: train_cfg.max_epochs is {printable(before)} in the config, and must be a '
+                         'whole number of at least 1')
+    ratio = epochs / before
     cfg.train_cfg.max_epochs = epochs
     schedulers = cfg.get('param_scheduler') or []
     schedulers = [schedulers] if isinstance(schedulers, dict) else schedulers
@@ -163,6 +187,19 @@ def set_epochs(cfg: Config, epochs: int) -> None:
     for transform in cfg.train_dataloader.dataset.get('pipeline') or []:
         if 'late_epoch' in transform:
             transform.late_epoch = max(round(transform.late_epoch * ratio), 1)
+
+
+def legacy_coordinates(cfg: Config, source: str = 'the config') -> bool:
+    """Whether a row's metric has sides x2 - x1 + 1.
+
+    Raises:
+        InputError: If the row is tested by something else than one metric.
+    """
+    evaluator = cfg.get('test_evaluator')
+    if not isinstance(evaluator, dict):
+        raise InputError(f'{printable(source)}: test_evaluator must be one DenseSIRSTMetric; a table prints its '
+                         'numbers')
+    return bool(evaluator.get('legacy_coordinates', False))
 
 
 @contextmanager
@@ -201,8 +238,8 @@ def result_settings(cfg: Config) -> dict:
         dataset = config[name]['dataset']
         data[name] = _describe_split(dataset.pop('data_root'), dataset['ann_file'])
         dataset['ann_file'] = data[name]['ann_file']
-        for setting in ('num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory'):
-            config[name].pop(setting, None)
+        for key in ('num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory'):
+            config[name].pop(key, None)
     return json.loads(json.dumps(dict(config=config, data=data), sort_keys=True, default=repr))
 
 
@@ -230,21 +267,22 @@ def _digest(settings: dict) -> str:
 def _stored_runs(folder: Path) -> Dict[str, Path]:
     """Folders of the runs that are there, by digest; those with a result count first."""
     files = sorted(folder.glob(f'*/seed_*/{SETTINGS_FILE}'), key=lambda file: file.with_name(RESULT_FILE).is_file())
-    return {stored['digest']: file.parent for file in files if (stored := _read_json(file))}
+    return {stored['digest']: file.parent for file in files if (stored := read_settings(file.parent))}
 
 
 def _refuse_other_settings(run: Run) -> None:
-    stored = _read_json(run.folder / SETTINGS_FILE)
+    stored = read_settings(run.folder)
     if stored and stored['digest'] != run.digest:
-        change = _difference(stored['settings'], run.settings)
-        raise InputError(f'{run.folder}: was run with other settings ({change}); give another --work-dir, or delete '
-                         'that folder')
+        same = stored['settings'] == run.settings
+        change = 'of which its digest tells' if same else _difference(stored['settings'], run.settings)
+        raise InputError(f'{printable(run.folder)}: was run with other settings ({printable(change)}); give another '
+                         '--work-dir, or delete that folder')
 
 
 def _difference(stored: Any, asked: Any, path: str = '') -> str:
     """The first place at which two settings differ."""
     if isinstance(stored, dict) and isinstance(asked, dict):
-        pairs = {key: (stored.get(key, 'nothing'), asked.get(key, 'nothing')) for key in sorted({*stored, *asked})}
+        pairs = {key: (stored.get(key, NOTHING), asked.get(key, NOTHING)) for key in sorted({*stored, *asked})}
         changed = next(key for key, pair in pairs.items() if pair[0] != pair[1])
         return _difference(*pairs[changed], f'{path}.{changed}'.lstrip('.'))
     if isinstance(stored, list) and isinstance(asked, list) and len(stored) == len(asked):
@@ -252,26 +290,3 @@ def _difference(stored: Any, asked: Any, path: str = '') -> str:
         return _difference(stored[index], asked[index], f'{path}.{index}')
     there, here = (json.dumps(value) if len(json.dumps(value)) < 80 else 'something else' for value in (stored, asked))
     return f'{path}: {there} there, {here} asked for'
-
-
-def _read_json(file: Path) -> Optional[dict]:
-    """A JSON file of ours, or None where there is none."""
-    if not file.is_file():
-        return None
-    try:
-        return json.loads(file.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise InputError(f'{file}: no JSON; delete its folder') from error
-
-
-# --- How far a run is -------------------------------------------------------------------------------------------------
-
-
-def latest_checkpoint(folder: Path) -> Optional[Path]:
-    """The checkpoint of the last whole epoch, from which a run goes on; None before the first."""
-    return max(folder.glob('epoch_*.pth'), key=epoch_of, default=None)
-
-
-def epoch_of(checkpoint: Path) -> int:
-    """The epoch in the name of a checkpoint."""
-    return int(checkpoint.stem.rsplit('_', 1)[-1])

@@ -4,9 +4,12 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from bafenet.analysis.benchmark import machine
 from bafenet.engine import cli
+from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import LEGACY
+from bafenet.markup import markdown_code, markdown_text
 
 from .plan import Run
+from .stored import RESULT_FILE
 from .tables import Row, Table
 from .worker import commit
 
@@ -37,7 +40,7 @@ def build_report(table: Table, protocol: str, runs: Dict[Tuple[str, int], Run], 
         (``summarise``, of the runs that define the number) and their difference by column, and each run with its own
         settings, commits and machine.
     """
-    legacy = any(run.cfg.test_evaluator.legacy_coordinates for run in runs.values())
+    legacy = any(run.legacy for run in runs.values())
     return dict(
         table=table.key, title=table.title, source=table.source, notes=list(table.notes), columns=list(table.columns),
         of_the_paper=not table.metrics,
@@ -50,7 +53,7 @@ def build_report(table: Table, protocol: str, runs: Dict[Tuple[str, int], Run], 
 
 def _report_row(table: Table, row: Row, runs: List[Run], comparable: bool) -> dict:
     finished = [(run, result) for run in runs if (result := run.result())]
-    numbers = [_numbers(table, result) for _, result in finished]
+    numbers = [_numbers(table, run, result) for run, result in finished]
     ours = {column: summarise(values) for column in table.columns
             if (values := [one[column] for one in numbers if column in one])}
     difference = {column: ours[column]['mean'] - row.paper[column]
@@ -62,19 +65,23 @@ def _report_row(table: Table, row: Row, runs: List[Run], comparable: bool) -> di
               for run, result in finished])
 
 
-def _numbers(table: Table, result: dict) -> Dict[str, float]:
+def _numbers(table: Table, run: Run, result: dict) -> Dict[str, float]:
     """What a finished run says in the columns of a table; a metric that it does not define is absent."""
     if not table.metrics:
         return result['columns']
     # Where several metrics pick a checkpoint, the one that is best by the first.
-    metrics = next(iter(result['tests'].values()))['metrics']
+    test = next(iter(result.get('tests', {}).values()), None)
+    if test is None:
+        raise InputError(f'{printable(run.folder / RESULT_FILE)}: it has no tests; delete its folder')
+    metrics = test['metrics']
     return {key.rsplit('/', 1)[-1].removesuffix(LEGACY): value for key, value in metrics.items()}
 
 
 def markdown(report: dict) -> str:
     """The report as a Markdown table with its notes."""
     head = ['strategy', 'seeds', *(_paper_head(report) if report['of_the_paper'] else report['columns'])]
-    lines = [f'### Table {report["table"]}: {report["title"]} (protocol: {report["protocol"]})', '',
+    lines = [f'### Table {markdown_text(report["table"])}: {markdown_text(report["title"])} '
+             f'(protocol: {report["protocol"]})', '',
              _line(head), _line(['---'] * 2 + ['---:'] * (len(head) - 2))]
     lines += [_line(_cells(row, report)) for row in report['rows']]
     return '\n'.join([*lines, '', *(f'- {note}' for note in _notes(report))]) + '\n'
@@ -94,7 +101,7 @@ def _line(cells: Sequence[str]) -> str:
 def _cells(row: dict, report: dict) -> List[str]:
     count = f'{len(row["runs"])}/{report["seeds"]}' if row['config'] else NO_NUMBER
     missing = NOT_RUN if row['config'] and not row['runs'] else NO_NUMBER
-    cells = [row['row'], count]
+    cells = [markdown_text(row['row']), count]
     for column in report['columns']:
         paper = f'{row["paper"][column]:.3f}' if column in row['paper'] else NO_NUMBER
         ours = _mean_and_std(row['ours'][column], len(row['runs'])) if column in row['ours'] else missing
@@ -114,29 +121,30 @@ def _notes(report: dict) -> List[str]:
     changed = [*(['--epochs', str(report['epochs'])] if report['epochs'] else []),
                *(['--cfg-options', *report['cfg_options']] if report['cfg_options'] else [])]
     if changed:
-        notes.append(f'Every run with `{" ".join(changed)}`.')
-    notes += [f'`{row["config"]}` is the same network as `{row["trained_as"]}`: trained once.'
+        notes.append(f'Every run with {markdown_code(" ".join(changed))}.')
+    notes += [f'{markdown_code(row["config"])} is the same network as {markdown_code(row["trained_as"])}: trained once.'
               for row in report['rows'] if row['config'] and not row['config'].endswith(f'{row["trained_as"]}.py')]
     commits = sorted({commit for row in report['rows'] for run in row['runs'] for commit in run['commits']})
     machines = sorted({run['environment']['device'] for row in report['rows'] for run in row['runs']})
     if commits:
-        notes.append(f'Commit {", ".join(commits)}; on {", ".join(machines)}; seeds from 0.'
+        notes.append(f'Commit {markdown_text(", ".join(commits))}; on {markdown_text(", ".join(machines))}; seeds from '
+                     '0.'
                      + (' The runs are of several commits.' if len(commits) > 1 else ''))
-    return notes + report['notes']
+    return notes + [markdown_text(note) for note in report['notes']]
 
 
 def _notes_on_metrics(report: dict) -> List[str]:
-    return [f'{report["source"]}. Mean ± sample standard deviation (n − 1) over the finished seeds; {NOT_RUN}: no '
-            f'finished run; {NO_NUMBER}: no run defines it, as sky_iou without a sky branch or *_recall90 where the '
-            'recall stays below 0.9. Where some seeds define it, the mean is theirs alone, and their number stands '
-            'behind it.',
+    return [f'{markdown_text(report["source"])}. Mean ± sample standard deviation (n − 1) over the finished seeds; '
+            f'{NOT_RUN}: no finished run; {NO_NUMBER}: no run defines it, as sky_iou without a sky branch or '
+            '*_recall90 where the recall stays below 0.9. Where some seeds define it, the mean is theirs alone, and '
+            'their number stands behind it.',
             f'At IoU 0.5, and 0.75 in the columns that end in _iou75. Boxes have sides {report["sides"]["ours"]}.']
 
 
 def _notes_on_the_paper(report: dict) -> List[str]:
     sides = report['sides']
-    notes = [f'Paper: {report["source"]}; {NO_NUMBER}: no number in our copy. Ours: mean ± sample standard deviation '
-             f'(n − 1) over the finished seeds; {NOT_RUN}: no finished run.',
+    notes = [f'Paper: {markdown_text(report["source"])}; {NO_NUMBER}: no number in our copy. Ours: mean ± sample '
+             f'standard deviation (n − 1) over the finished seeds; {NOT_RUN}: no finished run.',
              f'All at IoU 0.5. Boxes have sides {LEGACY_SIDES} in the columns marked +1, {TRUE_SIDES} in those marked '
              'true.']
     if report['protocol'] == 'demo':

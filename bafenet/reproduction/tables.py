@@ -1,15 +1,18 @@
 """The tables as data: titles, sources, the paper's numbers or our metrics, and the config of each row."""
+import re
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Optional, Tuple
-
-import yaml
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from bafenet.engine.options import find_config
-from bafenet.errors import InputError, first_line
+from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import ROWS as METRICS
+from bafenet.fields import require_dict, require_list, require_numbers, require_text
+from bafenet.fileio import read_yaml
 
 TABLES_FILE = 'configs/tables.yaml'
 PROTOCOLS = ('paper', 'ours', 'demo')
+TABLE_KEYS = ('title', 'source', 'rows', 'notes', 'metrics', 'protocols')
+ROW_KEYS = ('name', 'label', 'config', 'paper', 'params', 'flops')
 COLUMNS = ('mAP_07', 'recall_07', 'mAP_12', 'recall_12')
 ROMAN = dict(zip('1234567', ('I', 'II', 'III', 'IV', 'V', 'VI', 'VII'), strict=True))
 
@@ -81,10 +84,10 @@ def select_tables(name: str, file: str = TABLES_FILE) -> List[Table]:
     groups = {**{key: [key] for key in tables}, **content.get('groups', {})}
     keys = {key.lower(): group for key, group in groups.items()}.get(ROMAN.get(name, name).lower())
     if keys is None:
-        raise InputError(f'{name}: no such table; choose from {", ".join(groups)} (or 2 for II, and so on)')
+        raise InputError(f'{printable(name)}: no such table; choose from {", ".join(groups)} (or 2 for II, and so on)')
     chosen = [tables[key] for key in keys]
     if not any(row.config for table in chosen for row in table.rows):
-        raise InputError(f'{", ".join(keys)}: not here yet, no row has a config; the numbers are in {file}')
+        raise InputError(f'{", ".join(keys)}: not here yet, no row has a config; the numbers are in {printable(file)}')
     return chosen
 
 
@@ -104,45 +107,71 @@ def choose_protocol(tables: Iterable[Table], protocol: Optional[str] = None) -> 
 
 
 def _read(file: str) -> dict:
-    try:
-        with open(find_config(file), encoding='utf-8') as stream:
-            content = yaml.safe_load(stream)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f'{file}: no YAML file: {first_line(error)}') from error
+    file = find_config(file)
+    content = read_yaml(file)
+    shown = printable(file)
     if not isinstance(content, dict) or not isinstance(content.get('tables'), dict):
-        raise InputError(f'{file}: no file of tables, it has no `tables`; see {TABLES_FILE}')
+        raise InputError(f'{shown}: no file of tables, it has no `tables`; see {TABLES_FILE}')
     if content.get('columns') != list(COLUMNS):
-        raise InputError(f'{file}: `columns` must be {list(COLUMNS)}, in this order')
+        raise InputError(f'{shown}: `columns` must be {list(COLUMNS)}, in this order')
     groups = content.get('groups', {})
     if not isinstance(groups, dict) or not all(keys and isinstance(keys, list) for keys in groups.values()):
-        raise InputError(f'{file}: `groups` must give a list of tables for each name')
+        raise InputError(f'{shown}: `groups` must give a list of tables for each name')
+    try:
+        _refuse_unknown(content, ('columns', 'groups', 'tables'), 'it')
+        for name in (*content['tables'], *groups):
+            # A table's name is part of a file's.
+            if not isinstance(name, str) or not re.fullmatch(r'[\w+-]{1,64}', name):
+                raise ValueError(f'{name!r} is no name of a table: use letters, digits and _ + -, in quotes where it '
+                                 'is a number')
+    except ValueError as error:
+        raise InputError(f'{shown}: not written as {TABLES_FILE} ({printable(error)})') from None
     for name, keys in groups.items():
-        if unknown := set(keys) - content['tables'].keys():
-            raise InputError(f'{file}: `groups` has {", ".join(sorted(unknown))} under {name}, which is no table')
+        if unknown := [key for key in keys if not isinstance(key, str) or key not in content['tables']]:
+            raise InputError(f'{shown}: `groups` has {", ".join(map(printable, unknown))} under {name}, which is no '
+                             'table')
     return content
 
 
 def _table(file: str, key: str, body: dict) -> Table:
     try:
-        rows = tuple(_row(fields) for fields in body['rows'])
-        metrics = _known('metrics', body.get('metrics', ()), METRICS)
+        require_dict(body, 'it', ('title', 'source', 'rows'))
+        _refuse_unknown(body, TABLE_KEYS, 'it')
+        rows = tuple(_row(fields, f'rows[{i}]') for i, fields in enumerate(require_list(body['rows'], 'rows')))
+        metrics = _known('metrics', body.get('metrics') or [], METRICS)
         if metrics and any(row.paper for row in rows):
             raise ValueError('a table with `metrics` has no numbers of the paper')
-        return Table(key, body['title'], body['source'], rows, tuple(body.get('notes', ())), metrics,
-                     _known('protocols', body.get('protocols') or PROTOCOLS, PROTOCOLS))
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f'{type(error).__name__}: {first_line(error)}'
-        raise InputError(f'{file}: table {key} is not written as those of {TABLES_FILE} ({reason})') from error
+        notes = tuple(require_text(note, f'notes[{i}]')
+                      for i, note in enumerate(require_list(body.get('notes') or [], 'notes')))
+        return Table(key, require_text(body['title'], 'title'), require_text(body['source'], 'source'), rows, notes,
+                     metrics, _known('protocols', body.get('protocols') or PROTOCOLS, PROTOCOLS))
+    except ValueError as error:
+        raise InputError(f'{printable(file)}: table {key} is not written as those of {TABLES_FILE} '
+                         f'({printable(error)})') from error
 
 
-def _known(what: str, names: Iterable[str], known: Iterable[str]) -> Tuple[str, ...]:
-    for name in names:
-        if name not in known:
+def _refuse_unknown(content: dict, known: Sequence[str], name: str) -> None:
+    unknown = [key for key in content if key not in known]
+    if unknown:
+        raise ValueError(f'{name} has {unknown[0]!r}, which is none of {", ".join(known)}')
+
+
+def _known(what: str, names: Any, known: Iterable[str]) -> Tuple[str, ...]:
+    for name in require_list(names, what):
+        if not isinstance(name, str) or name not in known:
             raise ValueError(f'{what}: {name!r} is none of {", ".join(known)}')
     return tuple(names)
 
 
-def _row(fields: dict) -> Row:
-    numbers = fields.get('paper')
-    paper = dict(zip(COLUMNS, map(float, numbers), strict=True)) if numbers else {}
-    return Row(fields['name'], fields['label'], fields.get('config'), paper)
+def _row(fields: Any, place: str) -> Row:
+    require_dict(fields, place, ('name', 'label'))
+    _refuse_unknown(fields, ROW_KEYS, place)
+    paper = {}
+    if fields.get('paper') is not None:
+        numbers = require_numbers(fields['paper'], f'{place}.paper', None, 0, 1)
+        if len(numbers) != len(COLUMNS):
+            raise ValueError(f'{place}.paper has {len(numbers)} numbers for {len(COLUMNS)} columns')
+        paper = dict(zip(COLUMNS, map(float, numbers), strict=True))
+    name, label, config = (require_text(fields.get(key), f'{place}.{key}', optional=key == 'config')
+                           for key in ('name', 'label', 'config'))
+    return Row(name, label, config, paper)

@@ -2,30 +2,31 @@
 
 It goes on where an earlier one was stopped, and stops when the process that started it ends.
 """
-import fcntl
-import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, Optional
+from typing import Dict, List, Optional
 
 from mmengine.config import Config
 
 from bafenet.analysis.benchmark import machine
 from bafenet.engine import cli
-from bafenet.errors import InputError, first_line
+from bafenet.engine.export import setting
+from bafenet.errors import InputError, first_line, printable
 from bafenet.evaluation.report import LEGACY
-from bafenet.fileio import write_text
+from bafenet.evaluation.results import read_results
+from bafenet.fileio import owned, read_regular, reason_of, write_json, write_text
+from bafenet_command import describe
 
-from .plan import CONFIG_FILE, RESULT_FILE, SETTINGS_FILE, epoch_of, latest_checkpoint
+from .plan import legacy_coordinates
+from .stored import CONFIG_FILE, RESULT_FILE, epoch_of, files_of_epochs, latest_checkpoint, read_settings
 
-FAILURE_FILE, COMMITS_FILE, LOCK_FILE = 'failure.txt', 'commits.txt', '.lock'
-LOCK_TIMEOUT = 10.0  # seconds; a process that was stopped just now still closes its files
+FAILURE_FILE, COMMITS_FILE = 'failure.txt', 'commits.txt'
+_MAX_NOTE = 2**16  # bytes of the small text files of a run
 
 # --- The process that starts it ---------------------------------------------------------------------------------------
 
@@ -38,16 +39,30 @@ def launch(folder: Path) -> None:
     """
     # Threads that wait give way soon: a loader process beside them would otherwise slow a step several times.
     environment = {'GOMP_SPINCOUNT': '10000', **os.environ}
-    process = subprocess.Popen([sys.executable, '-m', __name__, str(folder)], stdin=subprocess.PIPE,
-                               stdout=sys.__stderr__.fileno(), env=environment)
+    # Ctrl-C goes to every process of a terminal: this one answers it, and ends the other, which inherits the mask.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        process = subprocess.Popen([sys.executable, '-m', __name__, str(folder)], stdin=subprocess.PIPE,
+                                   stdout=sys.__stderr__.fileno(), env=environment)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         status = process.wait()
     finally:
         process.stdin.close()
+        process.terminate()  # it would take seconds to see, while it imports, that its input has ended
         process.wait()
     if status:
-        file = folder / FAILURE_FILE
-        raise InputError(file.read_text(encoding='utf-8').strip() if file.is_file() else _how_it_ended(status))
+        raise InputError(_why_it_failed(folder) or _how_it_ended(status))
+
+
+def _why_it_failed(folder: Path) -> str:
+    """What the process has left to say, as one line; empty where there is nothing."""
+    try:
+        text = read_regular(folder / FAILURE_FILE, _MAX_NOTE).decode('utf-8', errors='replace')
+    except (OSError, ValueError):
+        return ''
+    return printable(' '.join(text.split()))
 
 
 def _how_it_ended(status: int) -> str:
@@ -66,8 +81,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except InputError as error:
-        # A data loader's worker sends its traceback along; the last line is the message.
-        write_text(folder / FAILURE_FILE, str(error).strip().splitlines()[-1].split('InputError: ')[-1])
+        write_text(folder / FAILURE_FILE, describe(error))
         return 2
     except Exception as error:
         traceback.print_exc()
@@ -92,36 +106,24 @@ def work(folder: Path) -> None:
     Raises:
         InputError: If another process does this run, or where training or testing does.
     """
-    with _lock(folder):
-        # What a killed process left half written, and the reason of an earlier failure.
-        for file in [*folder.glob('.epoch_*.pth'), *folder.glob('.best_*.pth'), folder / FAILURE_FILE]:
-            file.unlink(missing_ok=True)
+    with owned(folder):
+        # The reason of an earlier failure.
+        (folder / FAILURE_FILE).unlink(missing_ok=True)
+        stored = read_settings(folder)
+        if stored is None:
+            raise InputError(f'{printable(folder)}: there is no run here; start it by tools/reproduce.py')
         _note_commit(folder)
         config = str(folder / CONFIG_FILE)
         cfg = cli.prepare_config(config, str(folder), None, 'none')
-        legacy, save_best = cfg.test_evaluator.legacy_coordinates, cfg.default_hooks.checkpoint.get('save_best')
+        legacy, save_best = legacy_coordinates(cfg, config), setting(cfg, 'default_hooks', 'checkpoint', 'save_best')
         _train(folder, cfg)
         tests = {key: _test(config, file) for key, file in best_checkpoints(folder, save_best).items()}
-        _write_result(folder, tests, legacy)
+        result = dict(digest=stored['digest'], seed=stored['seed'], columns=table_columns(tests, legacy),
+                      legacy_coordinates=legacy)
+        _write_result(folder, result, tests)
         # What is needed to go on; the best checkpoints stay.
-        for file in [*folder.glob('epoch_*.pth'), folder / 'last_checkpoint']:
+        for file in [*files_of_epochs(folder, 'epoch'), folder / 'last_checkpoint']:
             file.unlink(missing_ok=True)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Keep other processes away from a folder; the lock goes with the process, however it ends."""
-    with open(folder / LOCK_FILE, 'w') as file:
-        end = time.monotonic() + LOCK_TIMEOUT
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() > end:
-                    raise InputError(f'{folder}: another process is at this run; wait for it or end it') from error
-                time.sleep(0.1)
-        yield
 
 
 def _train(folder: Path, cfg: Config) -> None:
@@ -139,11 +141,11 @@ def best_checkpoints(folder: Path, save_best: object) -> Dict[str, Path]:
     Raises:
         InputError: If the config names no metric, or a checkpoint is absent.
     """
-    keys = [save_best] if isinstance(save_best, str) else list(save_best or ())
-    files = {key: max(folder.glob(f'best_{key.replace("/", "_")}_epoch_*.pth'), key=epoch_of, default=None)
+    keys = [save_best] if isinstance(save_best, str) else [key for key in save_best or () if isinstance(key, str)]
+    files = {key: max(files_of_epochs(folder, f'best_{key.replace("/", "_")}_epoch'), key=epoch_of, default=None)
              for key in keys}
     if not files or None in files.values():
-        raise InputError(f'{folder}: there is no best checkpoint by {", ".join(keys) or "any metric"}; '
+        raise InputError(f'{printable(folder)}: there is no best checkpoint by {", ".join(keys) or "any metric"}; '
                          'default_hooks.checkpoint.save_best must name a metric, and the run must be whole')
     return files
 
@@ -154,7 +156,7 @@ def _test(config: str, checkpoint: Path) -> dict:
     if not out.is_file():
         # The runner has put its own copy of the config, which says to resume, in the place of ours.
         cli.test(config, str(checkpoint), work_dir=str(checkpoint.parent), out=str(out), cfg_options=['resume=False'])
-    return json.loads(out.read_text(encoding='utf-8'))
+    return read_results(str(out), ('checkpoint', 'split', 'metrics'))
 
 
 def table_columns(tests: Dict[str, dict], legacy: bool) -> Dict[str, float]:
@@ -167,6 +169,9 @@ def table_columns(tests: Dict[str, dict], legacy: bool) -> Dict[str, float]:
     Args:
         tests: What ``test.py`` wrote, by the metric that picked its checkpoint.
         legacy: Whether boxes have sides x2 - x1 + 1.
+
+    Raises:
+        InputError: If a test lacks one of them.
     """
     suffix = LEGACY if legacy else ''
     by_metric = {key.rsplit('/', 1)[-1].removesuffix(LEGACY): test['metrics'] for key, test in tests.items()}
@@ -174,31 +179,43 @@ def table_columns(tests: Dict[str, dict], legacy: bool) -> Dict[str, float]:
     for year in ('07', '12'):
         metrics = by_metric.get(f'mAP_{year}', next(iter(by_metric.values())))
         names = {key.rsplit('/', 1)[-1]: value for key, value in metrics.items()}
-        columns.update({f'mAP_{year}': names[f'mAP_{year}{suffix}'], f'recall_{year}': names[f'recall{suffix}']})
+        wanted = {f'mAP_{year}': f'mAP_{year}{suffix}', f'recall_{year}': f'recall{suffix}'}
+        absent = [name for name in wanted.values() if name not in names]
+        if absent:
+            raise InputError(f'the test of a run has no {", ".join(absent)}; test_evaluator must be a DenseSIRSTMetric')
+        columns.update({column: names[name] for column, name in wanted.items()})
     return columns
 
 
-def _write_result(folder: Path, tests: Dict[str, dict], legacy: bool) -> None:
-    stored = json.loads((folder / SETTINGS_FILE).read_text(encoding='utf-8'))
-    result = dict(
-        digest=stored['digest'],
-        seed=stored['seed'],
-        columns=table_columns(tests, legacy),
-        legacy_coordinates=legacy,
+def _write_result(folder: Path, result: dict, tests: Dict[str, dict]) -> None:
+    write_json(folder / RESULT_FILE, dict(
+        **result,
         tests={key: dict(checkpoint=Path(test['checkpoint']).name, split=test['split'], metrics=test['metrics'])
                for key, test in tests.items()},
-        commits=(folder / COMMITS_FILE).read_text(encoding='utf-8').split('\n'),
+        commits=_commits(folder),
         machine=machine(),
-        environment=cli.environment())
-    write_text(folder / RESULT_FILE, json.dumps(result, indent=1) + '\n')
+        environment=cli.environment()))
 
 
 def _note_commit(folder: Path) -> None:
     """Note the commit that goes on with a run, where it is not the one before."""
-    file = folder / COMMITS_FILE
-    commits = file.read_text(encoding='utf-8').split('\n') if file.is_file() else []
+    commits = _commits(folder)
     if commits[-1:] != [str(commit())]:
-        write_text(file, '\n'.join([*commits, str(commit())]))
+        write_text(folder / COMMITS_FILE, '\n'.join([*commits, str(commit())]))
+
+
+def _commits(folder: Path) -> List[str]:
+    """The commits that have done a run, in order.
+
+    Raises:
+        InputError: If the file that tells is none of ours.
+    """
+    file = folder / COMMITS_FILE
+    try:
+        return read_regular(file, _MAX_NOTE).decode('utf-8').split('\n') if os.path.lexists(file) else []
+    except (OSError, ValueError) as error:
+        raise InputError(f'{printable(file)}: not the commits of a run ({reason_of(error)}); delete its '
+                         'folder') from error
 
 
 def commit() -> Optional[str]:

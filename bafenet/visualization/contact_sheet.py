@@ -9,10 +9,13 @@ from mmengine.config import Config
 from tqdm import tqdm
 
 from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset, SampleIndex, seeded_draws
-from bafenet.fileio import atomic_path
+from bafenet.errors import InputError, printable
+from bafenet.fileio import require_writable_file
 
-from .drawing import draw_sample
+from .drawing import draw_sample, write_image
 
+# A sheet of more is gigabytes in memory.
+MAX_PIXELS = 2**27
 # Side of the enlarged part of a sample, in pixels of the network's input.
 INSET = 32
 # Added to the labels of pasted targets while the pipeline runs, so that they are known whatever it drops.
@@ -65,14 +68,16 @@ def draw_cell(sample: AugmentedSample, cell: int) -> np.ndarray:
     layers = _layers(sample.boxes, sample.pasted, sample.sky_map)
     whole = draw_sample(sample.image, **layers, min_side=cell)
     scale = cell / max(whole.shape[:2])
-    whole = cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = (max(1, round(side * scale)) for side in whole.shape[:2])
+    whole = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
     canvas = np.zeros((cell, 2 * cell, 3), np.uint8)
     canvas[:whole.shape[0], :whole.shape[1]] = whole
     x, y = _inset_corner(sample)
     part = draw_sample(sample.image[y:y + INSET, x:x + INSET], min_side=cell, **_layers(
         sample.boxes - (x, y, x, y), sample.pasted, sample.sky_map[y:y + INSET, x:x + INSET]))
     canvas[:, cell:] = cv2.resize(part, (cell, cell), interpolation=cv2.INTER_AREA)
-    cv2.putText(canvas, sample.name, (8, cell - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+    cv2.putText(canvas, printable(sample.name), (8, cell - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1,
+                cv2.LINE_AA)
     return canvas
 
 
@@ -109,16 +114,28 @@ def write_contact_sheet(cfg: Config, out: str, count: int, columns: int, cell: i
 
     Returns:
         The samples.
+
+    Raises:
+        InputError: If ``out`` is no PNG file or cannot be written, a number is below 1 or the epoch below 0, the sheet
+            would be too large, or there is no sample.
     """
+    if not out.lower().endswith('.png') or min(count, columns, cell) < 1 or epoch < 0:
+        raise InputError('--out must be a .png file, and --count, --columns and --cell at least 1, --epoch at least 0')
+    require_writable_file(out, '--out')
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     seed = cfg.get('randomness', {}).get('seed') or 0
     count = min(count, len(dataset))
+    if not count:
+        raise InputError(f'{printable(cfg.train_dataloader.dataset.ann_file)}: the training split has no image to draw')
+    pixels = -(-count // columns) * columns * 2 * cell**2
+    if pixels > MAX_PIXELS:
+        raise InputError(f'--count {count}, --columns {columns}, --cell {cell}: the sheet would have '
+                         f'{pixels / 1e6:.0f} million pixels, and may have {MAX_PIXELS / 1e6:.0f}; give less of one')
     samples, cells = [], []
     for i in tqdm(range(count), desc='augmenting'):
         samples.append(augment(dataset, SampleIndex(len(dataset) * i // count, seed, epoch)))
         cells.append(draw_cell(samples[-1], cell))
     cells += [np.zeros_like(cells[0])] * (-count % columns)
     sheet = np.vstack([np.hstack(cells[i:i + columns]) for i in range(0, len(cells), columns)])
-    with atomic_path(out) as temporary:
-        cv2.imwrite(str(temporary), sheet[..., ::-1])
+    write_image(out, sheet)
     return samples

@@ -1,5 +1,6 @@
 """One picture of one sample: targets of a few pixels, enlarged until a person can judge them."""
-from typing import Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -7,7 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bafenet.fileio import atomic_path
+from bafenet.errors import InputError, printable
+from bafenet.fileio import atomic_path, write_bytes
 
 # RGB.
 TRUE_COLOR = (64, 224, 96)
@@ -15,6 +17,7 @@ PREDICTED_COLOR = (255, 72, 64)
 PASTED_COLOR = (255, 208, 0)
 SKY_COLOR = (64, 160, 255)
 Color = Tuple[int, int, int]
+PathLike = Union[str, Path]
 
 
 def draw_sample(image: np.ndarray,
@@ -93,6 +96,28 @@ def _numpy(values) -> np.ndarray:
     return values.detach().cpu().numpy() if hasattr(values, 'detach') else np.asarray(values)
 
 
+def write_image(path: PathLike, image: np.ndarray) -> None:
+    """Write an image atomically, in the format that its name says.
+
+    OpenCV encodes it and does not write it: it would tell of a disk that is full by what it returns, if at all.
+
+    Args:
+        path: File to write, such as ``.png`` or ``.jpg``.
+        image: uint8 (H, W, 3), RGB.
+
+    Raises:
+        InputError: If there is no such format.
+        OSError: If it cannot be written.
+    """
+    try:
+        done, data = cv2.imencode(Path(path).suffix, np.ascontiguousarray(image[..., ::-1]))
+    except cv2.error:
+        done = False
+    if not done:
+        raise InputError(f'{printable(path)}: cannot be written as such a picture; give a name that ends in .png')
+    write_bytes(path, data.tobytes())
+
+
 def save_panel(path: str, pictures: Sequence[np.ndarray], titles: Sequence[str]) -> None:
     """Write pictures side by side with a legend as one PNG, atomically.
 
@@ -109,7 +134,8 @@ def save_panel(path: str, pictures: Sequence[np.ndarray], titles: Sequence[str])
         axis.set_axis_off()
     for axis, picture, title in zip(axes, pictures, titles, strict=False):
         axis.imshow(picture, interpolation='none')
-        axis.set_title(title)
+        # A name with dollar signs is no formula.
+        axis.set_title(printable(title), parse_math=False)
     legend = {'true box': TRUE_COLOR, 'predicted box': PREDICTED_COLOR, 'predicted sky': SKY_COLOR}
     patches = [Patch(color=np.array(color) / 255, label=label) for label, color in legend.items()]
     figure.legend(handles=patches, loc='outside lower center', ncols=3)

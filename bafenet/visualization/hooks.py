@@ -9,6 +9,9 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from bafenet.errors import printable
+from bafenet.fileio import require_writable_file
+
 from .drawing import draw_sample, sample_layers, save_panel
 
 
@@ -30,6 +33,15 @@ class TestPanelHook(Hook):
         self.num_images = num_images
         self.score_threshold = score_threshold
         self._pictures, self._titles, self._chosen = [], [], set()
+
+    def before_test(self, runner: Runner) -> None:
+        """Check that the PNG can be written, before the test whose outcome it shows.
+
+        Raises:
+            InputError: If it cannot.
+        """
+        if is_main_process():
+            require_writable_file(os.path.join(runner.work_dir, self.file))
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Forget the pictures of an earlier test, and choose the batches of this one."""
@@ -53,4 +65,4 @@ class TestPanelHook(Hook):
         if self._pictures:
             path = os.path.join(runner.work_dir, self.file)
             save_panel(path, self._pictures, self._titles)
-            runner.logger.info(f'wrote {path}')
+            runner.logger.info(f'wrote {printable(path)}')

@@ -1,14 +1,13 @@
 """What ``--show`` and ``--show-dir`` draw."""
 from typing import Optional
 
-import mmcv
 import numpy as np
 from mmdet.registry import VISUALIZERS
 from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.dist import master_only
 
-from .drawing import draw_sample, sample_layers
+from .drawing import draw_sample, sample_layers, write_image
 
 
 @VISUALIZERS.register_module()
@@ -40,6 +39,10 @@ class SkyLocalVisualizer(DetLocalVisualizer):
             out_file: Image file to write.
             pred_score_thr: Lowest score of a predicted box that is drawn.
             step: Step for the backends.
+
+        Raises:
+            InputError: If ``out_file`` has no suffix of a picture.
+            OSError: If it cannot be written.
         """
         layers = {} if data_sample is None else sample_layers(data_sample, pred_score_thr)
         wanted = {'true_boxes': draw_gt, 'predicted_boxes': draw_pred, 'sky_map': draw_pred}
@@ -48,6 +51,6 @@ class SkyLocalVisualizer(DetLocalVisualizer):
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            mmcv.imwrite(drawn[..., ::-1], out_file)
+            write_image(out_file, drawn)
         else:
             self.add_image(name, drawn, step)

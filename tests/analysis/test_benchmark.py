@@ -1,9 +1,14 @@
 """The benchmark measures what it says; how fast anything is, is not tested here."""
+import os
+import signal
+import threading
+import time
+
 import numpy as np
 import pytest
 from conftest import ROOT
 
-from bafenet.analysis.benchmark import benchmark_augment, print_results, summary, time_each
+from bafenet.analysis.benchmark import benchmark_augment, print_results, run_apart, summary, time_each
 from bafenet.errors import InputError
 
 
@@ -45,3 +50,29 @@ def test_augment_reports_every_measurement(config, devkit, capsys):
 def test_a_pipeline_without_bag_cp_is_refused(devkit):
     with pytest.raises(InputError, match='no BAGCopyPaste'):
         benchmark_augment(str(ROOT / 'configs/demo/bafenet_r18_demo.py'), str(devkit), images=2, cache_mb=1)
+
+
+def fail():
+    raise InputError('no such image')
+
+
+@pytest.mark.parametrize('method', ['fork', 'spawn'])
+def test_a_process_apart_gives_its_value_or_its_error(method):
+    assert run_apart(method, divmod, 7, 4) == (1, 3)
+    with pytest.raises(ZeroDivisionError):
+        run_apart(method, divmod, 7, 0)
+
+
+def test_a_process_that_is_killed_is_not_waited_for():
+    with pytest.raises(InputError, match='no such image'):
+        run_apart('fork', fail)
+    with pytest.raises(InputError, match='was ended from outside'):
+        run_apart('fork', os._exit, 9)
+
+
+def test_an_interrupt_ends_the_process_apart():
+    start = time.monotonic()
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_apart('fork', time.sleep, 60)
+    assert time.monotonic() - start < 20

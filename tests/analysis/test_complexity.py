@@ -107,3 +107,24 @@ def test_inputs_follow_the_config_or_the_command_line(capsys):
 def test_a_shape_without_pixels_is_refused():
     with pytest.raises(InputError, match='--shape 0 64'):
         compare([config('bafenet/bafenet_r18_densesirst.py')], shape=(0, 64))
+
+    with pytest.raises(InputError, match='--shape 64 8193'):
+        compare([config('bafenet/bafenet_r18_densesirst.py')], shape=(64, 8193))
+
+
+@pytest.mark.parametrize('size', [5, '512', (512, ), (512, 0), (512, 10**6), (512, 1.5), None, (True, 512)])
+def test_an_input_size_that_is_none_is_refused(size):
+    with pytest.raises(InputError, match='a.py: input_size is'):
+        input_shape(Config(dict(input_size=size)), 'a.py')
+
+
+@pytest.mark.parametrize('text', ['{', '[]', 'tables: {VII: {rows: 5}}', 'tables: {VII: {rows: [{label: a}]}}',
+                                  'tables: {VII: {rows: [{label: 8, params: 1M, flops: 1G}]}}',
+                                  'tables: {VII: {rows: [{label: a, params: 1, flops: 1G}]}}',
+                                  'tables: {VII: {rows: [{label: a, params: "", flops: 1G}]}}'])
+def test_the_papers_numbers_in_a_file_that_holds_none(tmp_path, monkeypatch, text):
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / 'configs/tables.yaml').write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match='configs/tables.yaml: '):
+        paper_numbers('fcos_r50_densesirst.py', (512, 512))

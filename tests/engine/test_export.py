@@ -360,6 +360,89 @@ def test_what_cannot_be_on_a_card_is_refused(checkpoint, exported, tmp_path, kin
     assert not file.with_suffix('.md').exists()
 
 
+HOSTILE = '<img src=x> | `b`\n# head \x1b[31m'
+
+
+def respell(file, **meta):
+    """Change what exported weights say of themselves; returns the new checksum."""
+    content = torch.load(file)
+    content['meta'].update(meta)
+    torch.save(content, file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_nothing_but_text_of_files_comes_onto_the_card(exported, tmp_path):
+    file = tmp_path / f'{NAME}.pth'
+    file.write_bytes((exported[0] / file.name).read_bytes())
+    cfg = parse_config(torch.load(file)['meta']['cfg'], 'a.pth')
+    cfg.train_dataloader.dataset.ann_file = HOSTILE
+    sha256 = respell(file, cfg=cfg.pretty_text, provenance=dict(command=HOSTILE, commit=HOSTILE, hardware=HOSTILE,
+                                                                seed=1, epochs=2))
+    own = results(tmp_path / 'own.json', sha256=sha256, split=HOSTILE, mAP_12=0.5)
+    other = results(tmp_path / 'other.json', HOSTILE, HOSTILE, mAP_12=0.5)
+    write_card(str(file), own, beside=[[HOSTILE, other], ['these weights', other]])
+    card = file.with_suffix('.md').read_text()
+    assert '<img' not in card and '\x1b' not in card and '\n# head' not in card and '&lt;img src=x&gt;' in card
+    rows = [line for line in card.replace(r'\|', '').splitlines() if line.startswith('| ')]
+    assert {row.count('|') for row in rows[:6]} == {3} and {row.count('|') for row in rows[7:]} == {5}
+
+
+@pytest.mark.parametrize(('meta', 'message'), [
+    (dict(provenance='here'), 'meta.provenance must be an object'),
+    (dict(provenance={}), 'meta.provenance has no command'),
+    *((dict(provenance=dict(dict(command='c', commit='c', hardware=None, seed=1, epochs=1), **{key: value})),
+       f'meta.provenance.{key} must be')
+      for key, value in (('command', 5), ('commit', None), ('hardware', ['a']), ('seed', 'x'), ('epochs', 1.5))),
+    (dict(cfg=5), 'meta.cfg must be text'), (dict(cfg=None), 'meta.cfg must be text'),
+    (dict(cfg=b'a'), 'meta.cfg must be text'),
+    (dict(cfg='train_dataloader = dict(dataset=dict(ann_file=5))'), 'ann_file must be text'),
+    (dict(cfg='train_cfg = dict(max_epochs="many")'), 'max_epochs must be'),
+    (dict(cfg='train_cfg = []'), 'its config has no model'), (dict(cfg='model = "FCOS"'), 'its config has no model')])
+def test_a_field_of_weights_that_a_card_cannot_tell_is_named(exported, tmp_path, meta, message):
+    file = tmp_path / f'{NAME}.pth'
+    file.write_bytes((exported[0] / file.name).read_bytes())
+    own = results(tmp_path / 'own.json', sha256=respell(file, **meta))
+    with pytest.raises(InputError, match=message) as caught:
+        write_card(str(file), own)
+    assert str(file) in str(caught.value) and str(caught.value).isprintable()
+    assert not file.with_suffix('.md').exists()
+
+
+@pytest.mark.parametrize('name', ['configs/a.py;rm', 'configs/a b.py', 'configs/`x`.py', 'configs/a\n.py',
+                                  'configs/<b>.py'])
+def test_a_card_gives_no_command_that_does_something_else(exported, tmp_path, name):
+    file = tmp_path / f'{NAME}.pth'
+    file.write_bytes((exported[0] / file.name).read_bytes())
+    own = results(tmp_path / 'own.json', sha256=exported[1]['sha256'])
+    Path(own).write_text(Path(own).read_text().replace('"/x/configs/b/t.py"', json.dumps(name)))
+    with pytest.raises(InputError, match='own.json: its config .* no name that a command could have'):
+        write_card(str(file), own)
+
+
+def test_weights_are_called_by_a_plain_name(exported, tmp_path):
+    file = tmp_path / 'a b$(x).pth'
+    file.write_bytes((exported[0] / f'{NAME}.pth').read_bytes())
+    with pytest.raises(InputError, match='the card names the weights by their file'):
+        write_card(str(file), results(tmp_path / 'own.json', sha256=exported[1]['sha256']))
+
+
+@pytest.mark.parametrize(('key', 'value', 'message'), [
+    ('cfg', 5, 'meta.cfg must be text'), ('cfg', None, 'meta.cfg must be text'), ('seed', 'x', 'meta.seed must be'),
+    ('epoch', -1, 'meta.epoch must be'), ('epoch', 1.5, 'meta.epoch must be'),
+    ('dataset_meta', [], 'meta.dataset_meta must be an object'),
+    ('dataset_meta', dict(classes='Target'), 'meta.dataset_meta.classes must be a list'),
+    ('dataset_meta', dict(classes=[1]), r'meta.dataset_meta.classes\[0\] must be text'),
+    ('dataset_meta', dict(palette=[1]), r'meta.dataset_meta.palette\[0\] must be a list'),
+    ('dataset_meta', dict(palette=[['a']]), r'meta.dataset_meta.palette\[0\] must be a whole number')])
+def test_a_field_of_a_checkpoint_of_a_wrong_type_is_named(checkpoint, tmp_path, key, value, message):
+    content = torch.load(checkpoint)
+    content['meta'][key] = value
+    torch.save(content, tmp_path / 'spoilt.pth')
+    with pytest.raises(InputError, match=message) as caught:
+        export(str(tmp_path / 'spoilt.pth'), str(tmp_path / 'out.pth'), **PROVENANCE)
+    assert 'spoilt.pth' in str(caught.value) and not (tmp_path / 'out.pth').exists()
+
+
 # --- The package ------------------------------------------------------------------------------------------------------
 
 

@@ -1,10 +1,13 @@
 """Rows and seeds as runs: what a result depends on, which rows are the same network, where a stopped run goes on."""
-import fcntl
+import functools
 import json
 import os
 import shutil
+import signal
 import stat
 import sys
+import threading
+import time
 
 import pytest
 from conftest import ROOT
@@ -12,10 +15,13 @@ from mmengine.config import Config
 
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
+from bafenet.fileio import owned
 from bafenet.reproduction import plan, worker
 from bafenet.reproduction.plan import PROTOCOL_VARIABLE, plan_runs, result_settings, row_config, set_epochs
+from bafenet.reproduction.stored import read_result
 from bafenet.reproduction.tables import COLUMNS, Row, choose_protocol, select_tables
 from bafenet.reproduction.worker import best_checkpoints, launch, table_columns, work
+from bafenet_command import Terminated, one_line_errors
 
 TABLES = str(ROOT / 'configs/tables.yaml')
 HEAD = 'columns: [mAP_07, recall_07, mAP_12, recall_12]\n'
@@ -102,6 +108,57 @@ def test_a_file_of_tables_that_is_none(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as caught:
         select_tables('I', str(tmp_path / 'tables.yaml'))
     assert '\n' not in str(caught.value)
+
+
+ROW = '{name: a, label: b}'
+
+
+def one_table(rows=ROW, **fields):
+    """A file of one table, its fields as YAML."""
+    fields = dict(dict(title='t', source='s', rows=f'[{rows}]'), **fields)
+    return HEAD + 'tables:\n  I: {' + ', '.join(f'{key}: {value}' for key, value in fields.items()) + '}\n'
+
+
+BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]\n' for i in range(1, 12))
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    (BILLION, 'a0 is an alias'), (one_table(title='&x [*x]'), 'x is an alias'), ('[' * 100_000, 'nested too deeply'),
+    ('# ' + 'x' * 2**18, 'more than 0.25 MiB'), (one_table(title='2020-13-45'), 'month must be'),
+    (one_table(title='!!python/object/apply:os.system [ls]'), 'could not determine a constructor'),
+    (one_table() + 'columns: []\n', 'stands there twice'), (one_table(title='3'), 'title must be text and is 3'),
+    (one_table(title='2020-01-01'), 'title must be text'), (one_table(source='null'), 'source must be text'),
+    (one_table(notes='text'), 'notes must be a list'), (one_table(notes='[1]'), r'notes\[0\] must be text'),
+    (one_table(metric='[f1]'), "it has 'metric', which is none of title"),
+    (one_table(metrics='f1'), 'metrics must be a'),
+    (one_table(metrics='[[f1]]'), 'is none of mAP_07'), (one_table(protocols='ours'), 'protocols must be a list'),
+    (one_table('a'), r'rows\[0\] must be an object'),
+    (one_table('{name: a, label: 8}'), r'rows\[0\].label must be text'),
+    (one_table('{name: no, label: b}'), r'rows\[0\].name must be text and is False'),
+    (one_table('{name: a, label: b, confg: c.py}'), r"rows\[0\] has 'confg'"),
+    (one_table('{name: a, label: b, config: 5}'), r'rows\[0\].config must be text'),
+    (one_table('{name: a, label: b, paper: ["0.1", "0.2", "0.3", "0.4"]}'), r'rows\[0\].paper must be a list'),
+    (one_table('{name: a, label: b, paper: [0.1, 0.2, 0.3, 30]}'), r'rows\[0\].paper must be a list .* from 0 to 1'),
+    (one_table('{name: a, label: b, paper: [0.1, 0.2, 0.3, .nan]}'), r'rows\[0\].paper'),
+    (one_table('{name: a, label: b, paper: 0.1}'), r'rows\[0\].paper must be a list'),
+    (one_table().replace('I:', '../../I:'), 'is no name of a table'),
+    (one_table().replace('I:', '1:'), 'is no name of a table'),
+    (one_table() + 'more: 1\n', "it has 'more'"), (HEAD + 'groups: {a: [[]]}\ntables: {}', 'which is no table'),
+    (HEAD + 'groups: {a: [I, 5]}\ntables: {I: {}}', 'which is no table'),
+    (HEAD + 'tables: {I: null}', 'must be an object'),
+    ('a: "\\e[31m"\n? [1]\n: 2', 'no YAML file')])
+def test_a_table_of_wrong_types_is_one_line(tmp_path, text, message):
+    file = tmp_path / 'tables.yaml'
+    file.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        select_tables('I', str(file))
+    assert str(caught.value).startswith(f'{file}: ') and str(caught.value).isprintable()
+
+
+def test_a_file_of_tables_in_another_encoding_is_one_line(tmp_path):
+    (tmp_path / 'tables.yaml').write_bytes('columns: [é]'.encode('latin-1'))
+    with pytest.raises(InputError, match='not UTF-8'):
+        select_tables('I', str(tmp_path / 'tables.yaml'))
 
 
 # --- Settings and runs ------------------------------------------------------------------------------------------------
@@ -216,12 +273,72 @@ def test_a_row_that_could_not_be_picked_by_validation_is_refused():
         plan.row_config('configs/bafenet/bafenet_hr_tiny_trainval_densesirst.py', 'ours', data='x')
 
 
+@pytest.mark.parametrize('name', ['settings.json', 'result.json'])
+@pytest.mark.parametrize('content', [
+    b'', b'[]', b'5', b'{}', b'{"digest": 5}', b'{"digest": "a", "settings": [], "seed": 0, "columns": []}',
+    b'{"digest": "a", "settings": {}, "seed": "0", "columns": {"mAP_07": "1"}, "commits": [], "environment": {}}',
+    b'{"digest": NaN}', b'\xff\xfe', b'[' * 100_000, None])
+def test_files_that_no_run_has_written_are_named_with_what_to_do(devkit, tmp_path, name, content):
+    run, = plan_runs(rows('table3_a'), 'ours', 1, str(tmp_path), str(devkit)).values()
+    run.write_settings()
+    file = run.folder / name
+    if content is None:
+        file.unlink(missing_ok=True)
+        os.mkfifo(file)
+    else:
+        file.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        again, = plan_runs(rows('table3_a'), 'ours', 1, str(tmp_path), str(devkit)).values()
+        again.result()
+    message = str(caught.value)
+    assert message.startswith(f'{file}: not the {name} of a run') and f'delete the folder {run.folder}' in message
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(('key', 'value'), [
+    ('columns', [1]), ('columns', {'mAP_07': None}), ('commits', 'abc'), ('commits', [1]), ('environment', {}),
+    ('environment', dict(device=1)), ('tests', []), ('tests', dict(a=1)), ('tests', dict(a={})),
+    ('tests', dict(a=dict(metrics={'m': '1'}))), ('digest', None)])
+def test_a_field_of_a_result_is_named(tmp_path, key, value):
+    result = dict(digest='a', columns={}, commits=['abc'], environment=dict(device='d'), tests={})
+    (tmp_path / 'result.json').write_text(json.dumps(result))
+    assert read_result(tmp_path) == result
+    (tmp_path / 'result.json').write_text(json.dumps({**result, key: value}))
+    with pytest.raises(InputError, match=key):
+        read_result(tmp_path)
+
+
+def test_settings_that_were_changed_are_told_from_the_same(devkit, tmp_path):
+    run, = plan_runs(rows('table3_a'), 'ours', 1, str(tmp_path), str(devkit)).values()
+    run.write_settings()
+    stored = json.loads((run.folder / 'settings.json').read_text())
+    (run.folder / 'settings.json').write_text(json.dumps(dict(stored, digest='other')))
+    with pytest.raises(InputError, match='was run with other settings'):
+        plan_runs(rows('table3_a'), 'ours', 1, str(tmp_path), str(devkit))
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (['train_dataloader.dataset.data_root=5'], 'data_root must be a path'),
+    (['test_dataloader.dataset.ann_file=5'], 'ann_file must be a path'),
+    (['test_evaluator=[]'], 'test_evaluator must be one')])
+def test_a_row_of_wrong_types_is_one_line(options, message):
+    with pytest.raises(InputError, match=message):
+        row_config('configs/bafenet/ablations/table3_a.py', 'ours', options=options)
+
+
+def test_a_number_of_epochs_that_is_none_is_one_line():
+    for value in (0, 'many', None, 1.5):
+        with pytest.raises(InputError, match='max_epochs is'):
+            set_epochs(Config(dict(train_cfg=dict(max_epochs=value))), 3)
+
+
 # --- Where a run goes on ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(('files', 'expected'), [
     ([], None),
     (['.epoch_1.pth'], None),  # half written
+    (['epoch_x.pth', 'epoch_.pth', 'epoch_1.pth.pth', 'my_epoch_3.pth', 'epoch_1_2.pth'], None),  # none of ours
     (['epoch_9.pth', 'epoch_10.pth', 'best_densesirst_mAP_12_epoch_11.pth'], 'epoch_10.pth'),
 ])
 def test_a_run_goes_on_from_its_latest_checkpoint(tmp_path, files, expected):
@@ -271,9 +388,65 @@ def test_the_end_of_a_process_is_told_in_one_line(tmp_path, monkeypatch, script,
         launch(tmp_path)
 
 
+def test_what_a_failed_process_says_is_one_printable_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'executable', '/bin/false')
+    (tmp_path / 'failure.txt').write_bytes(b'a\x1b[31m\nb \xff')
+    with pytest.raises(InputError) as caught:
+        launch(tmp_path)
+    assert str(caught.value).isprintable() and str(caught.value).startswith(r'a\x1b[31m b ')
+
+
+@pytest.mark.parametrize(('number', 'error'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_an_interrupt_ends_the_process_of_a_run(tmp_path, monkeypatch, number, error):
+    executable = tmp_path / 'python'
+    # No shell: it would begin with a mask of its own.
+    executable.write_text(f'#!{sys.executable}\nimport os, pathlib, shutil, time\nshutil.copyfile("/proc/self/status", '
+                          f'"{tmp_path}/status")\npathlib.Path("{tmp_path}/pid").write_text(str(os.getpid()))\n'
+                          'time.sleep(60)\n')
+    executable.chmod(0o755)
+    monkeypatch.setattr(sys, 'executable', str(executable))
+
+    def interrupt():
+        while not (tmp_path / 'pid').is_file() or not (tmp_path / 'pid').read_text():
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=interrupt).start()
+    start = time.monotonic()
+    with pytest.raises(SystemExit) as caught, one_line_errors():
+        try:
+            launch(tmp_path)
+        except BaseException as raised:
+            assert isinstance(raised, error)
+            raise
+    assert caught.value.code == 128 + number and time.monotonic() - start < 20
+    # Ctrl-C in a terminal goes to both, and is answered once.
+    status = dict(line.split(':', 1) for line in (tmp_path / 'status').read_text().splitlines())
+    blocked = int(status['SigBlk'], 16)
+    assert blocked >> (signal.SIGINT - 1) & 1 and not blocked >> (signal.SIGTERM - 1) & 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / 'pid').read_text()), 0)
+
+
+@pytest.mark.parametrize('content', [b'\xff', bytes(2**17), None])
+def test_commits_that_no_run_has_noted_are_one_line(tmp_path, content):
+    (tmp_path / 'settings.json').write_text('{"digest": "a", "settings": {}, "seed": 0}')
+    (tmp_path / 'commits.txt').mkdir() if content is None else (tmp_path / 'commits.txt').write_bytes(content)
+    with pytest.raises(InputError, match='commits.txt: not the commits of a run'):
+        work(tmp_path)
+
+
+def test_a_folder_without_a_run_is_one_line(tmp_path):
+    with pytest.raises(InputError, match='there is no run here'):
+        work(tmp_path)
+
+
+def test_a_test_without_the_numbers_of_a_table_is_one_line():
+    with pytest.raises(InputError, match='has no mAP_07_legacy, recall_legacy'):
+        table_columns({'densesirst/mAP_12': dict(metrics={'densesirst/mAP_12': 0.5})}, legacy=True)
+
+
 def test_two_processes_are_never_at_the_same_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, 'LOCK_TIMEOUT', 0.2)
-    with open(tmp_path / '.lock', 'w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match='another process'):
-            work(tmp_path)
+    monkeypatch.setattr(worker, 'owned', functools.partial(owned, timeout=0.2))
+    with owned(tmp_path), pytest.raises(InputError, match='another process'):
+        work(tmp_path)

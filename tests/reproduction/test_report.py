@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from bafenet.errors import InputError
 from bafenet.reproduction.plan import plan_runs
 from bafenet.reproduction.report import build_report, markdown, summarise
 from bafenet.reproduction.tables import COLUMNS, Row, Table
@@ -124,3 +125,24 @@ def test_a_table_of_our_own_has_a_column_for_each_metric(devkit, tmp_path, monke
                     ['(b) second', '2/3', '0.375 ± 0.177', '2.125 (1 of 2)', '0.375 ± 0.177'],
                     ['(c) third', '0/3', '—', '—', '—']]
     assert 'Nowhere.' in text and 'Boxes have sides x2 - x1.' in text and 'Δ' not in text
+
+
+def test_nothing_but_text_of_a_table_or_a_run_comes_into_the_report(runs):
+    hostile = '<img src=x> | `b`\n\x1b[31m'
+    for run in runs.values():
+        file = run.folder / 'result.json'
+        if file.is_file():
+            file.write_text(json.dumps(dict(json.loads(file.read_text()), commits=[hostile],
+                                            environment=dict(device=hostile))))
+    table = Table('III', hostile, hostile, tuple(Row('', hostile, row.config, row.paper) for row in TABLE.rows),
+                  (hostile, ))
+    text = markdown(build_report(table, 'paper', runs, seeds=3, epochs=None, options=[hostile]))
+    assert '<' not in text and '\x1b' not in text and 'img src=x' in text
+    rows = [line for line in text.splitlines() if line.startswith('| ')]
+    assert len({line.replace(r'\|', '').count('|') for line in rows}) == 1 and len(rows) == 2 + len(TABLE.rows)
+
+
+def test_a_result_without_tests_is_named(runs):
+    own = Table('own', 'Title', 'Nowhere', TABLE.rows[:1], (), ('mAP_12', ), ('ours', ))
+    with pytest.raises(InputError, match='result.json: it has no tests'):
+        build_report(own, 'paper', runs, seeds=3, epochs=None, options=None)

@@ -1,5 +1,6 @@
 """Training curves from logs that the test writes."""
 import json
+import os
 
 import cv2
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from conftest import load_tool
 
 from bafenet.errors import InputError
+from bafenet.visualization import curves
 from bafenet.visualization.curves import draw, find_log, read_scalars
 
 
@@ -51,6 +53,64 @@ def test_files_that_are_no_logs_are_refused(tmp_path, content, message):
     with pytest.raises(InputError, match=message):
         draw([str(file)], str(tmp_path / 'curves.png'))
     assert not (tmp_path / 'curves.png').exists()
+
+
+LINE = '{"loss": 1.5, "step": 25}\n'
+
+
+@pytest.mark.parametrize(('line', 'message'), [
+    ('{"loss": NaN, "step": 1}', 'line 2: a value is not finite'), ('{"loss": 1e999, "step": 1}', '1e999'),
+    ('{"loss": -Infinity, "step": 1}', 'line 2: a value is not finite'),
+    ('{"loss": "1", "step": 1}', 'line 2: loss must'),
+    ('{"loss": [1], "step": 1}', 'loss must be a number'), ('{"loss": {"a": 1}, "step": 1}', 'loss must be a number'),
+    ('{"loss": null, "step": 1}', 'loss must be a number'), ('{"loss": true, "step": 1}', 'loss must be a number'),
+    ('{"loss": 1, "step": "1"}', 'step must be a number'), ('{"loss": 1, "step": -1}', 'step must be a number'),
+    ('{"loss": 1, "step": [1]}', 'step must be a number'), ('5', 'line 2: it must be an object'), ('', 'line 2: '),
+    ('null', 'an object'), ('{"loss": 1, "loss": 2, "step": 1}', 'loss stands there twice'),
+    ('{"loss": 1, "st', 'line 2'), ('{"densesirst/mAP_12": "\\u001b[31m", "step": 1}', 'mAP_12 must'),
+    ('{"lo\x1bss": 1, "step": 1}', 'line 2'), ('{"loss": %s, "step": 1}' % ('9' * 5000), 'line 2: '),
+    ('[' * 100_000, 'nested too deeply'), ('{"loss": 1e40, "step": 1}', 'loss must be a number')])
+def test_a_line_that_no_training_wrote_is_named(tmp_path, line, message):
+    file = tmp_path / 'scalars.json'
+    file.write_text(LINE + line + '\n' + LINE)
+    with pytest.raises(InputError, match=message) as caught:
+        draw([str(file)], str(tmp_path / 'curves.png'))
+    assert str(file) in str(caught.value) and str(caught.value).isprintable()
+    assert not (tmp_path / 'curves.png').exists()
+
+
+def test_logs_that_are_no_text_or_no_file_are_refused(tmp_path):
+    file = tmp_path / 'run/a/vis_data/scalars.json'
+    file.parent.mkdir(parents=True)
+    for spoil in (lambda: file.write_bytes(LINE.encode('utf-16')), lambda: (file.unlink(), os.mkfifo(file)),
+                  lambda: (file.unlink(), file.mkdir()), lambda: (file.rmdir(), file.symlink_to('/dev/zero'))):
+        spoil()
+        with pytest.raises(InputError, match='not a training log'):
+            draw([str(tmp_path / 'run')], str(tmp_path / 'curves.png'))
+
+
+@pytest.mark.parametrize('suffix', ['png', 'svg'])
+def test_names_are_no_formulas_and_no_label_is_left_out(tmp_path, suffix):
+    runs, out = [], tmp_path / f'out.{suffix}'
+    for name in ('a', 'b', 'c'):
+        write_log(tmp_path / name, '20260101_000000', [3, 2])
+        file = tmp_path / name / '20260101_000000/vis_data/scalars.json'
+        file.write_text(file.read_text().replace('"loss_cls"', r'"loss_$\\frac{"'))
+        runs.append(str(tmp_path / name))
+    labels = [r'$\frac{1}{', '_hidden', '<b>\x1b[31m</b>']
+    draw(runs, str(out), labels=labels)
+    assert out.stat().st_size > 5000
+    legend = curves._figure({label: read_scalars(find_log(run)) for label, run in zip(labels, runs, strict=True)}
+                            ).axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == [labels[0], labels[1], r'<b>\x1b[31m</b>']
+
+
+def test_two_runs_of_one_name_are_not_drawn_as_one(tmp_path):
+    for parent in ('a', 'b'):
+        write_log(tmp_path / parent / 'run', '20260101_000000', [3, 2])
+    runs = [str(tmp_path / parent / 'run') for parent in ('a', 'b')]
+    with pytest.raises(InputError, match='--labels: run, run are not all different'):
+        draw(runs, str(tmp_path / 'curves.png'))
 
 
 def test_arguments_that_do_not_fit_are_refused(tmp_path):

@@ -1,12 +1,16 @@
 """Pictures: what is drawn where, and what is left as it was."""
+import os
+
 import cv2
 import numpy as np
+import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
-from bafenet.visualization import SkyLocalVisualizer, draw_sample, save_panel
-from bafenet.visualization.drawing import PREDICTED_COLOR, SKY_COLOR, TRUE_COLOR
+from bafenet.errors import InputError
+from bafenet.visualization import SkyLocalVisualizer, TestPanelHook, draw_sample, save_panel
+from bafenet.visualization.drawing import PREDICTED_COLOR, SKY_COLOR, TRUE_COLOR, write_image
 
 
 def pixels_of(picture, color):
@@ -65,3 +69,43 @@ def test_panel_is_one_png(tmp_path):
     picture = cv2.imread(str(file))
     assert picture is not None and {0, 80, 160, 240} <= set(picture[..., 0].ravel().tolist())
     assert [path.name for path in file.parent.iterdir()] == ['panel.png']
+
+
+def test_titles_of_a_panel_are_no_formulas(tmp_path):
+    save_panel(str(tmp_path / 'panel.png'), [np.zeros((8, 8, 3), np.uint8)] * 2, [r'$\frac{', 'a\x1b[31m$_$'])
+    assert cv2.imread(str(tmp_path / 'panel.png')) is not None
+
+
+@pytest.mark.parametrize('write', [
+    lambda file: write_image(file, np.zeros((4, 4, 3), np.uint8)),
+    lambda file: SkyLocalVisualizer().add_datasample('a', np.zeros((4, 4, 3), np.uint8), out_file=str(file)),
+    lambda file: save_panel(str(file), [np.zeros((4, 4, 3), np.uint8)], ['a'])])
+def test_a_picture_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path, monkeypatch, write):
+    for file in ('/proc/a.png', '/dev/full/a.png'):
+        with pytest.raises(OSError):
+            write(file)
+
+    def full(*handles):
+        raise OSError(28, os.strerror(28))
+
+    (tmp_path / 'a.png').write_text('precious')
+    monkeypatch.setattr('bafenet.fileio.os.fsync', full)
+    with pytest.raises(OSError, match='No space left on device'):
+        write(tmp_path / 'a.png')
+    assert [path.name for path in tmp_path.iterdir()] == ['a.png']
+    assert (tmp_path / 'a.png').read_text() == 'precious'
+
+
+def test_a_picture_of_no_known_format_is_refused(tmp_path):
+    for name in ('a', 'a.xyz', 'a.'):
+        with pytest.raises(InputError, match='give a name that ends in .png'):
+            write_image(tmp_path / name, np.zeros((4, 4, 3), np.uint8))
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_file_of_the_panel_is_asked_about_before_the_test(tmp_path):
+    runner = type('Runner', (), dict(work_dir=str(tmp_path)))
+    TestPanelHook().before_test(runner)
+    (tmp_path / 'predictions.png').mkdir()
+    with pytest.raises(InputError, match='predictions.png: is a folder'):
+        TestPanelHook().before_test(runner)

@@ -7,10 +7,12 @@ import argparse
 import sys
 from typing import List, Optional
 
+from bafenet_command import Parser, tool
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, for example configs/bafenet/bafenet_r50_densesirst.py')
     parser.add_argument('--split-from', choices=('train', 'val', 'test'), default='test',
                         help='whose data loader of the config names the split and the size of the input [test]')
@@ -20,13 +22,12 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@tool()
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.analysis import assignment_report
-    from bafenet.engine.cli import one_line_errors
-    with one_line_errors():
-        assignment_report.report(**vars(args))
+    assignment_report.report(**vars(args))
     return 0
 
 

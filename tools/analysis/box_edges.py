@@ -8,10 +8,12 @@ import argparse
 import sys
 from typing import List, Optional
 
+from bafenet_command import Parser, tool
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, for example configs/bafenet/bafenet_hr_tiny_densesirst.py')
     parser.add_argument('--out', metavar='FILE.json', help='write the numbers')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE',
@@ -19,13 +21,12 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@tool()
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.analysis import edge_report
-    from bafenet.engine.cli import one_line_errors
-    with one_line_errors():
-        edge_report.report(**vars(args))
+    edge_report.report(**vars(args))
     return 0
 
 

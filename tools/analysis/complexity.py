@@ -1,36 +1,40 @@
 #!/usr/bin/env python
 """Print parameters and FLOPs of configs, beside the paper's."""
 import argparse
-import json
+import sys
+from typing import List, Optional
+
+from bafenet_command import Parser, tool, whole
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = Parser(description=__doc__)
     parser.add_argument('configs', nargs='+', metavar='CONFIG',
                         help='config files, for example configs/bafenet/bafenet_r50_paper_densesirst.py')
-    parser.add_argument('--shape', nargs=2, type=int, metavar=('H', 'W'),
+    parser.add_argument('--shape', nargs=2, type=whole(1, 8192), metavar=('H', 'W'),
                         help='height and width of the input [the config\'s input_size]')
     parser.add_argument('--out', metavar='FILE.json', help='write the results')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    """Parse, count, print."""
-    args = parse_args()
+@tool()
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the tool; returns the exit status."""
+    args = parse_args(argv)
     from mmengine.registry import init_default_scope
 
     import bafenet  # noqa: F401
     from bafenet.analysis import complexity
-    from bafenet.engine import cli
-    from bafenet.fileio import write_text
-    with cli.one_line_errors():
-        init_default_scope('mmdet')
-        rows = complexity.compare(args.configs, args.shape)
-        complexity.print_comparison(rows)
-        if args.out:
-            write_text(args.out, json.dumps(rows, indent=1) + '\n')
+    from bafenet.fileio import require_json_name, write_json
+    require_json_name(args.out)
+    init_default_scope('mmdet')
+    rows = complexity.compare(args.configs, args.shape)
+    complexity.print_comparison(rows)
+    if args.out:
+        write_json(args.out, rows)
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -4,23 +4,24 @@ import argparse
 import sys
 from typing import List, Optional
 
+from bafenet_command import Parser, tool
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('runs', nargs='+', metavar='RUN', help='work dir of tools/train.py, or its scalars.json')
     parser.add_argument('--out', required=True, metavar='FILE.png', help='picture, .png or .svg')
     parser.add_argument('--labels', nargs='+', help='names of the runs [their folders]')
     return parser.parse_args(argv)
 
 
+@tool()
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.engine.cli import one_line_errors
     from bafenet.visualization import curves
-    with one_line_errors():
-        curves.draw(**vars(args))
+    curves.draw(**vars(args))
     return 0
 
 

@@ -8,22 +8,23 @@ import argparse
 import sys
 from typing import List, Optional
 
+from bafenet_command import Parser, tool
+
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('results', metavar='RESULTS.json', help='what tools/test.py CONFIG CHECKPOINT --out wrote')
     parser.add_argument('--out', metavar='FILE.json', help='write the numbers')
     return parser.parse_args(argv)
 
 
+@tool()
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.analysis import error_report
-    from bafenet.engine.cli import one_line_errors
-    with one_line_errors():
-        error_report.report(**vars(args))
+    error_report.report(**vars(args))
     return 0
 
 

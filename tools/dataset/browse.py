@@ -5,40 +5,43 @@ Each sample stands beside its densest cluster, enlarged. Boxes of the dataset ar
 is tinted and outlined in blue.
 """
 import argparse
+import sys
+from typing import List, Optional
+
+from bafenet_command import Parser, tool, whole
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file whose training set is drawn')
     parser.add_argument('--out', default='contact_sheet.png', help='PNG file to write [contact_sheet.png]')
-    parser.add_argument('--count', type=int, default=12, help='number of samples [12]')
-    parser.add_argument('--columns', type=int, default=2, help='samples in a row [2]')
-    parser.add_argument('--cell', type=int, default=512, help='height of a sample in screen pixels [512]')
-    parser.add_argument('--epoch', type=int, default=0, help='epoch whose random draws are shown [0]')
+    parser.add_argument('--count', type=whole(1, 10**4), default=12, help='number of samples [12]')
+    parser.add_argument('--columns', type=whole(1, 1000), default=2, help='samples in a row [2]')
+    parser.add_argument('--cell', type=whole(1, 4096), default=512, help='height of a sample in screen pixels [512]')
+    parser.add_argument('--epoch', type=whole(0, 10**6), default=0, help='epoch whose random draws are shown [0]')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='settings of the config to change')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    """Parse, then draw."""
-    args = parse_args()
+@tool()
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the tool; returns the exit status."""
+    args = parse_args(argv)
     from mmengine.registry import init_default_scope
 
-    from bafenet.engine import cli
     from bafenet.engine.options import load_config
-    from bafenet.errors import InputError
+    from bafenet.errors import printable
     from bafenet.visualization import write_contact_sheet
-    with cli.one_line_errors():
-        if not args.out.lower().endswith('.png') or min(args.count, args.columns, args.cell) < 1:
-            raise InputError('--out must be a .png file, and --count, --columns and --cell at least 1')
-        init_default_scope('mmdet')
-        cfg = load_config(args.config, args.cfg_options)
-        samples = write_contact_sheet(cfg, args.out, args.count, args.columns, args.cell, args.epoch)
-        pasted = sum(int(sample.pasted.sum()) for sample in samples)
-        present = sum(len(sample.boxes) for sample in samples) - pasted
-        print(f'{args.out}: {len(samples)} samples with {present} targets of the dataset and {pasted} pasted ones')
+    init_default_scope('mmdet')
+    cfg = load_config(args.config, args.cfg_options)
+    samples = write_contact_sheet(cfg, args.out, args.count, args.columns, args.cell, args.epoch)
+    pasted = sum(int(sample.pasted.sum()) for sample in samples)
+    present = sum(len(sample.boxes) for sample in samples) - pasted
+    print(f'{printable(args.out)}: {len(samples)} samples with {present} targets of the dataset and {pasted} pasted '
+          'ones')
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

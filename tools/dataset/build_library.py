@@ -1,6 +1,10 @@
 #!/usr/bin/env python
 """Build the library of targets that BAG-CP and densify.py paste from."""
 import argparse
+import sys
+from typing import List, Optional
+
+from bafenet_command import Parser, tool
 
 EPILOG = """Cut out are the boxes of the target masks' connected components, as grey levels. Take the training split of
 the protocol in use, never one that is tested on. DATA_ROOT is a SIRSTdevkit (PNGImages, SIRST ...) or SIRST-V2 as
@@ -8,9 +12,9 @@ published (mixed, annotations ...). Mind that in a SIRSTdevkit, DenseSIRST, most
 were pasted when that set was made. SIRST-V2 holds real ones alone."""
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG)
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = Parser(description=__doc__, epilog=EPILOG)
     parser.add_argument('root', metavar='DATA_ROOT', help='data set with images, target masks and splits')
     parser.add_argument('--split', default='train_v2', help='split to take targets from [%(default)s]')
     parser.add_argument('--out', required=True, metavar='FILE.npz', help='file to write')
@@ -19,21 +23,24 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='subtract from each target the median of the pixels around its box [keep its pixels as they are]')
     parser.add_argument('--force', action='store_true', help='replace the file where it exists')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    """Parse, then build."""
-    args = parse_args()
-    from bafenet.engine import cli
+@tool()
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the tool; returns the exit status."""
+    args = parse_args(argv)
+    from bafenet.errors import printable
+    from bafenet.fileio import require_writable_file
     from bafenet.synthesis.library import write_library
-    with cli.one_line_errors():
-        summary = write_library(**vars(args))
-        median, largest, frequent = ('{:g}x{:g}'.format(*summary[key]) for key in (
-            'median_size', 'largest_size', 'most_frequent_size'))
-        print(f'{args.out}: {summary["targets"]} targets, height x width: median {median}, most frequent {frequent}, '
-              f'largest sides {largest}; {summary["file_bytes"] / 1024:.0f} KiB')
+    require_writable_file(args.out, '--out')
+    summary = write_library(**vars(args))
+    median, largest, frequent = ('{:g}x{:g}'.format(*summary[key]) for key in (
+        'median_size', 'largest_size', 'most_frequent_size'))
+    print(f'{printable(args.out)}: {summary["targets"]} targets, height x width: median {median}, most frequent '
+          f'{frequent}, largest sides {largest}; {summary["file_bytes"] / 1024:.0f} KiB')
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

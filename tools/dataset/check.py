@@ -8,10 +8,12 @@ import argparse
 import sys
 from typing import List, Optional
 
+from bafenet_command import Parser, tool, whole
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('devkit', help='folder that holds PNGImages, SIRST, SkySeg and Splits; it is never changed')
     parser.add_argument(
         '--fix-boxes',
@@ -19,17 +21,17 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         help='create this folder with a copy of every box XML, each box that differs from its mask component set '
         'right; to train with it put it in the place of SIRST/BBox, or set data_prefix.box_path of the dataset')
     parser.add_argument('--json', dest='json_file', metavar='FILE', help='write everything that was found as JSON')
-    parser.add_argument('--workers', type=int, default=1, help='processes; the result does not depend on it [1]')
+    parser.add_argument('--workers', type=whole(1, 256), default=1,
+                        help='processes; the result does not depend on it [1]')
     return parser.parse_args(argv)
 
 
+@tool()
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.datasets import checks
-    from bafenet.engine.cli import one_line_errors
-    with one_line_errors():
-        errors = checks.check(**vars(args))
+    errors = checks.check(**vars(args))
     return 1 if errors else 0
 
 

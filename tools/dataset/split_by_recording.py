@@ -10,30 +10,32 @@ import argparse
 import sys
 from typing import List, Optional
 
+from bafenet_command import Parser, tool, whole
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('devkit', help='folder that holds PNGImages, SIRST and Splits; it is never changed')
     parser.add_argument('--out', default='data/splits_by_recording', metavar='DIR',
                         help='folder for the lists; replaces only what this tool wrote [%(default)s]')
-    parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same division [%(default)s]')
+    parser.add_argument('--seed', type=whole(0, 2**32 - 1), default=0,
+                        help='the same seed gives the same division [%(default)s]')
     parser.add_argument('--collections', nargs='*', default=['Misc', 'iraytek'], metavar='PREFIX',
                         help='prefixes that hold many recordings [Misc iraytek]')
-    parser.add_argument('--min-matches', type=int, default=8, metavar='N',
+    parser.add_argument('--min-matches', type=whole(3, 10**6), default=8, metavar='N',
                         help='matching places that make two images near-duplicates [%(default)s]')
-    parser.add_argument('--workers', type=int, default=1,
+    parser.add_argument('--workers', type=whole(1, 256), default=1,
                         help='processes that read images; the result does not depend on it [%(default)s]')
     return parser.parse_args(argv)
 
 
+@tool()
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.datasets import recordings
-    from bafenet.engine.cli import one_line_errors
-    with one_line_errors():
-        recordings.split_by_recording(**vars(args))
+    recordings.split_by_recording(**vars(args))
     return 0
 
 

@@ -7,24 +7,26 @@ import argparse
 import sys
 from typing import List, Optional
 
+from bafenet_command import Parser, tool, whole
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('devkit', help='folder that holds PNGImages, SIRST, SkySeg and Splits; it is never changed')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for statistics.json and the figures')
     parser.add_argument('--split', help='measure the images of this split, for example train_v2 [all images]')
-    parser.add_argument('--workers', type=int, default=1, help='processes; the result does not depend on it [1]')
+    parser.add_argument('--workers', type=whole(1, 256), default=1,
+                        help='processes; the result does not depend on it [1]')
     return parser.parse_args(argv)
 
 
+@tool()
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.datasets import statistics
-    from bafenet.engine.cli import one_line_errors
-    with one_line_errors():
-        statistics.report(**vars(args))
+    statistics.report(**vars(args))
     return 0
 
 

@@ -1,0 +1,75 @@
+"""What a run has left in its folder: settings, result, and the checkpoints of its epochs."""
+import os
+import re
+from pathlib import Path
+from typing import Callable, List, Optional
+
+from bafenet.errors import InputError, printable
+from bafenet.evaluation.results import check_metrics
+from bafenet.fields import require_dict, require_list, require_text, require_whole
+from bafenet.fileio import read_json
+
+CONFIG_FILE, SETTINGS_FILE, RESULT_FILE = 'config.py', 'settings.json', 'result.json'
+
+
+def read_settings(folder: Path) -> Optional[dict]:
+    """What ``Run.write_settings`` has written: ``digest``, ``row``, ``seed``, ``settings``; None where it has not.
+
+    Raises:
+        InputError: If something else has written that file.
+    """
+    return _read(folder / SETTINGS_FILE, _check_settings)
+
+
+def read_result(folder: Path) -> Optional[dict]:
+    """What a finished run has written, or None.
+
+    Raises:
+        InputError: If something else has written that file.
+    """
+    return _read(folder / RESULT_FILE, _check_result)
+
+
+def _read(file: Path, check: Callable[[dict], None]) -> Optional[dict]:
+    """A JSON file of a run, with the fields that are read here, or None where there is none."""
+    if not os.path.lexists(file):
+        return None
+    what, remedy = f'the {file.name} of a run', f'delete the folder {printable(file.parent)}'
+    content = read_json(file, what, remedy)
+    try:
+        require_text(require_dict(content, 'it', ['digest'])['digest'], 'digest')
+        check(content)
+    except InputError as error:
+        raise InputError(f'{printable(file)}: not {what} ({error}); {remedy}') from None
+    return content
+
+
+def _check_settings(stored: dict) -> None:
+    require_dict(require_dict(stored, 'it', ('settings', 'seed'))['settings'], 'settings')
+    require_whole(stored['seed'], 'seed')
+
+
+def _check_result(result: dict) -> None:
+    require_dict(result, 'it', ('columns', 'commits', 'environment'))
+    check_metrics(result['columns'], 'columns')
+    for key, test in require_dict(result.get('tests', {}), 'tests').items():
+        check_metrics(require_dict(test, f'tests.{key}', ['metrics'])['metrics'], f'tests.{key}.metrics')
+    for i, commit in enumerate(require_list(result['commits'], 'commits')):
+        require_text(commit, f'commits[{i}]')
+    require_text(require_dict(result['environment'], 'environment', ['device'])['device'], 'environment.device')
+
+
+def latest_checkpoint(folder: Path) -> Optional[Path]:
+    """The checkpoint of the last whole epoch, from which a run goes on; None before the first."""
+    return max(files_of_epochs(folder, 'epoch'), key=epoch_of, default=None)
+
+
+def files_of_epochs(folder: Path, name: str) -> List[Path]:
+    """The checkpoints ``NAME_N.pth`` of a run, whatever else lies there."""
+    pattern = re.compile(re.escape(name) + r'_[0-9]{1,9}\.pth')
+    return [file for file in folder.glob('*.pth') if pattern.fullmatch(file.name) and file.is_file()]
+
+
+def epoch_of(checkpoint: Path) -> int:
+    """The epoch in the name of a checkpoint."""
+    return int(checkpoint.stem.rsplit('_', 1)[-1])

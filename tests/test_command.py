@@ -1,0 +1,123 @@
+"""How an error or an interrupt becomes one line and a status, whatever has wrapped it."""
+import os
+import signal
+import sys
+
+import pytest
+
+from bafenet_command import Parser, Terminated, describe, one_line_errors, real, tool, whole
+
+
+def status_of(action):
+    with pytest.raises(SystemExit) as caught, one_line_errors('go on'):
+        action()
+    return caught.value.code
+
+
+@pytest.mark.parametrize(('interrupt', 'status', 'word'), [
+    (KeyboardInterrupt(), 130, 'interrupted'), (Terminated(), 143, 'terminated')])
+def test_an_interrupt_that_a_library_has_caught_is_one_still(capsys, interrupt, status, word):
+    def action():
+        # As mmengine does when it lays out a config.
+        try:
+            raise interrupt
+        except:  # noqa: E722
+            raise SyntaxError('Failed to format the config file')  # noqa: B904
+
+    assert status_of(action) == status
+    assert capsys.readouterr().err == f'{word}: go on\n'
+
+
+def test_a_long_message_is_cut(capsys):
+    def action():
+        raise SyntaxError('Failed\n' + 'x' * 9000)
+
+    assert status_of(action) == 2
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith('error: SyntaxError: Failed xxx') and len(line) < 500 and '--traceback' in line
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_an_exception_within_a_tool_and_nothing_new_beyond(number, status):
+    before = signal.getsignal(number), sys.excepthook
+    assert status_of(lambda: os.kill(os.getpid(), number)) == status
+    assert (signal.getsignal(number), sys.excepthook) == before
+
+
+def test_a_child_that_ends_with_an_interrupted_run_raises_nothing_more():
+    def fail(number, frame):
+        raise RuntimeError('DataLoader worker is killed')
+
+    def action():
+        child = os.fork()
+        if not child:
+            signal.pause()
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+    before = signal.signal(signal.SIGCHLD, fail)
+    try:
+        assert status_of(action) == 143
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_an_ignored_interrupt_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with one_line_errors():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_child_says_nothing_of_its_parents_end(capfd):
+    def action():
+        child = os.fork()
+        if not child:
+            sys.excepthook(*error_info(ConnectionResetError()))
+            sys.excepthook(*error_info(ValueError('a defect')))
+            sys.stderr.flush()
+            os._exit(0)
+        os.waitpid(child, 0)
+        raise ValueError('the parent')
+
+    assert status_of(action) == 2
+    errors = capfd.readouterr().err
+    assert 'ConnectionResetError' not in errors and 'a defect' in errors and 'the parent' in errors
+
+
+def error_info(error):
+    return type(error), error, None
+
+
+@pytest.mark.parametrize(('kind', 'text', 'value'), [
+    (whole(), '-3', -3), (whole(1, 5), '5', 5), (whole(0), '0', 0), (real(0, 1), '0.5', 0.5), (real(), '-1e3', -1000)])
+def test_numbers_of_the_command_line(kind, text, value):
+    assert kind(text) == value
+
+
+@pytest.mark.parametrize(('kind', 'text', 'message'), [
+    (whole(1, 5), '6', '6: give a whole number from 1 to 5'), (whole(1), '0', 'of at least 1'),
+    (whole(), '1.0', 'a whole number'), (whole(None, 5), '6', 'of at most 5'), (whole(), '9' * 5000, 'a whole number'),
+    (whole(), '', 'a whole number'), (real(), 'nan', 'give a number'), (real(), 'inf', 'give a number'),
+    (real(0, 1), '1e999', 'from 0 to 1'), (whole(0, 9), '9' * 4000, 'from 0 to 9'), (real(), '\x1b[31m', 'give a')])
+def test_numbers_that_are_none_are_named_with_their_option(capsys, kind, text, message):
+    @tool()
+    def main(argv=None):
+        parser = Parser(prog='x')
+        parser.add_argument('--number', type=kind)
+        parser.parse_args(argv)
+
+    with pytest.raises(SystemExit, match='2'):
+        main([f'--number={text}'])
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith('error: --number ') and message in line and line.isprintable() and len(line) < 200
+
+
+def test_an_error_of_the_system_names_its_file():
+    assert describe(PermissionError(13, 'Permission denied', 'a\x1b.txt')) == r'a\x1b.txt: Permission denied'
