@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, List, Optional, Tuple, Union
 
-import yaml
-
 from .errors import InputError, first_line, printable
 
 PathLike = Union[str, Path]
@@ -31,7 +29,6 @@ _PROBE = bytes(2**16)  # what must fit on a disk that is not full
 MAX_BYTES = 2**26
 # An empty list takes a byte or two in a file and sixty in memory.
 _MAX_CONTAINERS = 2**21
-_MAX_YAML_BYTES = 2**18
 
 # --- Writing ----------------------------------------------------------------------------------------------------------
 
@@ -212,8 +209,6 @@ def reason_of(error: Exception) -> str:
         return error.strerror or type(error).__name__
     if isinstance(error, UnicodeDecodeError):
         return 'it is not UTF-8 text'
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
-        return f'line {error.problem_mark.line + 1}: {printable(error.problem)}'
     return first_line(error)
 
 
@@ -237,38 +232,6 @@ def _int64(text: str) -> int:
 
 def _no_number(text: str) -> Any:
     raise ValueError(f'{text[:40]} is no number that it can hold')
-
-
-class _PlainYaml(yaml.SafeLoader):
-    """YAML without aliases, which can say a billion things in ten lines, and with each key once."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(None, None, f'*{event.anchor} is an alias, write out what it stands for',
-                                              event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
-        content = super().construct_mapping(node, deep)
-        if len(content) < len(node.value):
-            raise yaml.constructor.ConstructorError(None, None, 'a key stands there twice', node.start_mark)
-        return content
-
-
-def read_yaml(path: PathLike) -> Any:
-    """Read a small YAML file (256 KiB) of plain values, without aliases.
-
-    Raises:
-        InputError: If it cannot be read, or is anything else.
-    """
-    try:
-        return yaml.load(read_regular(path, _MAX_YAML_BYTES).decode('utf-8'), _PlainYaml)
-    except RecursionError as error:
-        raise InputError(f'{printable(path)}: no YAML file: it is nested too deeply; correct it') from error
-    # A date that does not exist is a ValueError of its own.
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f'{printable(path)}: no YAML file: {reason_of(error)}; correct it') from error
 
 
 # --- Before the work --------------------------------------------------------------------------------------------------

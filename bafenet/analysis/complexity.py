@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bafenet.errors import InputError, printable
-from bafenet.fileio import read_yaml
 from bafenet.markup import cell
+from bafenet.plain_yaml import read_yaml
 
 from ..engine.options import find_config, load_config
 

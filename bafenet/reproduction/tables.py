@@ -7,7 +7,7 @@ from bafenet.engine.options import find_config
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import ROWS as METRICS
 from bafenet.fields import require_dict, require_list, require_numbers, require_text
-from bafenet.fileio import read_yaml
+from bafenet.plain_yaml import read_yaml
 
 TABLES_FILE = 'configs/tables.yaml'
 PROTOCOLS = ('paper', 'ours', 'demo')
