@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from torch.utils._pytree import tree_leaves
 
 from bafenet.errors import InputError, printable
-from bafenet.fields import require_dict, require_list, require_text, require_whole
+from bafenet.fields import require_list, require_text, require_whole
 from bafenet.fileio import require_writable_file, write_bytes
 
 from .checkpoints import load_from_local
@@ -64,7 +64,10 @@ def export(checkpoint: str,
     require_new(out, '.pth', force)
     source = find_checkpoint(checkpoint)
     content = load_from_local(source, map_location='cpu')
-    meta = _checked_meta(content, source)
+    meta = content.get('meta', {})
+    if 'cfg' not in meta:
+        raise InputError(f'checkpoint {printable(source)} holds no config: give one that training wrote, as '
+                         'epoch_N.pth')
     cfg = shipped_config(parse_config(meta['cfg'], f'checkpoint {source}'), source)
     network = build_network(cfg, content, source)
     provenance = dict(command=command, commit=commit, seed=meta.get('seed') if seed is None else seed,
@@ -80,23 +83,6 @@ def export(checkpoint: str,
     write_bytes(out, data)
     return dict(file=out, bytes=len(data), sha256=hashlib.sha256(data).hexdigest(),
                 parameters=count_parameters(network), **differences)
-
-
-def _checked_meta(content: dict, source: str) -> dict:
-    """What a training checkpoint says of itself, of the types that are read here."""
-    try:
-        meta = require_dict(content.get('meta', {}), 'meta')
-        if 'cfg' in meta:
-            require_text(meta['cfg'], 'meta.cfg')
-        for key in ('seed', 'epoch'):
-            require_whole(meta.get(key), f'meta.{key}', optional=True)
-        require_dict(meta.get('dataset_meta', {}), 'meta.dataset_meta')
-    except InputError as error:
-        raise InputError(f'checkpoint {printable(source)}: {error}; give one that training wrote') from None
-    if 'cfg' not in meta:
-        raise InputError(f'checkpoint {printable(source)} holds no config: give one that training wrote, as '
-                         'epoch_N.pth')
-    return meta
 
 
 def require_new(out: str, suffix: str, force: bool) -> None:

@@ -188,9 +188,9 @@ def test_settings_that_were_changed_are_told_from_the_same(devkit, tmp_path):
 
 
 @pytest.mark.parametrize(('options', 'message'), [
-    (['train_dataloader.dataset.data_root=5'], 'data_root must be a path'),
-    (['test_dataloader.dataset.ann_file=5'], 'ann_file must be a path'),
-    (['test_evaluator=[]'], 'test_evaluator must be one')])
+    (['train_dataloader.dataset.data_root=[5]'], r'data_root=\[5\] must be'),
+    (['test_dataloader.dataset.ann_file=[5]'], r'ann_file=\[5\] must be'),
+    (['test_evaluator=[]'], r'test_evaluator=\[\] must be')])
 def test_a_row_of_wrong_types_is_one_line(options, message):
     with pytest.raises(InputError, match=message):
         row_config('configs/bafenet/ablations/table3_a.py', 'ours', options=options)
