@@ -187,13 +187,9 @@ def test_settings_that_were_changed_are_told_from_the_same(devkit, tmp_path):
         plan_runs(rows('table3_a'), 'ours', 1, str(tmp_path), str(devkit))
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    (['train_dataloader.dataset.data_root=[5]'], r'data_root=\[5\] must be'),
-    (['test_dataloader.dataset.ann_file=[5]'], r'ann_file=\[5\] must be'),
-    (['test_evaluator=[]'], r'test_evaluator=\[\] must be')])
-def test_a_row_of_wrong_types_is_one_line(options, message):
-    with pytest.raises(InputError, match=message):
-        row_config('configs/bafenet/ablations/table3_a.py', 'ours', options=options)
+def test_a_row_of_wrong_types_is_one_line():
+    with pytest.raises(InputError, match=r'test_evaluator=\[\] must be'):
+        row_config('configs/bafenet/ablations/table3_a.py', 'ours', options=['test_evaluator=[]'])
 
 
 def test_a_number_of_epochs_that_is_none_is_one_line():
