@@ -16,6 +16,7 @@ from typing import Any, Callable, Iterator, List, NoReturn, Optional
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 _LONGEST = 400  # of a message that was not written to be read in one line
+_AGAIN, _SOON = 5.0, 0.05  # seconds after which a signal comes again that did not end the tool
 START_AGAIN = 'nothing is lost but the time: call it again'
 
 
@@ -173,15 +174,17 @@ def _signals_as_exceptions() -> Iterator[None]:
     """Let SIGTERM raise :class:`Terminated` and SIGINT ``KeyboardInterrupt`` in this process.
 
     A child that inherits the handler does as it would without it. SIGINT that is ignored, as in a script's background,
-    stays ignored.
+    stays ignored. An exception may be lost on its way, in a ``__del__`` or an ``except:`` of a library: the signal then
+    comes again.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    owner = os.getpid()
+    owner, ended = os.getpid(), threading.Event()
 
     def handle(number: int, frame: Any) -> None:
         if os.getpid() == owner:
+            _send_again(number, ended, _AGAIN)
             # Where the signal goes to a whole group, PyTorch raises an error for every loader process that it has
             # ended, wherever this process is by then, its exit included. (Python complains of signals that are
             # pending when their handler becomes the default one.)
@@ -195,12 +198,33 @@ def _signals_as_exceptions() -> Iterator[None]:
     taken = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         taken.append(signal.SIGINT)
-    before = {number: signal.signal(number, handle) for number in taken}
+    before, hook_before = {number: signal.signal(number, handle) for number in taken}, sys.unraisablehook
+
+    def hook(lost: Any) -> None:
+        """What is raised in a ``__del__`` ends here, and not where the tool waits for it."""
+        if isinstance(lost.exc_value, (KeyboardInterrupt, Terminated)) and os.getpid() == owner:
+            _send_again(signal.SIGTERM if isinstance(lost.exc_value, Terminated) else signal.SIGINT, ended, _SOON)
+        else:
+            hook_before(lost)
+
+    sys.unraisablehook = hook
     try:
         yield
     finally:
+        ended.set()
+        sys.unraisablehook = hook_before
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _send_again(number: int, ended: threading.Event, seconds: float) -> None:
+    """Send this process a signal once more, unless the tool has ended by then."""
+
+    def send() -> None:
+        if not ended.wait(seconds):
+            os.kill(os.getpid(), number)
+
+    threading.Thread(target=send, daemon=True).start()
 
 
 @contextmanager

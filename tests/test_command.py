@@ -1,7 +1,9 @@
 """How an error or an interrupt becomes one line and a status, whatever has wrapped it."""
+import contextlib
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -63,6 +65,32 @@ def test_a_child_that_ends_with_an_interrupted_run_raises_nothing_more():
         assert status_of(action) == 143
     finally:
         signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize('place', ['a finaliser', 'an except'])
+def test_a_signal_that_was_lost_comes_again(capsys, monkeypatch, number, status, place):
+    monkeypatch.setattr('bafenet_command._AGAIN', 0.3)
+
+    class Closes:
+        """As PyTorch's loader, which waits for its processes in its finaliser."""
+
+        def __del__(self):
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)
+
+    def action():
+        if place == 'a finaliser':
+            Closes()
+        else:
+            with contextlib.suppress(BaseException):
+                os.kill(os.getpid(), number)
+                time.sleep(0.05)
+        time.sleep(20)
+
+    begin = time.monotonic()
+    assert status_of(action) == status
+    assert time.monotonic() - begin < 10 and len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_an_ignored_interrupt_stays_ignored():
