@@ -334,4 +334,8 @@ def owned(folder: PathLike, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
                                      'end it, or give another folder') from error
                 time.sleep(0.1)
         remove_leftovers(folder)
-        yield
+        try:
+            yield
+        finally:
+            # Loader processes that live on hold the file open too.
+            fcntl.flock(file, fcntl.LOCK_UN)

@@ -5,11 +5,12 @@ import resource
 import sys
 from itertools import chain
 from pathlib import Path
-from typing import Any, List, Optional, Sequence
+from typing import Any, Collection, List, Optional, Sequence
 
 import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import CheckpointHook, Hook, RuntimeInfoHook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -100,6 +101,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Take up a resumed run where its checkpoint was written: before the validation of its epoch, or after it."""
+        if runner.val_loop is not None:
+            self._require_metrics(runner.val_evaluator.metrics)
         outdated = self._forget_what_is_not_ours(runner)
         super().before_train(runner)
         if is_main_process():
@@ -108,6 +111,17 @@ class AtomicCheckpointHook(CheckpointHook):
             self.last_ckpt = runner.message_hub.get_info('last_ckpt')  # to be updated by a new best
             runner.logger.info(f'Epoch {runner.epoch} is validated before the run goes on')
             runner.val_loop.run()
+
+    def _require_metrics(self, metrics: Sequence[BaseMetric]) -> None:
+        """Refuse a ``save_best`` that no metric will give, as far as they say what they give."""
+        if all(hasattr(metric, 'keys') for metric in metrics):
+            self._require_keys(set().union(*(metric.keys() for metric in metrics)))
+
+    def _require_keys(self, given: Collection[str]) -> None:
+        absent = [key for key in self.save_best or () if key != 'auto' and key not in given]
+        if absent:
+            raise InputError(f'default_hooks.checkpoint.save_best names {", ".join(absent)}, which the evaluation did '
+                             f'not give: choose from {", ".join(sorted(given))}')
 
     def _forget_what_is_not_ours(self, runner: Runner) -> List[str]:
         """Take over what a resumed checkpoint says about other ones as far as they are this run's own files.
@@ -212,10 +226,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save the best checkpoint by each key of ``save_best``, then remove those that they replace."""
-        absent = [key for key in self.save_best or () if key != 'auto' and key not in metrics]
-        if absent:
-            raise InputError(f'default_hooks.checkpoint.save_best names {", ".join(absent)}, which the evaluation did '
-                             f'not give: choose from {", ".join(metrics)}')
+        self._require_keys(metrics)
         backend = self.file_backend
         self.file_backend = _RemovesLater(backend)
         try:

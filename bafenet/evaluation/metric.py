@@ -11,6 +11,7 @@ from mmengine.logging import MessageHub, print_log
 
 from ..errors import InputError, printable
 from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, voc_scores
+from .report import LEGACY, ROWS
 from .sky import centre_in_sky, sky_overlap
 
 # What the keys of each IoU threshold end in.
@@ -76,6 +77,11 @@ class DenseSIRSTMetric(BaseMetric):
         self.fppi_score = fppi_score
         self.legacy_coordinates = legacy_coordinates
         self.image_results: list[dict] = []
+
+    def keys(self) -> set[str]:
+        """The keys of all values that the evaluation may give, with prefix."""
+        ending = LEGACY if self.legacy_coordinates else ''
+        return {f'{self.prefix}/{name}{"" if name == "sky_iou" else ending}' for name in ROWS}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Match the detections of each image and count the pixels of its sky maps; the maps are not kept.

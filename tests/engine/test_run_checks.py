@@ -127,3 +127,11 @@ def write_config(folder: Path, values: dict) -> str:
     file = folder / 'two_classes.py'
     file.write_text('\n'.join(lines) + '\n')
     return str(file)
+
+
+@pytest.mark.parametrize('name', ['densesirst/nosuch', 'mAP_12', 'densesirst/mAP_12_legacy'])
+def test_a_best_by_what_no_metric_gives_is_refused_at_the_start(devkit, tmp_path, name):
+    with pytest.raises(InputError, match=f'save_best names {name}.*choose from densesirst/FPPI'):
+        cli.train(CONFIG, work_dir=str(tmp_path), cfg_options=options(
+            devkit, **{'default_hooks.checkpoint.save_best': name, 'default_hooks.checkpoint.rule': 'greater'}))
+    assert not list(tmp_path.glob('*.pth'))
