@@ -3,6 +3,7 @@
 What is being written has a hidden name, ``.NAME-bafenet-…``, and a lock that ends with its process however that ends:
 what a killed process has left is known by its name and by being unlocked, and goes with the next one.
 """
+import errno
 import fcntl
 import json
 import math
@@ -46,8 +47,14 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
     Yields:
         The path to write to.
+
+    Raises:
+        OSError: If it cannot be written, or ``path`` is a folder, a device or a pipe.
     """
     path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        # Renaming would put a file in the place of a device or a pipe.
+        raise OSError(errno.EINVAL, 'no regular file', str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path.stem)
     handle, temporary = _hidden_file(path)

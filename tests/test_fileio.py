@@ -104,6 +104,16 @@ def test_a_link_is_followed(tmp_path):
     assert (tmp_path / 'link.txt').is_symlink() and (tmp_path / 'disk' / 'real.txt').read_text() == 'text'
 
 
+def test_what_is_no_regular_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    (tmp_path / 'link').symlink_to(tmp_path / 'pipe')
+    (tmp_path / 'folder').mkdir()
+    for name in ('pipe', 'link', 'folder'):
+        with pytest.raises(OSError, match='no regular file'):
+            fileio.write_text(tmp_path / name, 'text')
+    assert (tmp_path / 'pipe').is_fifo() and (tmp_path / 'folder').is_dir() and not hidden(tmp_path)
+
+
 @pytest.fixture
 def places(tmp_path) -> dict:
     (tmp_path / 'file').write_text('text')
