@@ -44,7 +44,8 @@ def report(config: str,
     """
     require_json_name(out)
     init_default_scope('mmdet')
-    cfg = load_config(config, cfg_options)
+    needs = [f'{split_from}_dataloader.dataset.{name}' for name in ('ann_file', 'pipeline')]
+    cfg = load_config(config, cfg_options, ['model', *needs])
     head = build_head(cfg, config)
     data = cfg[f'{split_from}_dataloader'].dataset
     sizes, points, inside = (np.concatenate(values) for values in zip(*count_points(cfg, head, data), strict=True))
