@@ -449,7 +449,7 @@ def test_an_installed_wheel_has_the_weights_and_knows_their_name(exported, tmp_p
     source = tmp_path / 'source'
     for folder in ('bafenet', 'configs'):
         copy_python(ROOT / folder, source / folder)
-    for name in ('setup.py', 'README.md'):
+    for name in ('setup.py', 'README.md', 'bafenet_command.py'):
         (source / name).write_bytes((ROOT / name).read_bytes())
     ours = [source / 'bafenet/weights' / f'{NAME}{suffix}' for suffix in ('.pth', '.md', '.json')]
     ours[0].write_bytes((exported[0] / f'{NAME}.pth').read_bytes())
@@ -461,11 +461,13 @@ def test_an_installed_wheel_has_the_weights_and_knows_their_name(exported, tmp_p
     with zipfile.ZipFile(next(tmp_path.glob('*.whl'))) as wheel:
         assert {f'bafenet/weights/{file.name}' for file in ours} <= set(wheel.namelist())
         wheel.extractall(site)
-    shown = run(sys.executable, '-c', 'import bafenet; from mmengine.runner import CheckpointLoader; '
-                f'print(bafenet.__file__, len(CheckpointLoader.load_checkpoint("{NAME}")["state_dict"]))',
+    shown = run(sys.executable, '-c', 'import bafenet_command, bafenet; from mmengine.runner import CheckpointLoader; '
+                'print(bafenet_command.__file__, bafenet.__file__, '
+                f'len(CheckpointLoader.load_checkpoint("{NAME}")["state_dict"]))',
                 cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(site)})
-    path, count = shown.split()[-2:]
-    assert Path(path).is_relative_to(site) and int(count) == len(torch.load(ours[0])['state_dict'])
+    *paths, count = shown.split()[-3:]
+    assert all(Path(path).is_relative_to(site) for path in paths)
+    assert int(count) == len(torch.load(ours[0])['state_dict'])
 
 
 def copy_python(source, target):
