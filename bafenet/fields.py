@@ -3,6 +3,7 @@ from typing import Any, Optional, Sequence
 
 import numpy as np
 
+from .arguments import shown
 from .errors import InputError, printable
 
 # Beyond this a coordinate or a metric is a mistake, and its square no float32.
@@ -105,14 +106,12 @@ def require_numbers(value: Any, name: str, columns: Optional[int] = None, low: f
     return array
 
 
+def summary(value: Any) -> str:
+    """A value for a message, short: a number or text itself, and of anything else the type."""
+    if value is None or isinstance(value, (str, int, float)):
+        return shown(value, 40)
+    return f'a {type(value).__name__}'
+
+
 def _wrong(name: str, wanted: str, value: Any) -> InputError:
-    shown = repr(value) if isinstance(value, (str, int, float, type(None))) and not _is_long(value) else (
-        f'a {type(value).__name__}')
-    return InputError(f'{printable(name)} must be {wanted} and is {printable(shown)}')
-
-
-def _is_long(value: Any) -> bool:
-    """Whether to show a value would take more than its type; a whole number may have too many digits to be shown."""
-    if isinstance(value, str):
-        return len(value) > 40
-    return isinstance(value, int) and abs(value) >= 2**63
+    return InputError(f'{printable(name)} must be {wanted} and is {summary(value)}')

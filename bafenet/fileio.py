@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, folders that one process owns, and outputs that are checked beforehand.
+"""Writing files: whole or absent, checked beforehand, in folders that one process owns. (reading.py reads them.)
 
 What is being written has a hidden name, ``.NAME-bafenet-…``, and a lock that ends with its process however that ends:
 what a killed process has left is known by its name and by being unlocked, and goes with the next one.
@@ -6,19 +6,16 @@ what a killed process has left is known by its name and by being unlocked, and g
 import errno
 import fcntl
 import json
-import math
 import os
 import shutil
-import stat
 import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple, Union
+from typing import Any, Iterator, Optional
 
-from .errors import InputError, first_line, printable
-
-PathLike = Union[str, Path]
+from .errors import InputError, printable
+from .reading import PathLike
 
 _UMASK = os.umask(0)
 os.umask(_UMASK)
@@ -27,9 +24,6 @@ _HIDDEN = '-bafenet-'
 LOCK_FILE = '.lock'
 LOCK_TIMEOUT = 10.0  # seconds; a process that was stopped just now still closes its files
 _PROBE = bytes(2**16)  # what must fit on a disk that is not full
-MAX_BYTES = 2**26
-# An empty list takes a byte or two in a file and sixty in memory.
-_MAX_CONTAINERS = 2**21
 
 # --- Writing ----------------------------------------------------------------------------------------------------------
 
@@ -153,92 +147,6 @@ def write_bytes(path: PathLike, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
-
-
-# --- Reading ----------------------------------------------------------------------------------------------------------
-
-
-def read_regular(path: PathLike, max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file; a pipe or a device would be waited for, or never end.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is no regular file, or larger than ``max_bytes``.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise ValueError('it is no regular file')
-        with open(handle, 'rb', closefd=False) as file:
-            data = file.read(max_bytes + 1)
-    finally:
-        os.close(handle)
-    if len(data) > max_bytes:
-        raise ValueError(f'it has more than {max_bytes / 2**20:g} MiB')
-    return data
-
-
-def parse_json(data: bytes) -> Any:
-    """JSON as the standard has it: finite numbers, each key once, UTF-8.
-
-    Raises:
-        ValueError: If the data are anything else, or nested so deeply or in so many parts that it cannot be meant.
-    """
-    if data.count(b'[') + data.count(b'{') > _MAX_CONTAINERS:
-        raise ValueError(f'it has more than {_MAX_CONTAINERS} lists and objects')
-    try:
-        return json.loads(data.decode('utf-8-sig'), object_pairs_hook=_each_key_once, parse_constant=_no_number,
-                          parse_float=_finite, parse_int=_int64)
-    except RecursionError as error:
-        raise ValueError('it is nested too deeply') from error
-
-
-def read_json(path: PathLike, what: str, remedy: str = 'give such a file') -> Any:
-    """Read a JSON file that may come from anywhere.
-
-    Args:
-        path: The file.
-        what: What it should be, for the message: ``not WHAT``.
-        remedy: What to do if it is not.
-
-    Raises:
-        InputError: If it cannot be read (see :func:`read_regular`), or is not JSON (see :func:`parse_json`).
-    """
-    try:
-        return parse_json(read_regular(path))
-    except (OSError, ValueError) as error:
-        raise InputError(f'{printable(path)}: not {what} ({reason_of(error)}); {remedy}') from error
-
-
-def reason_of(error: Exception) -> str:
-    """Why a file could not be read, in a few words, when the file is named beside them."""
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    if isinstance(error, UnicodeDecodeError):
-        return 'it is not UTF-8 text'
-    return first_line(error)
-
-
-def _each_key_once(pairs: List[Tuple[str, Any]]) -> dict:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'{twice[:40]} stands there twice')
-    return content
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _no_number(text)
-
-
-def _int64(text: str) -> int:
-    return int(text) if len(text) < 19 else _no_number(text)
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f'{text[:40]} is no number that it can hold')
 
 
 # --- Before the work --------------------------------------------------------------------------------------------------

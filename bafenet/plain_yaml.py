@@ -4,7 +4,7 @@ from typing import Any
 import yaml
 
 from .errors import InputError, printable
-from .fileio import PathLike, read_regular, reason_of
+from .reading import PathLike, read_regular, reason_of
 
 _MAX_BYTES = 2**18
 

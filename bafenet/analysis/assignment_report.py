@@ -18,7 +18,7 @@ from bafenet.errors import InputError
 from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
 
-from ..engine.options import load_config, require_head
+from ..engine.options import load_config, require_head, require_settings
 
 # Square root of a target's area, in pixels of the network's input.
 SIZE_EDGES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 32, np.inf)
@@ -46,6 +46,7 @@ def report(config: str,
     init_default_scope('mmdet')
     cfg = load_config(config, cfg_options)
     head = build_head(cfg, config)
+    require_settings(cfg, config, *(f'{split_from}_dataloader.dataset.{name}' for name in ('ann_file', 'pipeline')))
     data = cfg[f'{split_from}_dataloader'].dataset
     sizes, points, inside = (np.concatenate(values) for values in zip(*count_points(cfg, head, data), strict=True))
     results = dict(

@@ -106,7 +106,7 @@ def benchmark_augment(config: str, data_root: str, images: int, cache_mb: float)
     # One thread, as in a data loader's worker; a forked process would also wait for ever for threads that it lacks.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    cfg = load_config(config).train_dataloader.dataset
+    cfg = load_config(config, needs=['train_dataloader.dataset.pipeline']).train_dataloader.dataset
     cfg.data_root = data_root
     dataset = DATASETS.build(cfg)
     pipeline = dataset.pipeline.transforms

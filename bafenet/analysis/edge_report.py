@@ -104,7 +104,8 @@ def report(config: str, out: Optional[str] = None, cfg_options: Optional[List[st
     """
     require_json_name(out)
     init_default_scope('mmdet')
-    settings = load_config(config, cfg_options).train_dataloader.dataset
+    needs = [f'train_dataloader.dataset.{name}' for name in ('ann_file', 'pipeline')]
+    settings = load_config(config, cfg_options, needs).train_dataloader.dataset
     results = dict(config=config, split=settings.ann_file,
                    **{kind: summarize(edges) for kind, edges in _measure_split(settings).items()})
     print_table(results)

@@ -104,7 +104,7 @@ def report(config: str,
     require_json_name(out)
     require_device(device)
     init_default_scope('mmdet')
-    cfg = load_config(config, cfg_options)
+    cfg = load_config(config, cfg_options, ['model', f'{split_from}_dataloader.dataset.ann_file'])
     settings = cfg[f'{split_from}_dataloader'].dataset
     require_head(cfg, config, BAFEHead, 'the tool asks what the two tasks of a BAFEHead exchange')
     weights = find_checkpoint(checkpoint)

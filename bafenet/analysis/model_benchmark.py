@@ -95,7 +95,7 @@ class NetworkBenchmark:
 
     def __init__(self, config: str, options: Sequence[str], layout: torch.memory_format, device: str,
                  size: int) -> None:
-        cfg = load_config(config, list(options))
+        cfg = load_config(config, list(options), needs=['model.backbone', 'optim_wrapper'])
         torch.manual_seed(0)
         cfg.model.backbone.init_cfg = None
         self.network = MODELS.build(cfg.model)

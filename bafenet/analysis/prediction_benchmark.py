@@ -43,7 +43,7 @@ def benchmark_predict(config: str,
         InputError: If there is no such device or no such frame, or a file cannot be read.
     """
     require_device(device)
-    cfg = load_config(config)
+    cfg = load_config(config, needs=['model', 'test_dataloader.dataset'])
     if data_root:
         cfg.test_dataloader.dataset.data_root = data_root
     frames = list(islice(_frames(cfg.test_dataloader.dataset, shape), images))

@@ -14,9 +14,10 @@ from rich.table import Table
 from tqdm import tqdm
 
 from bafenet.arguments import MAX_WORKERS, require_number
-from bafenet.devkit import CORNERS, open_file
+from bafenet.devkit import CORNERS
 from bafenet.errors import InputError, printable
 from bafenet.fileio import require_writable_file, require_writable_folder, temporary_folder, write_json
+from bafenet.reading import open_file
 from bafenet.synthesis.devkit import BOXES, IMAGES, SKY_PALETTE, SPLITS
 from bafenet.synthesis.parallel import parallel_map
 

@@ -9,10 +9,11 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from bafenet.devkit import Annotation, BoxObject, read_annotation, read_bytes, read_image
+from bafenet.devkit import Annotation, BoxObject, read_annotation, read_image
 from bafenet.devkit.images import IGNORED
 from bafenet.devkit.read import FARTHEST, MAX_OBJECTS, without_area
 from bafenet.errors import InputError, one_line, printable
+from bafenet.reading import read_bytes
 from bafenet.synthesis.devkit import (
     BOXES,
     IMAGES,

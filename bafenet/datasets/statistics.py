@@ -1,11 +1,10 @@
 """What a SIRSTdevkit is like: the paper's Table I row and Fig. 4, its clusters, and where it differs from the paper.
 
-Targets are the 8-connected components of the target masks; their sizes are those of the components' extents. The other
-definitions are in :data:`DEFINITIONS`.
+Single images are measured in image_statistics.py; the definitions are in :data:`DEFINITIONS`.
 """
 import os
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
@@ -18,24 +17,27 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
-from bafenet.devkit import read_boxes, read_grey, read_image, read_split, require_palette_sky
+from bafenet.devkit import read_split, require_palette_sky
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, require_writable_folder, write_json
-from bafenet.synthesis.devkit import BOXES, IMAGES, POINTS, SKY_PALETTE, SPLITS, TARGET_PALETTE
+from bafenet.synthesis.devkit import BOXES, POINTS, SKY_PALETTE, SPLITS, TARGET_PALETTE
 
-from .box_matching import EIGHT_NEIGHBOURS, extents
 from .checks import image_names, map_with_progress
-from .densesirst import DenseSIRSTDataset
-from .image_check import SUFFIXES
+from .image_statistics import (
+    CLUSTER_DISTANCE,
+    CONTRAST_MARGIN,
+    MIN_CLUSTER,
+    ImageStatistics,
+    file_of,
+    find_clusters,
+    local_contrast,
+    measure_image,
+)
+from .paper_statements import Statement, compare_with_paper
 
-CONTRAST_MARGIN = 8
-CLUSTER_DISTANCE = 10
-MIN_CLUSTER = 3
+__all__ = ['ImageStatistics', 'Statement', 'compare_with_paper', 'draw_figures', 'find_clusters', 'local_contrast',
+           'measure_image', 'print_tables', 'report', 'split_names', 'summarize']
 
 DEFINITIONS = {
     'area': 'pixels of a target in its mask',
@@ -54,43 +56,6 @@ DEFINITIONS = {
 CONTRAST_EDGES = np.linspace(0, 5, 26)
 BRIGHTNESS_EDGES = np.linspace(0, 1, 21)
 COLOR = '#2f6db5'
-
-
-@dataclass
-class ImageStatistics:
-    """What one image and its n targets measure.
-
-    Attributes:
-        size: Width and height in pixels.
-        boxes: Number of boxes in its XML.
-        sizes: (n, 2) int, width and height of each target.
-        area: (n,) int, pixels.
-        contrast: (n,) float, NaN where it is not defined.
-        contrast_paper_boxes: (n,) float, likewise.
-        brightness: (n,) float in [0, 1], NaN in a black image.
-        in_sky: (n,) bool.
-        cluster: (n,) int, number of the cluster in this image, -1 for none.
-    """
-
-    size: Tuple[int, int]
-    boxes: int
-    sizes: np.ndarray
-    area: np.ndarray
-    contrast: np.ndarray
-    contrast_paper_boxes: np.ndarray
-    brightness: np.ndarray
-    in_sky: np.ndarray
-    cluster: np.ndarray
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A statement of the paper beside what the data measure."""
-
-    statement: str
-    paper: str
-    measured: str
-    agrees: bool
 
 
 def report(devkit: Union[str, Path], out: Union[str, Path], split: Optional[str] = None, workers: int = 1) -> None:
@@ -121,93 +86,6 @@ def report(devkit: Union[str, Path], out: Union[str, Path], split: Optional[str]
     except OSError as error:
         raise InputError(f'{printable(out)}: cannot be written: {error.strerror}') from error
     print(f'{printable(out)}: statistics.json and the figures written')
-
-
-def measure_image(root: Path, name: str) -> ImageStatistics:
-    """Measure one image and its targets.
-
-    Args:
-        root: The devkit.
-        name: Image name.
-
-    Returns:
-        The measurements.
-
-    Raises:
-        InputError: If one of its files is missing or bad.
-    """
-    image, _ = read_grey(file_of(root, IMAGES, name))
-    labels, _ = ndimage.label(read_map(root, TARGET_PALETTE, name, image.shape), EIGHT_NEIGHBOURS)
-    sky = read_map(root, SKY_PALETTE, name, image.shape) == 1
-    size = image.shape[::-1]
-    boxes, _ = read_boxes(file_of(root, BOXES, name), DenseSIRSTDataset.METAINFO['classes'], size)
-    corners = extents(labels)
-    pixels = labels > 0
-    target = labels[pixels] - 1
-    area = np.bincount(target, minlength=len(corners))
-    peaks = np.zeros(len(corners))
-    np.maximum.at(peaks, target, image[pixels])
-    brightest = image.max()
-    return ImageStatistics(
-        size=size,
-        boxes=len(boxes),
-        sizes=corners[:, 2:] - corners[:, :2],
-        area=area,
-        contrast=local_contrast(image, corners),
-        # A box that would leave the image is cut at its border.
-        contrast_paper_boxes=local_contrast(image, np.maximum(corners - 1, 0)),
-        brightness=peaks / brightest if brightest > 0 else np.full(len(corners), np.nan),
-        in_sky=np.bincount(target, sky[pixels], len(corners)) >= area / 2,
-        cluster=find_clusters((corners[:, :2] + corners[:, 2:]) / 2))
-
-
-def local_contrast(image: np.ndarray, boxes: np.ndarray, margin: int = CONTRAST_MARGIN) -> np.ndarray:
-    """Mean grey level of each box over that of the ring around it.
-
-    Args:
-        image: (H, W), grey levels.
-        boxes: (n, 4) int ``[x1, y1, x2, y2]`` with exclusive ends, in the image.
-        margin: Width of the ring in pixels; it ends at the image's border.
-
-    Returns:
-        (n,) float; NaN where the box is empty, or the ring is empty or black.
-    """
-    sums = np.pad(image.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    height, width = image.shape
-    outer = np.clip(boxes + [-margin, -margin, margin, margin], 0, [width, height, width, height])
-    inner_sum, outer_sum = _box_sums(sums, boxes), _box_sums(sums, outer)
-    inner_area, outer_area = _areas(boxes), _areas(outer)
-    with np.errstate(divide='ignore', invalid='ignore'):
-        ratio = inner_sum / inner_area / ((outer_sum - inner_sum) / (outer_area - inner_area))
-    return np.where(np.isfinite(ratio), ratio, np.nan)
-
-
-def _box_sums(sums: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    x1, y1, x2, y2 = boxes.T
-    return sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]
-
-
-def _areas(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-
-
-def find_clusters(centres: np.ndarray) -> np.ndarray:
-    """Group targets by single linkage: see ``'cluster'`` in :data:`DEFINITIONS`.
-
-    Args:
-        centres: (n, 2) float, in pixels.
-
-    Returns:
-        (n,) int, 0 to k - 1 for the k clusters, -1 for targets in none.
-    """
-    count = len(centres)
-    if not count:
-        return np.zeros(0, int)
-    pairs = cKDTree(centres).query_pairs(CLUSTER_DISTANCE, output_type='ndarray')
-    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, group = connected_components(links, directed=False)
-    large = np.bincount(group) >= MIN_CLUSTER
-    return np.where(large[group], (large.cumsum() - 1)[group], -1)
 
 
 def summarize(images: Sequence[ImageStatistics]) -> Dict:
@@ -308,67 +186,6 @@ def _table_1(root: Path, summary: Dict) -> Dict:
         'sparse_or_clustered': 'Clustered' if summary['clusters']['share_of_targets'] > 0.5 else 'Sparse',
         'background_semantic_annotation': (root / SKY_PALETTE).is_dir(),
     }
-
-
-def compare_with_paper(summary: Dict) -> List[Statement]:
-    """Hold the paper's statements on DenseSIRST (Sections III-B and III-C, Table I, Fig. 4) against measurements.
-
-    Args:
-        summary: What :func:`summarize` gives.
-
-    Returns:
-        The statements, in the paper's order. One agrees where the measured value, rounded as the paper's is, meets it.
-    """
-    area, clusters, brightest = summary['area']['mean'], summary['clusters'], summary['brightness']['share_brightest']
-    common = summary['target_sizes'][0]
-    small = summary['share_below_5x5']
-    numbers = [('images', 1024, summary['images']), ('targets', 13655, summary['boxes'])]
-    return [
-        _share_statement('dense areas in an image', range(1, 4), clusters['per_image'], 'images'),
-        _share_statement('targets in a dense area', range(8, 13), clusters['targets_per_cluster'], 'areas'),
-        _sky_statement(clusters['share_in_sky']),
-        *(Statement(f'number of {what}', f'{paper:,}', f'{number:,}', paper == number)
-          for what, paper, number in numbers),
-        Statement('average target area', '6', f'{area:.1f}', round(area) == 6),
-        _image_size_statement(summary['image_sizes']),
-        Statement('most frequent target size', '3x3', f'{common["width"]}x{common["height"]}',
-                  common['width'] == common['height'] == 3),
-        Statement('targets predominantly below 5x5', 'most', f'{small:.1%}', small > 0.5),
-        *_contrast_statements(summary['contrast'], 'local contrast'),
-        *_contrast_statements(summary['contrast_paper_boxes'], 'the same, boxes one pixel off as in its release'),
-        Statement('targets that are the brightest of their image', 'a minority', f'{brightest:.1%}', brightest < 0.5),
-    ]
-
-
-def _share_statement(what: str, expected: range, counts: Dict[str, int], unit: str) -> Statement:
-    total = sum(counts.values())
-    inside = sum(count for value, count in counts.items() if int(value) in expected)
-    low, high = min(map(int, counts), default=0), max(map(int, counts), default=0)
-    measured = f'{low} to {high}, as stated in {inside / total:.1%} of {unit}' if total else 'there are none'
-    return Statement(what, f'{expected[0]} to {expected[-1]}', measured, 0 < total == inside)
-
-
-def _sky_statement(share: Optional[float]) -> Statement:
-    measured = 'there are none' if share is None else f'{share:.2%} of their targets'
-    return Statement('dense areas lie in the sky', 'all', measured, share == 1)
-
-
-def _image_size_statement(sizes: List[Dict[str, int]]) -> Statement:
-    pairs = sorted(((size['width'], size['height']) for size in sizes), key=lambda pair: pair[0] * pair[1])
-    outside = sum(size['count'] for size in sizes
-                  if not (320 <= size['width'] <= 1280 and 256 <= size['height'] <= 1024))
-    low, high = (f'{width}x{height}' for width, height in (pairs[0], pairs[-1]))
-    return Statement('image sizes', '320x256 to 1280x1024', f'{low} to {high} ({outside} images outside)', not outside)
-
-
-def _contrast_statements(contrast: Dict, what: str) -> List[Statement]:
-    share, lowest = contrast['share_below_2'], contrast['min']
-    if share is None:
-        return [Statement(what, '90% below 2, lowest 0.15', 'not defined', False)]
-    return [
-        Statement(f'{what}: targets below 2', '90% or more', f'{share:.1%}', round(share, 2) >= 0.9),
-        Statement(f'{what}: lowest', '0.15', f'{lowest:.3f}', round(lowest, 2) == 0.15),
-    ]
 
 
 def print_tables(summary: Dict, statements: Sequence[Statement]) -> None:
@@ -479,30 +296,3 @@ def split_names(root: Path, split: str) -> List[str]:
         there = ', '.join(sorted(file.stem for file in path.parent.glob('*.txt'))) or 'none'
         raise InputError(f'{printable(path)}: no such split; there are: {printable(there)}')
     return read_split(path)
-
-
-def file_of(root: Path, folder: str, name: str) -> Path:
-    """The file of an image in one of a devkit's folders.
-
-    Raises:
-        InputError: If it does not exist.
-    """
-    path = root / folder / f'{name}{SUFFIXES[folder]}'
-    if not path.is_file():
-        raise InputError(f'{printable(path)}: no such file; see tools/dataset/check.py')
-    return path
-
-
-def read_map(root: Path, folder: str, name: str, shape: Tuple[int, int]) -> np.ndarray:
-    """A target mask or sky map (H, W) as it is in the file.
-
-    Raises:
-        InputError: If it is missing, does not decode or is not of the given shape.
-    """
-    path = file_of(root, folder, name)
-    values = np.asarray(read_image(path))
-    if values.shape != shape:
-        there, expected = ('x'.join(map(str, size[1::-1])) for size in (values.shape, shape))
-        raise InputError(f'{printable(path)}: is not one channel of its image\'s size, {expected}, but '
-                         f'{"of several channels" if there == expected else there}; see tools/dataset/check.py')
-    return values

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import InputError, first_line, printable
-from .files import PathLike, open_file
+from ..reading import PathLike, open_file
 
 MAX_PIXELS = 2**26  # of an image; Pillow only warns at 1.3 times as many
 

@@ -11,7 +11,7 @@ from xml.parsers import expat
 import numpy as np
 
 from ..errors import InputError, first_line, printable
-from .files import PathLike, open_file, read_bytes
+from ..reading import PathLike, open_file, read_bytes
 
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 

@@ -1,8 +1,16 @@
-"""A run: runner.py (DetectionRunner), checkpoints.py (read safely, written whole; checkpoint_types.py and
-checkpoint_fields.py: what they may hold), training_state.py (what is resumed), hooks.py (during the run),
-training_images.py and run_checks.py (hooks that let nothing go wrong in silence), optimizers.py (those that estimate
-their step size); cli.py and options.py: the command line; quiet.py: a standard output for results alone. Importing
-registers all.
+"""A run: training and testing a config.
+
+- runner.py (DetectionRunner), launch.py (processes), hooks.py (during the run), optimizers.py (those that estimate
+  their step size), quiet.py (a standard output for results alone)
+- cli.py: what tools/train.py and tools/test.py do
+- options.py (configs and ``--cfg-options``), option_text.py (their text), config_rules.py and config_values.py (which
+  values settings may have), registered.py (what a ``type`` may name), plain_config.py (configs parsed, not executed)
+- checkpoints.py (read safely, written whole), checkpoint_types.py and checkpoint_fields.py (what they may hold),
+  training_state.py (what is resumed), network.py (a network that its weights fit)
+- training_images.py and run_checks.py: hooks that let nothing go wrong in silence
+- export.py (weights to ship), model_card.py
+
+Importing registers all.
 """
 from . import checkpoints, hooks, optimizers, run_checks, runner, training_images
 

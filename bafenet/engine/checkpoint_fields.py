@@ -13,6 +13,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from ..errors import InputError, printable
+from ..fields import summary
 
 ANOTHER = 'give another checkpoint, such as the one saved before it'
 # Executed as Python by mmengine's Runner.resume and by mmdet's DetInferencer.
@@ -93,7 +94,7 @@ def _check(checkpoint: dict, source: str, fields: Dict[str, '_Check']) -> None:
     for path, (is_good, words) in fields.items():
         for name, value in _find(checkpoint, path.split('.')):
             if not is_good(value):
-                raise InputError(f'{source}: its {printable(name)} is {_describe(value)}, not {words}; {ANOTHER}')
+                raise InputError(f'{source}: its {printable(name)} is {summary(value)}, not {words}; {ANOTHER}')
 
 
 def _find(node: Any, path: list, name: str = '') -> Iterator[Tuple[str, Any]]:
@@ -107,22 +108,8 @@ def _find(node: Any, path: list, name: str = '') -> Iterator[Tuple[str, Any]]:
                 yield from _find(node[key], path[1:], f'{name}.{key}'.lstrip('.'))
 
 
-def _describe(value: Any) -> str:
-    if isinstance(value, (bool, int, float)) or value is None:
-        return str(value)[:40]
-    if isinstance(value, str):
-        return printable(repr(value if len(value) < 40 else f'{value[:40]}…'))
-    return f'a {type(value).__name__}'
-
-
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite real number, Python's or NumPy's."""
-    is_real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return is_real and bool(np.isfinite(float(value)))
 
 
 def _is_text(value: Any) -> bool:
@@ -243,7 +230,7 @@ def _check_weights(checkpoint: dict, source: str, size: int) -> None:
         if weights is None:
             continue
         if not _is_dict(weights):
-            raise InputError(f'{source}: its {part} is {_describe(weights)}, not a dict of weights by name; {ANOTHER}')
+            raise InputError(f'{source}: its {part} is {summary(weights)}, not a dict of weights by name; {ANOTHER}')
         for name, value in weights.items():
             if not isinstance(value, torch.Tensor) or not _is_plain_tensor(value):
                 raise InputError(f'{source}: its {part} has {printable(name)}, which is no plain tensor; {ANOTHER}')

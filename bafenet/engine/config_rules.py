@@ -6,11 +6,10 @@ from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional
 
 from mmdet.registry import MODELS, RUNNERS
 
+from bafenet.arguments import MAX_CHANNELS, MAX_WORKERS
 from bafenet.models.small_target_head import ASSIGNERS, BOX_CODINGS, QUALITIES
 
 MAX_SIDE = 16384  # pixels of an image's side
-MAX_CHANNELS = 8192
-MAX_WORKERS = 256
 
 
 class Allowed(NamedTuple):

@@ -6,10 +6,11 @@ from typing import Any, Callable, Collection, Iterator, List, Mapping, NamedTupl
 import mmdet.registry
 from mmdet.models.backbones import ResNet
 
+from bafenet.arguments import shown
 from bafenet.errors import InputError, printable
 
 from .config_rules import Allowed, find_rule, is_number, is_whole
-from .registered import MAX_DEPTH, class_names, close_types, defaults, find_type, shown
+from .registered import MAX_DEPTH, class_names, close_types, defaults, find_type
 
 # Of each loader, loop and evaluator mmengine demands all or none.
 _TOGETHER = [('train_dataloader', 'train_cfg', 'optim_wrapper'),

@@ -18,9 +18,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm.contrib.logging import tqdm_logging_redirect
 
+from ..arguments import is_number
 from ..errors import InputError, printable
 from ..fileio import write_text
-from .checkpoint_fields import is_number
 
 _OUTDATED = 'outdated_ckpts'
 _VALIDATED = 'last_validated_epoch'  # in the message hub, which checkpoints hold; what starts with val is logged

@@ -3,9 +3,8 @@ from typing import Any, Dict, List, Tuple
 
 from mmengine.config import DictAction
 
+from bafenet.arguments import shown
 from bafenet.errors import InputError, printable
-
-from .registered import shown
 
 MAX_VALUE = 4096  # characters
 MAX_BRACKETS = 8  # in one another

@@ -9,7 +9,8 @@ import mmdet.registry
 import mmengine.registry
 from mmengine.registry import Registry
 
-from bafenet.errors import InputError, first_line, printable
+from bafenet.arguments import shown
+from bafenet.errors import InputError, first_line
 
 MAX_DEPTH = 40  # dicts and lists in one another; a config has ten
 # Parts of mmdet that evaluate a text of their config, or download by a name in it.
@@ -138,15 +139,6 @@ def _signature(target: Any) -> Tuple[List[inspect.Parameter], bool]:
         if not any(item.kind is item.VAR_KEYWORD for item in items):
             return found, False
     return found, True
-
-
-def shown(value: Any, length: int = 60) -> str:
-    """A value as a message shows it: on one line, printable, and no longer than ``length``."""
-    try:
-        text = printable(repr(value))
-    except (ValueError, RecursionError):
-        text = f'a {type(value).__name__} too large to show'
-    return text if len(text) <= length else f'{text[:length - 1]}…'
 
 
 def closest(name: str, known: Any) -> Optional[str]:

@@ -13,6 +13,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ..arguments import shown
 from ..datasets.checks import extents, match_boxes
 from ..devkit import read_mask
 from ..errors import InputError, printable
@@ -138,18 +139,13 @@ def differences(there: Any, here: Any, path: str, ignored: set) -> Iterator[str]
         for index, pair in enumerate(zip(there, here, strict=True)):
             yield from differences(*pair, f'{path}.{index}', ignored)
     elif there != here:
-        yield f'{path}: {_short(there)} in the checkpoint, {_short(here)} here'
+        yield f'{path}: {shown(there, 80)} in the checkpoint, {shown(here, 80)} here'
 
 
 def _default(type_name: Any, key: str) -> Any:
     """The default of an argument of a registered class; None where it has none."""
     found = defaults(find_type(type_name), key) if isinstance(type_name, str) else []
     return found[0] if found else None
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f'{text[:77]}…'
 
 
 @HOOKS.register_module()

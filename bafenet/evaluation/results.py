@@ -3,7 +3,7 @@ from typing import Any, Sequence
 
 from bafenet.errors import InputError, printable
 from bafenet.fields import require_dict, require_list, require_number, require_numbers, require_text, require_whole
-from bafenet.fileio import read_json
+from bafenet.reading import read_json
 
 WHAT = 'what tools/test.py --out writes'
 _TEXTS = ('config', 'checkpoint', 'checkpoint_sha256', 'split')

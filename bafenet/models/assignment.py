@@ -12,7 +12,7 @@ from mmdet.structures.bbox import bbox2distance
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from .arguments import require_choice, require_number, require_whole
+from bafenet.arguments import require_choice, require_number, require_whole
 
 
 class PointAssigner(BaseAssigner):
@@ -59,7 +59,7 @@ class InsideAssigner(PointAssigner):
 
     def __init__(self, center_radius: Optional[float] = None) -> None:
         if center_radius is not None:
-            require_number(type(self).__name__, what='a number of strides', above=True, center_radius=center_radius)
+            require_number(f'{type(self).__name__}: center_radius', center_radius, 0, above=True, unit='strides')
         self.center_radius = center_radius
 
     def find_owners(self, points: InstanceData, boxes: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ class ReceptiveFieldAssigner(PointAssigner):
     def __init__(self, topk: int = 3, radius: float = 1.0, distance: str = 'kl') -> None:
         measures = dict(kl=kl_divergence, wasserstein=squared_wasserstein)
         require_choice('ReceptiveFieldAssigner', tuple(measures), distance=distance)
-        require_number('ReceptiveFieldAssigner', what='a number of strides', above=True, radius=radius)
+        require_number('ReceptiveFieldAssigner: radius', radius, 0, above=True, unit='strides')
         require_whole('ReceptiveFieldAssigner', topk=topk)
         self.topk = topk
         self.radius = radius

@@ -11,9 +11,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bafenet.arguments import require_part, require_whole, require_wholes
 from bafenet.errors import InputError
-
-from .arguments import require_part, require_whole, require_wholes
 
 
 @MODELS.register_module()

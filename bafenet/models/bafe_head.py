@@ -12,9 +12,9 @@ from mmdet.utils import ConfigType, InstanceList, OptConfigType
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from bafenet.arguments import require_flags, require_part, shown
 from bafenet.errors import InputError
 
-from .arguments import require_flags, require_part
 from .small_target_head import SmallTargetHead
 
 # Sky maps hold 0 other, 1 sky and this value where nothing is known (padding).
@@ -66,7 +66,7 @@ class BAFEHead(SmallTargetHead):
         require_part('bbox_head', bottleneck_norm_cfg=bottleneck_norm_cfg, loss_seg=loss_seg)
         require_part('bbox_head', optional=True, exchange=exchange)
         if isinstance(refine, str) and MODELS.get(refine) is None:
-            raise InputError(f"bbox_head: refine={refine!r} is no registered network part, as 'lsk' is")
+            raise InputError(f"bbox_head: refine={shown(refine)} is no registered network part, as 'lsk' is")
         if not isinstance(refine, str):
             require_part('bbox_head', optional=True, refine=refine)
         self.with_seg = with_seg

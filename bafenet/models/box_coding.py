@@ -6,9 +6,8 @@ from mmdet.models.task_modules.coders import DistancePointBBoxCoder
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
+from bafenet.arguments import is_number, shown
 from bafenet.errors import InputError
-
-from .arguments import is_number
 
 # A size is at most exp(MAX_LOG_SIZE) = 62.5 times its unit, as in mmdet's delta coders: a wild logit stays finite.
 MAX_LOG_SIZE = 4.135
@@ -34,8 +33,8 @@ class SideDistributionCoder(DistancePointBBoxCoder):
         numbers = isinstance(knots, (list, tuple)) and all(map(is_number, knots))
         if not numbers or len(knots) < 2 or knots[0] < 0 or any(
                 low >= high for low, high in zip(knots, knots[1:], strict=False)):
-            raise InputError(f'bbox_head: side_knots={knots!r} must be two or more distances that ascend from 0 or '
-                             'more')
+            raise InputError(f'bbox_head: side_knots={shown(knots)} must be two or more distances that ascend from 0 '
+                             'or more')
         self.knots = tuple(knots)
         # What mmdet calls the number of channels of a coded box: left, top, right, bottom, K each.
         self.encode_size = 4 * len(knots)

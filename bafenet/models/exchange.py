@@ -9,9 +9,9 @@ from mmdet.utils import ConfigType, OptConfigType
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor
 
+from bafenet.arguments import MAX_CHANNELS, is_number, require_choice, require_flags, require_part, require_whole, shown
 from bafenet.errors import InputError
 
-from .arguments import MAX_CHANNELS, is_number, require_choice, require_flags, require_part, require_whole
 from .piecewise import scalar_perceptron
 from .selective_kernel import SelectiveKernel
 
@@ -114,7 +114,7 @@ def _step(ratio: float) -> int:
     # Below a millionth no network has as many channels or columns.
     step = round(1 / ratio) if is_number(ratio) and ratio > 1e-6 else 0
     if step < 1 or abs(step * ratio - 1) > 1e-6:
-        raise InputError(f'ratio={ratio!r}: 1 / ratio must be an integer as in 1, 0.5, 0.25 (for no exchange set '
+        raise InputError(f'ratio={shown(ratio)}: 1 / ratio must be an integer as in 1, 0.5, 0.25 (for no exchange set '
                          'exchange=None)')
     return step
 
@@ -233,7 +233,8 @@ class DynamicChannelExchange(_Exchange):
         require_whole('DynamicChannelExchange', channels=channels)
         count = round(ratio * channels) if is_number(ratio) else 0
         if not 1 <= count <= channels:
-            raise InputError(f'ratio={ratio!r}: must be in (0, 1] and choose at least one of the {channels} channels')
+            raise InputError(f'ratio={shown(ratio)}: must be in (0, 1] and choose at least one of the {channels} '
+                             'channels')
         require_choice('DynamicChannelExchange', ('straight_through', 'index'), gate=gate)
         super().__init__(adapter, count, shared_adapter)
         self.count = count

@@ -6,7 +6,7 @@ from mmdet.models.losses.utils import weighted_loss
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from .arguments import require_choice, require_number
+from bafenet.arguments import require_choice, require_number
 
 
 @MODELS.register_module()
@@ -29,8 +29,8 @@ class NormalisedWassersteinLoss(nn.Module):
 
     def __init__(self, constant: float = 3.7, reduction: str = 'mean', loss_weight: float = 1.0) -> None:
         super().__init__()
-        require_number('NormalisedWassersteinLoss', what='a number of pixels', above=True, constant=constant)
-        require_number('NormalisedWassersteinLoss', loss_weight=loss_weight)
+        require_number('NormalisedWassersteinLoss: constant', constant, 0, above=True, unit='pixels')
+        require_number('NormalisedWassersteinLoss: loss_weight', loss_weight, 0)
         require_choice('NormalisedWassersteinLoss', ('none', 'mean', 'sum'), reduction=reduction)
         self.constant = constant
         self.reduction = reduction

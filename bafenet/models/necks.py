@@ -6,9 +6,8 @@ from mmdet.models.necks import FPN
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from bafenet.arguments import require_whole, require_wholes
 from bafenet.errors import InputError
-
-from .arguments import require_whole, require_wholes
 
 LEVEL_ARGUMENTS = {'num_outs', 'start_level', 'end_level', 'add_extra_convs', 'relu_before_extra_convs'}
 

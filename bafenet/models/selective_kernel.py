@@ -8,9 +8,8 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from bafenet.arguments import require_whole
 from bafenet.errors import InputError
-
-from .arguments import require_whole
 
 
 @MODELS.register_module(name=['SelectiveKernel', 'lsk'])

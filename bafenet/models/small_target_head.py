@@ -11,9 +11,17 @@ from mmdet.utils import ConfigType, InstanceList, OptInstanceList, reduce_mean
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from bafenet.arguments import (
+    MAX_CHANNELS,
+    is_number,
+    require_choice,
+    require_part,
+    require_whole,
+    require_wholes,
+    shown,
+)
 from bafenet.errors import InputError
 
-from .arguments import MAX_CHANNELS, is_number, require_choice, require_part, require_whole, require_wholes
 from .assignment import InsideAssigner, PointAssigner
 from .box_coding import SideDistributionCoder, centre_size_to_distances, to_whole_pixels
 
@@ -226,8 +234,8 @@ def build_assigner(assign: Union[str, ConfigType]) -> BaseAssigner:
     """
     settings = dict(type=ASSIGNERS.get(assign)) if isinstance(assign, str) else assign
     if not isinstance(settings, dict) or settings.get('type') not in ASSIGNERS.values():
-        raise InputError(f'bbox_head: assign={assign!r} must be one of {", ".join(ASSIGNERS)}, or the config of one of '
-                         f'{", ".join(ASSIGNERS.values())}')
+        raise InputError(f'bbox_head: assign={shown(assign)} must be one of {", ".join(ASSIGNERS)}, or the config '
+                         f'of one of {", ".join(ASSIGNERS.values())}')
     return TASK_UTILS.build(settings)
 
 
@@ -247,9 +255,11 @@ def check_head_arguments(settings: dict) -> None:
     if strides is not None:
         require_wholes('bbox_head', strides=strides)
     if ranges is not None and not (isinstance(ranges, (list, tuple)) and ranges and all(map(is_range, ranges))):
-        raise InputError(f'bbox_head: regress_ranges={ranges!r} must be pairs of sizes (low, high), low below high')
+        raise InputError(f'bbox_head: regress_ranges={shown(ranges)} must be pairs of sizes (low, high), low below '
+                         'high')
     if strides is not None and ranges is not None and len(strides) != len(ranges):
-        raise InputError(f'bbox_head: strides={strides} and regress_ranges={ranges} must have one entry a level each')
+        raise InputError(f'bbox_head: strides={shown(strides)} and regress_ranges={shown(ranges)} must have one '
+                         'entry a level each')
     norm_cfg, channels = settings.get('norm_cfg'), settings.get('feat_channels', 256)
     if isinstance(norm_cfg, dict) and norm_cfg.get('type') == 'GN' and channels % norm_cfg.get('num_groups', 32):
         raise InputError(f'bbox_head: feat_channels={channels} must be a multiple of the norm_cfg.num_groups='

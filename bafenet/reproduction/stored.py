@@ -7,7 +7,7 @@ from typing import Callable, List, Optional
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.results import check_metrics
 from bafenet.fields import require_dict, require_list, require_text, require_whole
-from bafenet.fileio import read_json
+from bafenet.reading import read_json
 
 CONFIG_FILE, SETTINGS_FILE, RESULT_FILE = 'config.py', 'settings.json', 'result.json'
 

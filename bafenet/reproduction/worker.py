@@ -19,7 +19,8 @@ from bafenet.engine.export import setting
 from bafenet.errors import InputError, first_line, printable
 from bafenet.evaluation.report import LEGACY
 from bafenet.evaluation.results import read_results
-from bafenet.fileio import owned, read_regular, reason_of, write_json, write_text
+from bafenet.fileio import owned, write_json, write_text
+from bafenet.reading import read_regular, reason_of
 from bafenet_command import describe
 
 from .plan import legacy_coordinates
@@ -182,7 +183,8 @@ def table_columns(tests: Dict[str, dict], legacy: bool) -> Dict[str, float]:
         wanted = {f'mAP_{year}': f'mAP_{year}{suffix}', f'recall_{year}': f'recall{suffix}'}
         absent = [name for name in wanted.values() if name not in names]
         if absent:
-            raise InputError(f'the test of a run has no {", ".join(absent)}; test_evaluator must be a DenseSIRSTMetric')
+            raise InputError(f'the test of a run has no {", ".join(absent)}: its split has no target, or '
+                             'test_evaluator is no DenseSIRSTMetric; correct the config')
         columns.update({column: names[name] for column, name in wanted.items()})
     return columns
 

@@ -13,9 +13,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..arguments import MAX_SEED, MAX_WORKERS, require_number
-from ..devkit import CORNERS, read_json
+from ..devkit import CORNERS
 from ..errors import InputError, printable
 from ..fileio import require_writable_folder, temporary_folder
+from ..reading import read_json
 from .clusters import TargetLibrary
 from .parallel import parallel_map
 from .scenes import MAX_SIZE, MIN_SIZE, draw_scene, make_library

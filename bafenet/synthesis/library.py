@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..devkit import open_file, read_grey, read_mask, read_split
+from ..devkit import read_grey, read_mask, read_split
 from ..errors import InputError, first_line, printable
 from ..fileio import atomic_path, require_writable_file
+from ..reading import open_file
 from .clusters import TargetLibrary
 from .devkit import BOXES, IMAGES, SKY_BINARY, SKY_PALETTE, SPLITS, TARGET_BINARY, TARGET_PALETTE
 

@@ -1,12 +1,11 @@
 """How far a densified set is: what its folder says of its settings, its images and its end, read with suspicion."""
-import json
 import os
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence
 
-from ..devkit import read_bytes, read_json
 from ..errors import InputError, printable
 from ..fileio import LOCK_FILE
+from ..reading import parse_json, read_bytes, read_json
 from .devkit import sample_files
 
 SETTINGS_FILE, RECORDS_FILE = 'densify.json', 'densify_images.jsonl'
@@ -104,8 +103,8 @@ def read_records(out: Path, names: List[str]) -> Dict[str, Dict]:
     lines = read_bytes(path, MAX_RECORDS_BYTES).split(b'\n')[:-1]
     for number, line in enumerate(lines, 1):
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
+            record = parse_json(line)
+        except ValueError:
             record = None
         if not _is_record(record, known):
             raise InputError(f'{printable(path)}: line {number} is no record of an image of this set; delete the line, '

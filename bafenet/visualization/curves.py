@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 
 from bafenet.errors import InputError, printable
 from bafenet.fields import require_dict, require_number
-from bafenet.fileio import atomic_path, parse_json, read_regular, reason_of, require_writable_file
+from bafenet.fileio import atomic_path, require_writable_file
+from bafenet.reading import parse_json, read_regular, reason_of
 
 METRICS = ('mAP_12', 'mAP_12_iou75', 'recall', 'sky_iou')
 PREFIX = 'densesirst/'

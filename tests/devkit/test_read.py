@@ -9,7 +9,7 @@ from conftest import voc_xml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bafenet.devkit import read_annotation, read_boxes, read_bytes, read_json, read_names, read_split
+from bafenet.devkit import read_annotation, read_boxes, read_names, read_split
 from bafenet.errors import InputError
 
 OBJECT = voc_xml([(1, 2, 3, 4)]).removeprefix('<annotation>').removesuffix('</annotation>')
@@ -208,7 +208,7 @@ def test_many_names_are_quick(write):
 # Files
 
 
-@pytest.mark.parametrize('read', [read_boxes, read_split, read_json])
+@pytest.mark.parametrize('read', [read_boxes, read_split])
 def test_only_regular_files_are_read(tmp_path, read):
     os.mkfifo(tmp_path / 'pipe')
     (tmp_path / 'loop').symlink_to('loop')
@@ -219,20 +219,6 @@ def test_only_regular_files_are_read(tmp_path, read):
         with pytest.raises(InputError, match=message) as error:
             read(path)
         assert one_line(error)
-
-
-def test_files_are_bounded(write):
-    path = write(b'12345')
-    assert read_bytes(path, 5) == b'12345'
-    with pytest.raises(InputError, match='is larger than'):
-        read_bytes(path, 4)
-
-
-@pytest.mark.parametrize('content', [b'', b'{', b'\xff\xfe', b'[' * 100_000, b'1' * 10_000])
-def test_json_that_is_none(write, content):
-    with pytest.raises(InputError, match='file.xml: is not JSON') as error:
-        read_json(write(content))
-    assert one_line(error)
 
 
 # Anything
@@ -251,7 +237,7 @@ TREES = st.recursive(TEXTS, lambda inside: st.tuples(TAGS, st.lists(inside, max_
 @pytest.mark.filterwarnings('error')
 def test_anything_is_read_or_refused_in_one_line(write, content):
     path = write(content)
-    for read in (lambda path: read_boxes(path, **STRICT), read_split, read_json):
+    for read in (lambda path: read_boxes(path, **STRICT), read_split):
         try:
             result = read(path)
         except InputError as error:

@@ -71,7 +71,7 @@ def test_what_is_no_json_of_ours_is_refused(tmp_path, data, message):
 def test_a_file_that_is_too_large_is_refused_before_it_is_parsed(tmp_path):
     with open(tmp_path / 'r.json', 'wb') as file:
         file.truncate(2**26 + 1)
-    with pytest.raises(InputError, match='more than 64 MiB'):
+    with pytest.raises(InputError, match='is larger than 64 MiB'):
         read_results(str(tmp_path / 'r.json'))
 
 

@@ -102,7 +102,7 @@ BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] 
 
 @pytest.mark.parametrize(('text', 'message'), [
     (BILLION, 'a0 is an alias'), (one_table(title='&x [*x]'), 'x is an alias'), ('[' * 100_000, 'nested too deeply'),
-    ('# ' + 'x' * 2**18, 'more than 0.25 MiB'), (one_table(title='2020-13-45'), 'month must be'),
+    ('# ' + 'x' * 2**18, 'is larger than 0.25 MiB'), (one_table(title='2020-13-45'), 'month must be'),
     (one_table(title='!!python/object/apply:os.system [ls]'), 'could not determine a constructor'),
     (one_table() + 'columns: []\n', 'stands there twice'), (one_table(title='3'), 'title must be text and is 3'),
     (one_table(title='2020-01-01'), 'title must be text'), (one_table(source='null'), 'source must be text'),

@@ -249,3 +249,12 @@ def test_the_tool_reports_without_writing(tool, tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert set(report) == {'brightness', 'local_contrast'} and 'f1_in_sky' in report['brightness']
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('options', [['--images', '100001'], ['--images', '2'], ['--size', '95'], ['--seed', '-1']])
+@pytest.mark.parametrize('mode', [[], ['--report']])
+def test_the_tool_refuses_what_the_set_refuses(tool, tmp_path, capsys, options, mode):
+    with pytest.raises(SystemExit) as caught:
+        tool.main([str(tmp_path / 'demo'), *mode, *options])
+    assert caught.value.code == 2 and f'error: {options[0]} {options[1]}: give a' in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())

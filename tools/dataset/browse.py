@@ -34,7 +34,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     from bafenet.errors import printable
     from bafenet.visualization import write_contact_sheet
     init_default_scope('mmdet')
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options, needs=['train_dataloader.dataset'])
     samples = write_contact_sheet(cfg, args.out, args.count, args.columns, args.cell, args.epoch)
     pasted = sum(int(sample.pasted.sum()) for sample in samples)
     present = sum(len(sample.boxes) for sample in samples) - pasted

@@ -13,7 +13,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('out', nargs='?', default='data/demo', help='folder to create')
-    parser.add_argument('--images', type=whole(3, 10**6), default=300, help='number of images')
+    parser.add_argument('--images', type=whole(3, 10**5), default=300, help='number of images')
     parser.add_argument('--size', type=whole(96, 4096), default=192, help='side of the images in pixels')
     parser.add_argument('--seed', type=whole(0, 2**32 - 1), default=0, help='the same seed gives the same set')
     parser.add_argument('--workers', type=whole(1, 256), default=min(os.cpu_count() or 1, 4),
@@ -29,9 +29,10 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Run the tool; returns the exit status, which is 2 for bad input."""
     args = parse_args(argv)
     from bafenet.errors import InputError, printable
-    from bafenet.synthesis.devkit import write_demo_set
+    from bafenet.synthesis.devkit import check_demo_options, write_demo_set
     from bafenet.synthesis.scenes import brightness_report, draw_scene
     try:
+        check_demo_options(args.images, args.size, args.seed, args.workers)
         if args.report:
             scenes = (draw_scene(args.seed, index, args.size) for index in range(1, args.images + 1))
             print(json.dumps(brightness_report(scenes), indent=2))

@@ -63,9 +63,8 @@ class BalancedCrop(BaseTransform):
         if target_prob + other_prob > 1:
             raise InputError(f'BalancedCrop: target_prob={target_prob} and other_prob={other_prob} must be at most 1 '
                              'together')
-        require_number('BalancedCrop: min_visible', min_visible, 0, 1)
-        if min_visible == 0:
-            raise InputError('BalancedCrop: min_visible is 0; give more than 0, or boxes without area would stay')
+        # At 0, boxes without area would stay.
+        require_number('BalancedCrop: min_visible', min_visible, 0, 1, above=True)
         self.size = tuple(size)
         self.late_size = late_size and tuple(late_size)
         self.late_epoch = late_epoch
