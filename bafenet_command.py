@@ -3,6 +3,7 @@
 This module imports nothing of the package: PyTorch takes seconds, and Ctrl-C must be answered during them too.
 """
 import argparse
+import io
 import math
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Any, Callable, Iterator, List, NoReturn, Optional
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 _LONGEST = 400  # of a message that was not written to be read in one line
+_LONGEST_LINE = 3000  # of any; what is longer holds a name or a text of a file
 START_AGAIN = 'nothing is lost but the time: call it again'
 
 
@@ -111,6 +113,7 @@ def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
     """
     with _signals_as_exceptions(), _orphans_are_silent():
         try:
+            _print_what_can_be()
             yield
             sys.stdout.flush()
         except (KeyboardInterrupt, Terminated, Exception) as error:
@@ -121,6 +124,12 @@ def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
                             else ('interrupted', INTERRUPTED))
             _say(f'{word}: {go_on}')
             sys.exit(status)
+
+
+def _print_what_can_be() -> None:
+    """Where the terminal's encoding lacks a sign (LC_ALL=C), let a ? take its place instead of an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='replace')
 
 
 def _interrupt_behind(error: Optional[BaseException]) -> Optional[BaseException]:
@@ -220,6 +229,8 @@ def _orphans_are_silent() -> Iterator[None]:
 
 
 def _say(line: str) -> None:
+    if len(line) > _LONGEST_LINE:
+        line = f'{line[:_LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2:]}'
     print(line, file=sys.stderr, flush=True)
     try:
         sys.stdout.flush()

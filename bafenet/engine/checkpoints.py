@@ -31,6 +31,7 @@ from . import checkpoint_types  # noqa: F401
 from .checkpoint_fields import ANOTHER, check_fields, require_plain_archive
 from .options import parse_config, require_known_types
 
+_LONGEST_NAME = 200  # characters of a weight's name that are shown
 _NETWORK_TIMEOUT = 20  # seconds without a byte
 
 # --- Reading ----------------------------------------------------------------------------------------------------------
@@ -181,7 +182,7 @@ class WeightsReport(NamedTuple):
     Attributes:
         missing: In the network, not in the checkpoint.
         unexpected: In the checkpoint, not in the network.
-        reshaped: In both, with different shapes.
+        reshaped: In both, with different shapes, or whole numbers in the checkpoint for real ones.
         loaded: How many weights went over.
     """
 
@@ -195,16 +196,16 @@ class WeightsReport(NamedTuple):
         """Whether every weight of either side went over."""
         return not (self.missing or self.unexpected or self.reshaped)
 
-    def describe(self, examples: Optional[int] = None) -> str:
-        """Say in one line what did not fit, with so many examples of each kind (by default all)."""
+    def describe(self, examples: int = 1000) -> str:
+        """Say in one line what did not fit, with at most so many examples of each kind."""
         kinds = (('missing in the checkpoint', self.missing), ('unknown to the network', self.unexpected),
-                 ('of another shape', self.reshaped))
-        return ', '.join(f'{len(names)} {kind} ({printable(", ".join(names[:examples]))}{_and_more(names, examples)})'
-                         for kind, names in kinds if names)
+                 ('of another shape or kind', self.reshaped))
+        return ', '.join(f'{len(names)} {kind} ({_some(names, examples)})' for kind, names in kinds if names)
 
 
-def _and_more(names: List[str], examples: Optional[int]) -> str:
-    return ', …' if examples is not None and len(names) > examples else ''
+def _some(names: List[str], examples: int) -> str:
+    return printable(', '.join(name[:_LONGEST_NAME] for name in names[:examples])) + (
+        ', …' if len(names) > examples else '')
 
 
 def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
@@ -217,9 +218,8 @@ def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
     """
     source = checkpoint.get('state_dict', checkpoint)
     weights = {re.sub(r'^module\.', '', str(name)): value for name, value in source.items()}
-    shapes = {name: value.shape for name, value in model.state_dict().items()}
-    reshaped = [name for name, value in weights.items()
-                if name in shapes and getattr(value, 'shape', None) != shapes[name]]
+    expected = model.state_dict()
+    reshaped = [name for name, value in weights.items() if name in expected and not _is_alike(value, expected[name])]
     fitting = OrderedDict((name, value) for name, value in weights.items() if name not in reshaped)
     if hasattr(source, '_metadata'):
         fitting._metadata = source._metadata  # versions of the modules' formats
@@ -227,6 +227,12 @@ def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
     # Weights from before PyTorch 1.0 have no batch counters, and none are needed.
     missing = [name for name in missing if name not in reshaped and not name.endswith('num_batches_tracked')]
     return WeightsReport(missing, list(unexpected), reshaped, len(fitting) - len(unexpected))
+
+
+def _is_alike(value: Any, expected: torch.Tensor) -> bool:
+    """Whether a weight can take the place of another; PyTorch would copy whole numbers (quantised ones) too."""
+    return (isinstance(value, torch.Tensor) and value.shape == expected.shape
+            and (value.is_floating_point() or not expected.is_floating_point()))
 
 
 # --- Writing ----------------------------------------------------------------------------------------------------------

@@ -140,9 +140,10 @@ def test(config: str,
     metrics = runner.test()
     if is_main_process():
         trained_on = next((hook.tested for hook in runner.hooks if isinstance(hook, TrainingImagesHook)), None)
-        print_metrics(metrics, trained_on or 0)
+        # First: whoever reads the table may have left.
         if out:
             write_results(out, runner, metrics, config, trained_on)
+        print_metrics(metrics, trained_on or 0)
     return metrics
 
 
