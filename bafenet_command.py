@@ -4,6 +4,7 @@ This module imports nothing of the package: PyTorch takes seconds, and Ctrl-C mu
 """
 import argparse
 import io
+import logging
 import math
 import os
 import re
@@ -111,9 +112,9 @@ def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
     Raises:
         SystemExit: With the status.
     """
-    with _signals_as_exceptions(), _orphans_are_silent():
+    with _signals_as_exceptions(), _orphans_are_silent(), _one_line_of_logging():
         try:
-            _print_what_can_be()
+            _ready_streams()
             yield
             sys.stdout.flush()
         except (KeyboardInterrupt, Terminated, Exception) as error:
@@ -126,8 +127,12 @@ def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
             sys.exit(status)
 
 
-def _print_what_can_be() -> None:
-    """Where the terminal's encoding lacks a sign (LC_ALL=C), let a ? take its place instead of an error."""
+def _ready_streams() -> None:
+    """Open closed standard streams (``>&-``) to nowhere, and print a ? for what a terminal (LC_ALL=C) has not."""
+    for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):
+        if getattr(sys, name) is None:
+            # Takes the number that is free; a file that took it would get what libraries print.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='replace')
 
@@ -172,6 +177,9 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         file = f'{error.filename}: ' if error.filename is not None else ''
         return _printable(f'{file}{error.strerror}')
+    if isinstance(error, UnicodeEncodeError) and any('\udc80' <= sign <= '\udcff' for sign in error.object):
+        part = error.object[max(error.start - 60, 0):error.end + 60]
+        return f'a name that is not UTF-8 cannot be written, …{_printable(part)}…: rename it, or give another'
     message = ' '.join(' '.join(lines).split())
     message = message if len(message) <= _LONGEST else f'{message[:_LONGEST]} …'
     return _printable(f'{name}: {message} (--traceback shows where)')
@@ -228,15 +236,34 @@ def _orphans_are_silent() -> Iterator[None]:
         sys.excepthook = before
 
 
+@contextmanager
+def _one_line_of_logging() -> Iterator[None]:
+    """Tell once that a log cannot be written (its reader has left, its disk is full), and go on."""
+    before, told = logging.Handler.handleError, []
+
+    def handle(handler: logging.Handler, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not told and isinstance(error, Exception):
+            told.append(error)
+            _say(f'warning: the log cannot be written: {describe(error)}')
+
+    logging.Handler.handleError = handle
+    try:
+        yield
+    finally:
+        logging.Handler.handleError = before
+
+
 def _say(line: str) -> None:
     if len(line) > _LONGEST_LINE:
         line = f'{line[:_LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2:]}'
-    print(line, file=sys.stderr, flush=True)
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # A closed pipe or a full disk would be told once more, and at length, when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream, text in ((sys.stderr, f'{line}\n'), (sys.stdout, '')):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            # A closed pipe or a full disk would be told once more, and at length, when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _printable(text: str) -> str:

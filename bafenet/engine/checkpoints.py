@@ -7,6 +7,7 @@ Importing this module
 - makes mmengine parse the text of a config that stands in a checkpoint, where it would execute it,
 - makes mmengine write every file under a temporary name first (:class:`AtomicLocalBackend`).
 """
+import os
 import re
 import socket
 from collections import OrderedDict
@@ -26,12 +27,13 @@ from mmengine.runner import CheckpointLoader
 
 from .. import weights as shipped_weights
 from ..errors import InputError, one_line, printable
-from ..fileio import atomic_path, write_bytes
+from ..fileio import atomic_path, read_regular, reason_of, write_bytes
 from . import checkpoint_types  # noqa: F401
 from .checkpoint_fields import ANOTHER, check_fields, require_plain_archive
 from .options import parse_config, require_known_types
 
 _LONGEST_NAME = 200  # characters of a weight's name that are shown
+_MAX_NOTE = 2**13  # bytes of last_checkpoint, twice those of the longest path
 _NETWORK_TIMEOUT = 20  # seconds without a byte
 
 # --- Reading ----------------------------------------------------------------------------------------------------------
@@ -78,19 +80,18 @@ def latest_checkpoint(work_dir: Union[str, Path], folders: Sequence[Union[str, P
         InputError: If the note cannot be read, or names no file of these folders.
     """
     note = Path(work_dir, 'last_checkpoint')
-    if not note.is_file():
+    if not os.path.lexists(note):
         return None
     try:
-        with open(note, encoding='utf-8') as file:
-            named = Path(file.read(2**12).strip())
+        named = Path(read_regular(note, _MAX_NOTE).decode('utf-8').strip())
         places = [*(Path(folder, named.name) for folder in folders or (work_dir, )), named]
         found = [str(place) for place in places if place.is_file()]
     except (OSError, ValueError) as error:
-        raise InputError(f'{note}: cannot be read ({one_line(error)}); delete it, and resume from a checkpoint by '
-                         'name') from error
+        raise InputError(f'{printable(note)}: cannot be read ({reason_of(error)}); delete it, and resume '
+                         'from a checkpoint by name') from error
     if not found:
-        raise InputError(f'checkpoint {printable(places[0])} does not exist, which {note} names: resume from a '
-                         'checkpoint by name, or delete that note to begin a new run')
+        raise InputError(f'checkpoint {printable(places[0])} does not exist, which {printable(note)} names: '
+                         'resume from a checkpoint by name, or delete that note to begin a new run')
     return found[0]
 
 

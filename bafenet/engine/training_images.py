@@ -85,9 +85,9 @@ def image_infos(dataset: Any) -> Iterator[dict]:
 class TrainingImagesHook(Hook):
     """Keeps in every checkpoint what it was trained on, and refuses to test or validate on that.
 
-    The data of a run that is resumed or fine-tuned, by ``load_from`` or ``init_cfg``, count on. An image is known by the bytes of its file. One of an
-    equal name and other bytes is a warning. For a checkpoint without hashes the split files are compared that its
-    config names.
+    The data of a run that is resumed or fine-tuned, by ``load_from`` or ``init_cfg``, count on. An image is known by
+    the bytes of its file. One of an equal name and other bytes is a warning. For a checkpoint without hashes the split
+    files are compared that its config names.
 
     Args:
         allow: Warn instead of refusing. ``--allow-training-images`` of train and test sets it.

@@ -117,6 +117,7 @@ model.data_preprocessor.pad_size_divisor 0 x
 default_hooks 3 x
 default_hooks.checkpoint 3 x
 default_hooks.checkpoint.interval 0 x
+default_hooks.checkpoint.filename_tmpl x ../x{}.pth x{}{}.pth x{0}.pth
 default_hooks.checkpoint.max_keep_ckpts 0 1 x
 default_hooks.checkpoint.save_best 3 True
 default_hooks.logger.interval 0 -1 x

@@ -2,6 +2,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -129,6 +130,21 @@ def test_where_a_resumed_run_stands_is_compared_with_its_schedule(trained, tmp_p
     runner.train()
     log = next(Path(runner.log_dir).glob('*.log')).read_text()
     assert warning in log if warning else 'epochs and' not in log and 'Nothing is left' not in log
+
+
+@pytest.mark.parametrize('kind', ['folder', 'pipe', 'device', 'binary', 'empty', 'huge', '..', 'other'])
+def test_a_note_of_the_latest_checkpoint_that_is_none_begins_no_new_run(trained, tmp_path, kind):
+    run = shutil.copytree(trained, tmp_path / 'run')
+    note = run / 'last_checkpoint'
+    note.unlink()
+    if kind in ('folder', 'pipe', 'device'):
+        dict(folder=note.mkdir, pipe=lambda: os.mkfifo(note), device=lambda: note.symlink_to('/dev/zero'))[kind]()
+    else:
+        note.write_bytes({'binary': b'\xff\0\x1b[31m', 'empty': b'', 'huge': b'x' * 10**7}.get(kind, kind.encode()))
+    before = (run / 'epoch_1.pth').read_bytes()
+    with pytest.raises(InputError, match='last_checkpoint') as caught:
+        toy_runner(run, epochs=2, resume=True).train()
+    assert len(one_line(caught)) < 500 and (run / 'epoch_1.pth').read_bytes() == before
 
 
 def test_fine_tuning_from_nothing_that_fits_is_refused(tmp_path):
