@@ -92,7 +92,8 @@ def tool(go_on: str = START_AGAIN) -> Callable:
         @wraps(main)
         def run(argv: Optional[List[str]] = None) -> int:
             Parser.shows_traceback = False
-            with one_line_errors(go_on):
+            # Without argv it is the tool's own process, which ends with it.
+            with one_line_errors(go_on, process_ends=argv is None):
                 return main(argv) or 0
 
         return run
@@ -101,18 +102,19 @@ def tool(go_on: str = START_AGAIN) -> Callable:
 
 
 @contextmanager
-def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
+def one_line_errors(go_on: str = START_AGAIN, process_ends: bool = False) -> Iterator[None]:
     """Turn errors and interrupts into one line on standard error and an exit status.
 
     2 for bad input and for any other exception, 130 for SIGINT, 143 for SIGTERM.
 
     Args:
         go_on: How to go on after an interrupt.
+        process_ends: Ignore further signals in the end: a second Ctrl-C would change the status.
 
     Raises:
         SystemExit: With the status.
     """
-    with _signals_as_exceptions(), _orphans_are_silent(), _one_line_of_logging():
+    with _signals_as_exceptions(process_ends), _orphans_are_silent(), _one_line_of_logging():
         try:
             _ready_streams()
             yield
@@ -186,7 +188,7 @@ def describe(error: Exception) -> str:
 
 
 @contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
+def _signals_as_exceptions(process_ends: bool) -> Iterator[None]:
     """Let SIGTERM raise :class:`Terminated` and SIGINT ``KeyboardInterrupt`` in this process.
 
     A child that inherits the handler does as it would without it. SIGINT that is ignored, as in a script's background,
@@ -217,7 +219,7 @@ def _signals_as_exceptions() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if process_ends else handler)
 
 
 @contextmanager

@@ -169,3 +169,32 @@ def test_streams_that_are_closed_full_or_poor_in_signs_cost_no_traceback(tmp_pat
                          timeout=60, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     lines = run.stderr.splitlines()
     assert run.returncode == status and len(lines) == errors and not any('Traceback' in line for line in lines), lines
+
+
+SLOW_TO_END = """
+import os, signal, sys
+from bafenet_command import tool
+
+class Slow:
+    def __del__(self):
+        os.kill(os.getpid(), {again})
+
+@tool()
+def main(argv=None):
+    {first}
+    return 0
+
+slow = Slow()
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(('first', 'status', 'lines'), [
+    ('os.kill(os.getpid(), signal.SIGINT)', 130, 1), ('os.kill(os.getpid(), signal.SIGTERM)', 143, 1), ('pass', 0, 0)])
+@pytest.mark.parametrize('again', ['signal.SIGINT', 'signal.SIGTERM'])
+def test_a_signal_while_the_process_ends_changes_nothing(tmp_path, first, status, lines, again):
+    file = tmp_path / 'tool.py'
+    file.write_text(SLOW_TO_END.format(first=first, again=again))
+    run = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=60,
+                         env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    assert run.returncode == status and len(run.stderr.splitlines()) == lines, run.stderr
