@@ -3,6 +3,8 @@
 This module imports nothing of the package: PyTorch takes seconds, and Ctrl-C must be answered during them too.
 """
 import argparse
+import io
+import logging
 import math
 import os
 import re
@@ -17,6 +19,7 @@ from typing import Any, Callable, Iterator, List, NoReturn, Optional
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 _LONGEST = 400  # of a message that was not written to be read in one line
 _AGAIN, _SOON = 5.0, 0.05  # seconds after which a signal comes again that did not end the tool
+_LONGEST_LINE = 3000  # of any; what is longer holds a name or a text of a file
 START_AGAIN = 'nothing is lost but the time: call it again'
 
 
@@ -90,7 +93,8 @@ def tool(go_on: str = START_AGAIN) -> Callable:
         @wraps(main)
         def run(argv: Optional[List[str]] = None) -> int:
             Parser.shows_traceback = False
-            with one_line_errors(go_on):
+            # Without argv it is the tool's own process, which ends with it.
+            with one_line_errors(go_on, process_ends=argv is None):
                 return main(argv) or 0
 
         return run
@@ -99,19 +103,21 @@ def tool(go_on: str = START_AGAIN) -> Callable:
 
 
 @contextmanager
-def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
+def one_line_errors(go_on: str = START_AGAIN, process_ends: bool = False) -> Iterator[None]:
     """Turn errors and interrupts into one line on standard error and an exit status.
 
     2 for bad input and for any other exception, 130 for SIGINT, 143 for SIGTERM.
 
     Args:
         go_on: How to go on after an interrupt.
+        process_ends: Ignore further signals in the end: a second Ctrl-C would change the status.
 
     Raises:
         SystemExit: With the status.
     """
-    with _signals_as_exceptions(), _orphans_are_silent():
+    with _signals_as_exceptions(process_ends), _orphans_are_silent(), _one_line_of_logging():
         try:
+            _ready_streams()
             yield
             sys.stdout.flush()
         except (KeyboardInterrupt, Terminated, Exception) as error:
@@ -122,6 +128,16 @@ def one_line_errors(go_on: str = START_AGAIN) -> Iterator[None]:
                             else ('interrupted', INTERRUPTED))
             _say(f'{word}: {go_on}')
             sys.exit(status)
+
+
+def _ready_streams() -> None:
+    """Open closed standard streams (``>&-``) to nowhere, and print a ? for what a terminal (LC_ALL=C) has not."""
+    for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):
+        if getattr(sys, name) is None:
+            # Takes the number that is free; a file that took it would get what libraries print.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='replace')
 
 
 def _interrupt_behind(error: Optional[BaseException]) -> Optional[BaseException]:
@@ -164,13 +180,16 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         file = f'{error.filename}: ' if error.filename is not None else ''
         return _printable(f'{file}{error.strerror}')
+    if isinstance(error, UnicodeEncodeError) and any('\udc80' <= sign <= '\udcff' for sign in error.object):
+        part = error.object[max(error.start - 60, 0):error.end + 60]
+        return f'a name that is not UTF-8 cannot be written, …{_printable(part)}…: rename it, or give another'
     message = ' '.join(' '.join(lines).split())
     message = message if len(message) <= _LONGEST else f'{message[:_LONGEST]} …'
     return _printable(f'{name}: {message} (--traceback shows where)')
 
 
 @contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
+def _signals_as_exceptions(process_ends: bool) -> Iterator[None]:
     """Let SIGTERM raise :class:`Terminated` and SIGINT ``KeyboardInterrupt`` in this process.
 
     A child that inherits the handler does as it would without it. SIGINT that is ignored, as in a script's background,
@@ -214,7 +233,7 @@ def _signals_as_exceptions() -> Iterator[None]:
         ended.set()
         sys.unraisablehook = hook_before
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if process_ends else handler)
 
 
 def _send_again(number: int, ended: threading.Event, seconds: float) -> None:
@@ -243,13 +262,34 @@ def _orphans_are_silent() -> Iterator[None]:
         sys.excepthook = before
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+@contextmanager
+def _one_line_of_logging() -> Iterator[None]:
+    """Tell once that a log cannot be written (its reader has left, its disk is full), and go on."""
+    before, told = logging.Handler.handleError, []
+
+    def handle(handler: logging.Handler, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not told and isinstance(error, Exception):
+            told.append(error)
+            _say(f'warning: the log cannot be written: {describe(error)}')
+
+    logging.Handler.handleError = handle
     try:
-        sys.stdout.flush()
-    except OSError:
-        # A closed pipe or a full disk would be told once more, and at length, when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        yield
+    finally:
+        logging.Handler.handleError = before
+
+
+def _say(line: str) -> None:
+    if len(line) > _LONGEST_LINE:
+        line = f'{line[:_LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2:]}'
+    for stream, text in ((sys.stderr, f'{line}\n'), (sys.stdout, '')):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            # A closed pipe or a full disk would be told once more, and at length, when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _printable(text: str) -> str:

@@ -231,13 +231,18 @@ def owned(folder: PathLike, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
         timeout: Seconds to wait for it.
 
     Raises:
-        InputError: If another process has it.
+        InputError: If another process has it, or it cannot be locked.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)  # a link may lead to what is not yet there
     # A link would be followed, and what it leads to emptied; a pipe would be waited for.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-    with open(os.open(folder / LOCK_FILE, flags, 0o666), 'rb+', buffering=0) as file:
+    try:
+        handle = os.open(folder / LOCK_FILE, flags, 0o666)
+    except OSError as error:
+        raise InputError(f'{printable(folder / LOCK_FILE)}: cannot be locked ({error.strerror}); a run makes a file '
+                         'of this name: remove what stands there') from error
+    with open(handle, 'rb+', buffering=0) as file:
         end = time.monotonic() + timeout
         while True:
             try:

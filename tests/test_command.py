@@ -2,10 +2,12 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 
 import pytest
+from conftest import ROOT
 
 from bafenet_command import Parser, Terminated, describe, one_line_errors, real, tool, whole
 
@@ -149,3 +151,78 @@ def test_numbers_that_are_none_are_named_with_their_option(capsys, kind, text, m
 
 def test_an_error_of_the_system_names_its_file():
     assert describe(PermissionError(13, 'Permission denied', 'a\x1b.txt')) == r'a\x1b.txt: Permission denied'
+
+
+def test_a_name_that_is_not_utf_8_is_named():
+    try:
+        '/data/run\udcff'.encode()
+    except UnicodeEncodeError as error:
+        line = describe(error)
+    assert r'/data/run\udcff' in line and 'not UTF-8' in line and line.isprintable()
+
+
+def test_a_line_holds_no_text_of_any_length(capsys):
+    with pytest.raises(SystemExit, match='2'), one_line_errors():
+        raise RuntimeError('x' * 10**6)
+    with pytest.raises(SystemExit, match='2'), one_line_errors():
+        raise type('InputError', (ValueError, ), {})(f'file: {"x" * 10**6}: give another')
+    first, second = capsys.readouterr().err.splitlines()
+    assert max(len(first), len(second)) < 3100 and second.startswith('error: file: x') and second.endswith('another')
+
+
+PRINTS = """
+import logging, sys
+from bafenet_command import tool
+
+@tool()
+def main(argv=None):
+    handler = logging.StreamHandler(sys.stdout)
+    for _ in range(3):
+        handler.emit(logging.LogRecord('x', 20, '', 0, 'a line that is logged', (), None))
+    print('a sign: \\u2026')
+    if argv:
+        raise ValueError('wrong')
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(('shell', 'status', 'errors'), [
+    ('{} >&-', 0, 0), ('{} wrong >&-', 2, 1), ('{} wrong 2>&-', 2, 0), ('{} wrong <&- >&- 2>&-', 2, 0),
+    ('{} wrong 2>/dev/full', 2, 0), ('{} >/dev/full', 0, 1), ('LC_ALL=C PYTHONUTF8=0 PYTHONIOENCODING=ascii {}', 0, 0)])
+def test_streams_that_are_closed_full_or_poor_in_signs_cost_no_traceback(tmp_path, shell, status, errors):
+    file = tmp_path / 'tool.py'
+    file.write_text(PRINTS)
+    run = subprocess.run(shell.format(f'{sys.executable} {file}'), shell=True, capture_output=True, text=True,
+                         timeout=60, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    lines = run.stderr.splitlines()
+    assert run.returncode == status and len(lines) == errors and not any('Traceback' in line for line in lines), lines
+
+
+SLOW_TO_END = """
+import os, signal, sys
+from bafenet_command import tool
+
+class Slow:
+    def __del__(self):
+        os.kill(os.getpid(), {again})
+
+@tool()
+def main(argv=None):
+    {first}
+    return 0
+
+slow = Slow()
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(('first', 'status', 'lines'), [
+    ('os.kill(os.getpid(), signal.SIGINT)', 130, 1), ('os.kill(os.getpid(), signal.SIGTERM)', 143, 1), ('pass', 0, 0)])
+@pytest.mark.parametrize('again', ['signal.SIGINT', 'signal.SIGTERM'])
+def test_a_signal_while_the_process_ends_changes_nothing(tmp_path, first, status, lines, again):
+    file = tmp_path / 'tool.py'
+    file.write_text(SLOW_TO_END.format(first=first, again=again))
+    run = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=60,
+                         env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    assert run.returncode == status and len(run.stderr.splitlines()) == lines, run.stderr

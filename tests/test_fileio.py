@@ -175,3 +175,18 @@ def test_a_folder_has_one_owner_and_its_lock_ends_with_it(tmp_path):
 def test_control_characters_are_spelled_out():
     assert printable('a\x1b[31mred\n\u202eend é 天') == 'a\\x1b[31mred\\n\\u202eend é 天'
     assert printable(os.fsdecode(b'\xff')) == '\\udcff'
+
+
+@pytest.mark.parametrize('kind', ['folder', 'link'])
+def test_a_lock_that_is_none_is_refused_and_stays(tmp_path, kind):
+    lock = tmp_path / fileio.LOCK_FILE
+    lock.mkdir() if kind == 'folder' else lock.symlink_to(tmp_path / 'elsewhere')
+    with pytest.raises(InputError, match='.lock: cannot be locked .*remove what stands there'), fileio.owned(tmp_path):
+        pass
+    assert os.path.lexists(lock) and not (tmp_path / 'elsewhere').exists()
+
+
+def test_a_folder_behind_a_link_that_leads_nowhere_yet_is_created(tmp_path):
+    (tmp_path / 'link').symlink_to(tmp_path / 'disk' / 'runs')
+    with fileio.owned(tmp_path / 'link'):
+        assert (tmp_path / 'disk' / 'runs').is_dir()

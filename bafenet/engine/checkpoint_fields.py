@@ -227,7 +227,7 @@ def _check_weights(checkpoint: dict, source: str, size: int) -> None:
         weights = checkpoint.get(part)
         if part == 'state_dict' and part not in checkpoint:
             weights = {name: value for name, value in checkpoint.items() if isinstance(value, torch.Tensor)}
-        if weights is None:
+        if weights is None and part not in checkpoint:
             continue
         if not _is_dict(weights):
             raise InputError(f'{source}: its {part} is {summary(weights)}, not a dict of weights by name; {ANOTHER}')
@@ -237,7 +237,8 @@ def _check_weights(checkpoint: dict, source: str, size: int) -> None:
             total += value.numel() * value.element_size()
             if total > _MAX_VIEWS * size:
                 raise InputError(f'{source}: its weights take more than the {size} bytes of the file; {ANOTHER}')
-            if value.is_floating_point() and not torch.isfinite(value).all():
+            # Networks have float32, in which float64 may be infinite.
+            if value.is_floating_point() and not torch.isfinite(value.float()).all():
                 raise InputError(f'{source} cannot hold a trained network, its weights are not finite '
                                  f'({printable(name)}): the training had diverged; {ANOTHER}')
         # Versions of the modules' formats.
@@ -247,9 +248,9 @@ def _check_weights(checkpoint: dict, source: str, size: int) -> None:
 
 
 def _is_plain_tensor(value: torch.Tensor) -> bool:
-    """Whether a tensor is dense, and has as many values in memory as it says."""
+    """Whether a tensor is dense and of real numbers, and has as many values in memory as it says."""
     return (type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout == torch.strided
-            and not value.is_quantized and value.device.type != 'meta'
+            and not value.is_quantized and not value.is_complex() and value.device.type != 'meta'
             and value.numel() * value.element_size() <= value.untyped_storage().nbytes())
 
 

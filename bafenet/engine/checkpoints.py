@@ -7,6 +7,7 @@ Importing this module
 - makes mmengine parse the text of a config that stands in a checkpoint, where it would execute it,
 - makes mmengine write every file under a temporary name first (:class:`AtomicLocalBackend`).
 """
+import os
 import re
 import socket
 from collections import OrderedDict
@@ -26,11 +27,13 @@ from mmengine.runner import CheckpointLoader
 
 from .. import weights as shipped_weights
 from ..errors import InputError, one_line, printable
-from ..fileio import atomic_path, write_bytes
+from ..fileio import atomic_path, read_regular, reason_of, write_bytes
 from . import checkpoint_types  # noqa: F401
 from .checkpoint_fields import ANOTHER, check_fields, require_plain_archive
 from .options import parse_config, require_known_types
 
+_LONGEST_NAME = 200  # characters of a weight's name that are shown
+_MAX_NOTE = 2**13  # bytes of last_checkpoint, twice those of the longest path
 _NETWORK_TIMEOUT = 20  # seconds without a byte
 
 # --- Reading ----------------------------------------------------------------------------------------------------------
@@ -77,19 +80,18 @@ def latest_checkpoint(work_dir: Union[str, Path], folders: Sequence[Union[str, P
         InputError: If the note cannot be read, or names no file of these folders.
     """
     note = Path(work_dir, 'last_checkpoint')
-    if not note.is_file():
+    if not os.path.lexists(note):
         return None
     try:
-        with open(note, encoding='utf-8') as file:
-            named = Path(file.read(2**12).strip())
+        named = Path(read_regular(note, _MAX_NOTE).decode('utf-8').strip())
         places = [*(Path(folder, named.name) for folder in folders or (work_dir, )), named]
         found = [str(place) for place in places if place.is_file()]
     except (OSError, ValueError) as error:
-        raise InputError(f'{note}: cannot be read ({one_line(error)}); delete it, and resume from a checkpoint by '
-                         'name') from error
+        raise InputError(f'{printable(note)}: cannot be read ({reason_of(error)}); delete it, and resume '
+                         'from a checkpoint by name') from error
     if not found:
-        raise InputError(f'checkpoint {printable(places[0])} does not exist, which {note} names: resume from a '
-                         'checkpoint by name, or delete that note to begin a new run')
+        raise InputError(f'checkpoint {printable(places[0])} does not exist, which {printable(note)} names: '
+                         'resume from a checkpoint by name, or delete that note to begin a new run')
     return found[0]
 
 
@@ -181,7 +183,7 @@ class WeightsReport(NamedTuple):
     Attributes:
         missing: In the network, not in the checkpoint.
         unexpected: In the checkpoint, not in the network.
-        reshaped: In both, with different shapes.
+        reshaped: In both, with different shapes, or whole numbers in the checkpoint for real ones.
         loaded: How many weights went over.
     """
 
@@ -195,16 +197,16 @@ class WeightsReport(NamedTuple):
         """Whether every weight of either side went over."""
         return not (self.missing or self.unexpected or self.reshaped)
 
-    def describe(self, examples: Optional[int] = None) -> str:
-        """Say in one line what did not fit, with so many examples of each kind (by default all)."""
+    def describe(self, examples: int = 1000) -> str:
+        """Say in one line what did not fit, with at most so many examples of each kind."""
         kinds = (('missing in the checkpoint', self.missing), ('unknown to the network', self.unexpected),
-                 ('of another shape', self.reshaped))
-        return ', '.join(f'{len(names)} {kind} ({printable(", ".join(names[:examples]))}{_and_more(names, examples)})'
-                         for kind, names in kinds if names)
+                 ('of another shape or kind', self.reshaped))
+        return ', '.join(f'{len(names)} {kind} ({_some(names, examples)})' for kind, names in kinds if names)
 
 
-def _and_more(names: List[str], examples: Optional[int]) -> str:
-    return ', …' if examples is not None and len(names) > examples else ''
+def _some(names: List[str], examples: int) -> str:
+    return printable(', '.join(name[:_LONGEST_NAME] for name in names[:examples])) + (
+        ', …' if len(names) > examples else '')
 
 
 def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
@@ -217,9 +219,8 @@ def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
     """
     source = checkpoint.get('state_dict', checkpoint)
     weights = {re.sub(r'^module\.', '', str(name)): value for name, value in source.items()}
-    shapes = {name: value.shape for name, value in model.state_dict().items()}
-    reshaped = [name for name, value in weights.items()
-                if name in shapes and getattr(value, 'shape', None) != shapes[name]]
+    expected = model.state_dict()
+    reshaped = [name for name, value in weights.items() if name in expected and not _is_alike(value, expected[name])]
     fitting = OrderedDict((name, value) for name, value in weights.items() if name not in reshaped)
     if hasattr(source, '_metadata'):
         fitting._metadata = source._metadata  # versions of the modules' formats
@@ -227,6 +228,12 @@ def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
     # Weights from before PyTorch 1.0 have no batch counters, and none are needed.
     missing = [name for name in missing if name not in reshaped and not name.endswith('num_batches_tracked')]
     return WeightsReport(missing, list(unexpected), reshaped, len(fitting) - len(unexpected))
+
+
+def _is_alike(value: Any, expected: torch.Tensor) -> bool:
+    """Whether a weight can take the place of another; PyTorch would copy whole numbers (quantised ones) too."""
+    return (isinstance(value, torch.Tensor) and value.shape == expected.shape
+            and (value.is_floating_point() or not expected.is_floating_point()))
 
 
 # --- Writing ----------------------------------------------------------------------------------------------------------

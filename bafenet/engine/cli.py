@@ -18,7 +18,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from bafenet.errors import InputError
+from bafenet.errors import InputError, printable
 from bafenet.evaluation import DenseSIRSTMetric, print_metrics
 from bafenet.fileio import owned, require_json_name, require_writable_folder, write_json
 from bafenet_command import one_line_errors  # noqa: F401
@@ -140,9 +140,10 @@ def test(config: str,
     metrics = runner.test()
     if is_main_process():
         trained_on = next((hook.tested for hook in runner.hooks if isinstance(hook, TrainingImagesHook)), None)
-        print_metrics(metrics, trained_on or 0)
+        # First: whoever reads the table may have left.
         if out:
             write_results(out, runner, metrics, config, trained_on)
+        print_metrics(metrics, trained_on or 0)
     return metrics
 
 
@@ -158,6 +159,9 @@ def prepare_config(config: str,
     cfg = load_config(config, cfg_options, ('model', *needs))
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(config).stem)
+    if cfg.work_dir != cfg.work_dir.encode('utf-8', 'replace').decode('utf-8'):
+        raise InputError(f'--work-dir {printable(cfg.work_dir)}: the name is not UTF-8, and PyTorch writes no other; '
+                         'give another folder')
     if seed is not None:
         if not 0 <= seed < 2**32:
             raise InputError(f'--seed {seed}: must be from 0 to 2**32 - 1')

@@ -78,6 +78,9 @@ def _or(*kinds: Allowed) -> Allowed:
 
 FLAG = Allowed('True or False', lambda value: isinstance(value, bool), True)
 TEXT = Allowed('text', lambda value: isinstance(value, str), '')
+TEMPLATE = Allowed('a file name with one {}, which a number takes', lambda value: isinstance(value, str)
+                   and value.count('{}') == 1 == value.count('{') and value.count('}') == 1 and '/' not in value,
+                   'epoch_{}.pth')
 NONE = Allowed('None', lambda value: value is None, None)
 COUNT, INDEX = _whole(1), _whole(0)
 SHARE, FACTOR, POSITIVE, FINITE = _number(0, 1), _number(0), _number(0, above=True), _number(-math.inf)
@@ -180,7 +183,8 @@ BY_CLASS: Dict[str, Dict[str, Allowed]] = {
         'interval': _or(COUNT, _choice(-1)), 'max_keep_ckpts': _or(COUNT, _choice(-1)), 'save_best': NAMES,
         'rule': _or(_choice('greater', 'less'), _list(_choice('greater', 'less')), NONE), 'save_begin': INDEX,
         **_named('by_epoch save_optimizer save_param_scheduler save_last', FLAG),
-        **_named('out_dir filename_tmpl', _or(TEXT, NONE)), **_named('greater_keys less_keys published_keys', NAMES),
+        'out_dir': _or(TEXT, NONE), 'filename_tmpl': _or(TEMPLATE, NONE),
+        **_named('greater_keys less_keys published_keys', NAMES),
     },
     'AtomicCheckpointHook': {'max_keep_ckpts': _or(_whole(2), _choice(-1))},
     'LoggerHook': {**_named('interval interval_exp_name', COUNT),

@@ -157,6 +157,11 @@ def _check_together(cfg: dict, start: Callable[[str, Any], str]) -> None:
         begin, end = scheduler.get('begin', 0), scheduler.get('end', math.inf)
         if begin >= end:
             raise InputError(f'{start(f"{key}.begin", begin)} must be below {key}.end={end}')
+    wrapper = cfg.get('optim_wrapper') or {}
+    decayed = [key for key in wrapper.get('paramwise_cfg') or () if key.endswith('decay_mult')]
+    if decayed and wrapper.get('optimizer') and wrapper['optimizer'].get('weight_decay') is None:
+        raise InputError(f'{start(f"optim_wrapper.paramwise_cfg.{decayed[0]}", wrapper["paramwise_cfg"][decayed[0]])} '
+                         'needs optim_wrapper.optimizer.weight_decay; set it, to 0 for none')
     model = cfg.get('model') or {}
     if model and 'type' not in model and any(cfg.get(names[0]) for names in _TOGETHER):
         raise InputError(f'{start("model", model)} has no type; set model.type, as BAFENet')

@@ -13,7 +13,7 @@ from mmengine.model import PretrainedInit, is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import CheckpointLoader, EpochBasedTrainLoop, Runner
 from torch import nn
 
 from ..errors import InputError, first_line, one_line, printable
@@ -123,7 +123,7 @@ class DetectionRunner(Runner):
             if resumes:
                 module.init_cfg = None
             else:
-                _require_pretrained(path, cfg['checkpoint'])
+                self.call_hook('after_load_pretrained', checkpoint=_require_pretrained(path, cfg['checkpoint']))
         super()._init_model_weights()
 
     @property
@@ -156,7 +156,24 @@ class DetectionRunner(Runner):
         with _refused_state(filename):
             super().resume(filename, *args, **kwargs)
             expected.require_same_kind(self, filename)
+        self._require_place_in_schedule(filename)
         self._resumed_at = self.iter
+
+    def _require_place_in_schedule(self, filename: str) -> None:
+        """Refuse a checkpoint from beyond the end of this training; say so where nothing is left to do."""
+        loop = self.train_loop
+        by_epoch = isinstance(loop, EpochBasedTrainLoop)
+        done, last, unit = ((self.epoch, loop.max_epochs, 'epochs') if by_epoch
+                            else (self.iter, loop.max_iters, 'iters'))
+        if done > last:
+            raise InputError(f'checkpoint {printable(filename)} is of {done} {unit}, and this training ends after '
+                             f'{last}: set train_cfg.max_{unit} above {done}, or resume an earlier one')
+        if done == last:
+            self.logger.warning(f'Nothing is left to train: {printable(filename)} is of {done} {unit}, and '
+                                f'train_cfg.max_{unit} is {last}')
+        elif by_epoch and not 0 <= self.iter - done * len(self.train_dataloader) < len(self.train_dataloader):
+            self.logger.warning(f'{printable(filename)} is of {done} epochs and {self.iter} iterations; an epoch has '
+                                f'{len(self.train_dataloader)} here: the schedule by iterations goes on elsewhere')
 
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: Optional[bool] = None) -> dict:
         """Load a checkpoint into the network.
@@ -207,10 +224,10 @@ def _pretrained(model: nn.Module) -> Iterator[Tuple[str, nn.Module, dict]]:
                 yield '.'.join(filter(None, ('model', name))), module, part
 
 
-def _require_pretrained(path: str, checkpoint: str) -> None:
-    """Check that pretrained weights can be had, downloading them if need be."""
+def _require_pretrained(path: str, checkpoint: str) -> dict:
+    """The pretrained weights, downloaded if need be."""
     try:
-        CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+        return CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     except (InputError, OSError, KeyError) as error:
         reason = f'no weights of the name {error}' if isinstance(error, KeyError) else one_line(error)
         raise InputError(f'pretrained weights {checkpoint} of {path} cannot be had ({reason}): give a file by '

@@ -85,9 +85,9 @@ def image_infos(dataset: Any) -> Iterator[dict]:
 class TrainingImagesHook(Hook):
     """Keeps in every checkpoint what it was trained on, and refuses to test or validate on that.
 
-    The data of a run that is resumed or fine-tuned count on. An image is known by the bytes of its file. One of an
-    equal name and other bytes is a warning. For a checkpoint without hashes the split files are compared that its
-    config names.
+    The data of a run that is resumed or fine-tuned, by ``load_from`` or ``init_cfg``, count on. An image is known by
+    the bytes of its file. One of an equal name and other bytes is a warning. For a checkpoint without hashes the split
+    files are compared that its config names.
 
     Args:
         allow: Warn instead of refusing. ``--allow-training-images`` of train and test sets it.
@@ -113,10 +113,20 @@ class TrainingImagesHook(Hook):
         self._trained = Images.from_meta(meta[KEY]) if KEY in meta else None
         self._cfg = meta.get('cfg')
 
+    def after_load_pretrained(self, runner: Runner, checkpoint: dict) -> None:
+        """Note what weights that an ``init_cfg`` asks for were trained on; a part may have its own."""
+        before, cfg = self._trained, self._cfg
+        self.after_load_checkpoint(runner, checkpoint)
+        if before is not None:
+            self._trained = before if self._trained is None else before | self._trained
+        self._cfg = self._cfg or cfg
+
     def before_train(self, runner: Runner) -> None:
         """Add the images of this run; compare those that it validates on."""
         images = Images.of(runner.train_dataloader.dataset)
-        self._trained = images if self._trained is None else self._trained | images
+        validated = Images({}) if runner.val_loop is None else Images.of(runner.val_dataloader.dataset)
+        before = self._trained if self._trained is not None else self._from_splits(runner, images | validated)
+        self._trained = before | images
         if runner.val_loop is not None:
             self._compare(runner, 'validated', runner.val_dataloader.dataset)
 
@@ -150,14 +160,16 @@ class TrainingImagesHook(Hook):
         """For a checkpoint from before images were noted: those that the split files of its config name."""
         if not self._cfg:
             return Images({})
+        known = Images({})
         try:
             cfg = parse_config(self._cfg, 'the config of the checkpoint').to_dict()
-            here = [part.get('data_root') for part in split_settings(runner.cfg.get('test_dataloader'))]
-            return Images({name: digests for part in split_settings(cfg.get('train_dataloader'))
-                           for name, digests in _named_in(part, here, images)})
+            here = [part.get('data_root') for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader')
+                    for part in split_settings(runner.cfg.get(loader))]
+            for part in split_settings(cfg.get('train_dataloader')):
+                known |= Images(dict(_named_in(part, here, images)))
         except InputError as error:
             runner.logger.warning(f'What the checkpoint was trained on is not known ({error})')
-            return Images({})
+        return known
 
 
 def split_settings(settings: Any) -> Iterator[dict]:
@@ -179,11 +191,16 @@ def _named_in(settings: dict, roots: Sequence[Optional[str]], images: Images) ->
         settings: Of the dataset that has the split.
         roots: Folders of the datasets at hand, where the split may be instead.
         images: The images to compare with.
+
+    Raises:
+        InputError: If the split is not here, or cannot be read.
     """
     root = str(settings.get('data_root') or '')
     files = [find_split(str(place or ''), settings['ann_file']) for place in (root, *roots)]
     file = next((file for file in files if Path(file).is_file()), None)
-    for name in read_split(file) if file else ():
+    if file is None:
+        raise InputError(f'it holds no hashes, and its split {printable(settings["ann_file"])} is not here')
+    for name in read_split(file):
         image = Path(root, IMAGES, f'{name}.png')
         yield name, [_digest(image)] if image.is_file() else images.hashes.get(name, [])
 

@@ -117,6 +117,7 @@ model.data_preprocessor.pad_size_divisor 0 x
 default_hooks 3 x
 default_hooks.checkpoint 3 x
 default_hooks.checkpoint.interval 0 x
+default_hooks.checkpoint.filename_tmpl x ../x{}.pth x{}{}.pth x{0}.pth
 default_hooks.checkpoint.max_keep_ckpts 0 1 x
 default_hooks.checkpoint.save_best 3 True
 default_hooks.logger.interval 0 -1 x
@@ -200,6 +201,8 @@ def test_loaders_without_workers_lose_what_needs_workers():
     ('model = dict(backbone=dict(depth={1, 2}))', 'model.backbone.depth={1, 2} must be one of'),
     ('model = dict(type=3)', 'model.type=3 must be the name'),
     ("optim_wrapper = dict(optimizer=dict(lr=float('nan')))", 'optim_wrapper.optimizer.lr=nan must be'),
+    ("optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=0.01))",
+     'decay_mult=0.0 needs optim_wrapper.optimizer.weight_decay'),
     ('input_size = 5', 'input_size=5 must be a list of 2 values'),
     ("custom_hooks = [dict(tpye='EMAHook')]", 'custom_hooks='),
     ("default_hooks = {'a\\x1b[31m': 3}", r'default_hooks.a\x1b[31m=3 must be'),

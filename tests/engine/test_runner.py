@@ -2,6 +2,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_testing_loads_what_was_trained(trained, tmp_path):
 
 @pytest.mark.parametrize('how', ['test', 'val', 'resume'])
 @pytest.mark.parametrize(('network', 'mismatch'), [
-    (WIDE, '7 of another shape (backbone.linear.weight, …)'),
+    (WIDE, '7 of another shape or kind (backbone.linear.weight, …)'),
     (NO_NORM, '5 unknown to the network (backbone.norm.weight, …)'),
 ], ids=['wide', 'no norm'])
 def test_a_checkpoint_of_another_network_is_refused(trained, tmp_path, how, network, mismatch):
@@ -100,6 +101,50 @@ def test_fine_tuning_takes_fitting_weights_beside_reshaped_ones(trained, tmp_pat
     weights = torch.load(trained / 'epoch_1.pth', weights_only=True)['state_dict']
     assert torch.equal(runner.model.head.bias, weights['head.bias'])
     assert runner.model.backbone.linear.weight.shape == (5, 4)
+
+
+def test_a_warning_of_weights_that_do_not_fit_is_no_longer_than_a_screen(trained, tmp_path):
+    checkpoint = torch.load(trained / 'epoch_1.pth', weights_only=True)
+    checkpoint['state_dict'].update({f'{number}' + 'x' * 10**6: torch.zeros(1) for number in range(3)})
+    torch.save(checkpoint, tmp_path / 'long.pth')
+    runner = toy_runner(tmp_path, epochs=0, load_from=str(tmp_path / 'long.pth'))
+    runner.train()
+    log = next(Path(runner.log_dir).glob('*.log')).read_text()
+    assert '3 unknown to the network (0x' in log and 'x' * 1000 not in log
+
+
+def test_weights_of_none_are_no_weights(tmp_path):
+    torch.save({'state_dict': None}, tmp_path / 'none.pth')
+    with pytest.raises(InputError, match='none.pth: its state_dict is None'):
+        toy_runner(tmp_path, load_from=str(tmp_path / 'none.pth')).test()
+
+
+@pytest.mark.parametrize(('spoil', 'warning'), [
+    ({}, None), (dict(iter=2), 'is of 1 epochs and 2 iterations; an epoch has 3 here'),
+    (dict(epoch=2, iter=6), 'Nothing is left to train')])
+def test_where_a_resumed_run_stands_is_compared_with_its_schedule(trained, tmp_path, spoil, warning):
+    checkpoint = torch.load(trained / 'epoch_1.pth', weights_only=True)
+    checkpoint['meta'].update(spoil)
+    torch.save(checkpoint, tmp_path / 'epoch_1.pth')
+    runner = toy_runner(tmp_path, epochs=2, load_from=str(tmp_path / 'epoch_1.pth'), resume=True)
+    runner.train()
+    log = next(Path(runner.log_dir).glob('*.log')).read_text()
+    assert warning in log if warning else 'epochs and' not in log and 'Nothing is left' not in log
+
+
+@pytest.mark.parametrize('kind', ['folder', 'pipe', 'device', 'binary', 'empty', 'huge', '..', 'other'])
+def test_a_note_of_the_latest_checkpoint_that_is_none_begins_no_new_run(trained, tmp_path, kind):
+    run = shutil.copytree(trained, tmp_path / 'run')
+    note = run / 'last_checkpoint'
+    note.unlink()
+    if kind in ('folder', 'pipe', 'device'):
+        dict(folder=note.mkdir, pipe=lambda: os.mkfifo(note), device=lambda: note.symlink_to('/dev/zero'))[kind]()
+    else:
+        note.write_bytes({'binary': b'\xff\0\x1b[31m', 'empty': b'', 'huge': b'x' * 10**7}.get(kind, kind.encode()))
+    before = (run / 'epoch_1.pth').read_bytes()
+    with pytest.raises(InputError, match='last_checkpoint') as caught:
+        toy_runner(run, epochs=2, resume=True).train()
+    assert len(one_line(caught)) < 500 and (run / 'epoch_1.pth').read_bytes() == before
 
 
 def test_fine_tuning_from_nothing_that_fits_is_refused(tmp_path):

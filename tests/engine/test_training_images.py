@@ -106,6 +106,31 @@ def test_what_a_fine_tuned_network_was_trained_on_before_counts(trained, devkit,
     assert len(torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['meta'][KEY]['names']) == 10
 
 
+@pytest.mark.parametrize('noted', [True, False], ids=['hashes', 'splits alone'])
+@pytest.mark.parametrize('way', ['load_from', 'init_cfg'])
+def test_what_weights_to_start_from_were_trained_on_counts(trained, devkit, tmp_path, way, noted):
+    checkpoint = torch.load(trained, weights_only=True)
+    if not noted:
+        del checkpoint['meta'][KEY]
+    torch.save(checkpoint, tmp_path / 'start.pth')
+    start = {'load_from': tmp_path / 'start.pth'} if way == 'load_from' else {
+        'model.init_cfg.type': 'Pretrained', 'model.init_cfg.checkpoint': tmp_path / 'start.pth'}
+    there = {'train_dataloader.dataset.ann_file': 'Splits/val_v2.txt',
+             'val_dataloader.dataset.ann_file': 'Splits/train_v2.txt'}
+    with pytest.raises(InputError, match='8 of the 8 images that are validated on were trained on'):
+        cli.train(CONFIG, work_dir=str(tmp_path / 'run'), cfg_options=options(devkit, **start, **there))
+
+
+def test_a_checkpoint_whose_training_images_cannot_be_known_says_so(trained, devkit, tmp_path):
+    checkpoint = torch.load(trained, weights_only=True)
+    del checkpoint['meta'][KEY]
+    checkpoint['meta']['cfg'] = checkpoint['meta']['cfg'].replace('Splits/train_v2.txt', 'Splits/absent.txt')
+    torch.save(checkpoint, tmp_path / 'old.pth')
+    cli.test(CONFIG, str(tmp_path / 'old.pth'), work_dir=str(tmp_path), cfg_options=options(devkit))
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'is not known (it holds no hashes, and its split Splits/absent.txt is not here)' in log
+
+
 def test_images_are_found_through_wrappers(devkit):
     def part(split):
         return dict(type='DenseSIRSTDataset', data_root=str(devkit), ann_file=f'Splits/{split}_v2.txt', pipeline=[])

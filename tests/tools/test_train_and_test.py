@@ -137,6 +137,12 @@ def test_bad_input_is_one_line_and_exit_status_2(config, tmp_path, tool, args, m
     assert len(errors) == 1 and message in errors[0] and 'Traceback' not in run.stderr
 
 
+def test_a_work_dir_that_no_checkpoint_can_be_written_to_is_refused_before_the_first_epoch(config, tmp_path):
+    with pytest.raises(InputError, match=r'--work-dir .*run\\udcff: the name is not UTF-8'):
+        cli.train(config, work_dir=f'{tmp_path}/run\udcff')
+    assert not any(tmp_path.iterdir())
+
+
 def test_what_a_command_line_can_get_wrong(config, trained, devkit, tmp_path):
     work_dir = str(tmp_path)
     if not torch.cuda.is_available():
