@@ -276,7 +276,8 @@ KITS: Dict[str, Spoil] = {
        ('missing', 'empty', 'html', 'pipe', 'folder', 'device')},
     'sky: 255': sky_of_255, 'sky: 1x1': sky(np.ones((1, 1))), 'sky: turned': sky(np.ones((64, 32))),
     'sky: 16 bits': each('SkySeg/PaletteMask/{}.png', picture(GREY.astype(np.uint16) * 200)),
-    **{f'sky: {kind}': each('SkySeg/PaletteMask/{}.png', FILES[kind]) for kind in ('missing', 'html', 'pipe', 'folder')},
+    **{f'sky: {kind}': each('SkySeg/PaletteMask/{}.png', FILES[kind]) for kind in
+       ('missing', 'html', 'pipe', 'folder')},
     'mask: 1x1': each('SIRST/PaletteMask/{}.png', picture(GREY[:1, :1])),
     'mask: html': each('SIRST/PaletteMask/{}.png', FILES['html']),
     'mask: pipe': each('SIRST/PaletteMask/{}.png', FILES['pipe']),
@@ -286,6 +287,6 @@ KITS: Dict[str, Spoil] = {
     'split: absent image': splits('scene_0\nscene_99\n'), 'split: a path': splits('../scene_0\n'),
     'split: absolute': splits('/etc/passwd\n'), 'split: html': splits(HTML), 'split: long': splits('x' * 5000),
     'split: blank': splits('\n \n\t\n'), 'split: right to left': splits('scene_\u202e0\n'),
-    'without: PNGImages': without('PNGImages'), 'without: boxes': without('SIRST/BBox'), 'without: Splits': without('Splits'),
+    'without: PNGImages': without('PNGImages'), 'without: Splits': without('Splits'),
     'without: sky maps': without('SkySeg'), 'without: masks': without('SIRST/PaletteMask'),
 }

@@ -36,8 +36,8 @@ class Child:
             os.dup2(writing, 2)
             os.close(writing)
             # Whatever captures the parent's.
-            sys.stdout = sys.__stdout__ = open(1, 'w', closefd=False)
-            sys.stderr = sys.__stderr__ = open(2, 'w', closefd=False, buffering=1)
+            sys.stdout = sys.__stdout__ = os.fdopen(1, 'w', closefd=False)
+            sys.stderr = sys.__stderr__ = os.fdopen(2, 'w', closefd=False, buffering=1)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             prepare()
             status = load_tool(tool).main(argv)

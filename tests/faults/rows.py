@@ -1,8 +1,8 @@
 """The table of bad inputs: what is called, how its input is spoilt, and what the line on it must name.
 
 In a command ``KIT`` stands for a copy of the tiny devkit, ``BAD`` for the file that is spoilt, ``OUT`` for an empty
-folder, ``NET`` for the checkpoint of a short training, ``GOOD`` for a copy of the weights that ship, ``CONFIG`` for the demo's, ``ON_KIT`` for the options that
-set it on the devkit; further ``KEY=VALUE`` may follow.
+folder, ``NET`` for the checkpoint of a short training, ``GOOD`` for a copy of the weights that ship, ``CONFIG`` for the
+demo's, ``ON_KIT`` for the options that set it on the devkit; further ``KEY=VALUE`` may follow.
 """
 from typing import List, NamedTuple
 
@@ -97,8 +97,8 @@ QUICK = [
     *files('tables', '.yaml', FILES, *ANY), *files('tables', '.yaml', TABLES), Row(
         'tables', 'absent.py', 'absent config', bad=ABSENT_CONFIG, suffix='.yaml'),
     *files('export', '.pth', FILES, *ANY),
-    *files('export', '.pth', CHECKPOINTS, 'truncated', 'compressed', 'foreign class', 'function', 'a list', 'no weights',
-           'nan', 'a weight is text', 'meta is text', 'config is a number', 'config is a program'),
+    *files('export', '.pth', CHECKPOINTS, 'truncated', 'compressed', 'foreign class', 'function', 'a list',
+           'no weights', 'nan', 'a weight is text', 'meta is text', 'config is a number', 'config is a program'),
     *files('card', '.pth', FILES, *FEW), *files('card BAD', '.json', FILES, *FEW),
     *files('train BAD', '.py', FILES, *FEW), *files('test BAD', '.pth', FILES, 'missing', 'pipe'),
     # Devkits
@@ -154,7 +154,8 @@ SLOW = [
     *files('resume', '.pth', FILES, *FEW),
     *files('resume', '.pth', CHECKPOINTS, 'truncated', 'compressed', 'function', 'no weights', 'nan', 'epoch is text',
            'hub is text', 'optimizer is a list', 'schedule is text'),
-    *files('pretrained', '.pth', FILES, 'missing', 'html'), *files('pretrained', '.pth', CHECKPOINTS, 'nan', 'function'),
+    *files('pretrained', '.pth', FILES, 'missing', 'html'),
+    *files('pretrained', '.pth', CHECKPOINTS, 'nan', 'function'),
     *files('test BAD', '.pth', FILES, 'html', 'folder'),
     *files('test BAD', '.pth', CHECKPOINTS, 'truncated', 'nan', 'other shape', 'hashes are text', 'unknown weight'),
     *files('export', '.pth', CHECKPOINTS, 'inf', 'other shape', 'shared memory', 'unknown weight', 'config of another',

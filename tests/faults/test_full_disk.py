@@ -100,7 +100,7 @@ def test_a_disk_that_fills_is_one_line_and_leaves_nothing_elsewhere(tool, large,
     assert_refused_and_done_later(tool, arguments(words, large, tmp_path), name, limit, tmp_path)
 
 
-# --- A small file system ------------------------------------------------------------------------------------------------
+# --- A small file system ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -168,8 +168,8 @@ def test_detections_that_have_no_room_are_kept_elsewhere(devkit, tmp_path, monke
 
         cli.write_json = no_room
 
-    status, errors = Child('test.py', [config, tmp_path / 'run/epoch_1.pth', '--work-dir', tmp_path / 'run', '--out', out,
-                                       '--cfg-options', *options(devkit)], prepare).wait()
+    argv = [config, tmp_path / 'run/epoch_1.pth', '--work-dir', tmp_path / 'run', '--out', out, '--cfg-options']
+    status, errors = Child('test.py', [*argv, *options(devkit)], prepare).wait()
     assert status == 2 and not out.exists(), errors
     line = errors.splitlines()[-1]
     kept = list((tmp_path / 'refuge').rglob('results.json'))

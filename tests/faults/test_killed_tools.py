@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Dict
 
@@ -73,10 +74,7 @@ def test_a_killed_call_goes_on_to_the_same_bytes(tool, moment, source, whole, tm
     out = tmp_path / 'set'
     child = Child(*tool(source, out))
     child.wait_until(lambda: is_working(out))
-    try:
-        child.wait_until(lambda: False, moment)
-    except AssertionError:
-        pass
+    time.sleep(moment)
     child.signal(signal.SIGKILL)
     assert child.wait()[0] == -signal.SIGKILL
     child.assert_gone()
@@ -98,7 +96,7 @@ def test_a_stopped_call_says_so_in_one_line_and_goes_on(tool, number, status, wh
     assert_ends_alike(tool, source, out, whole)
 
 
-# --- reproduce ----------------------------------------------------------------------------------------------------------
+# --- reproduce --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope='module')
@@ -115,7 +113,7 @@ def tables(tmp_path_factory) -> Path:
 
 
 def reproduce(tables: Path, devkit: Path, out: Path):
-    settings = [option for option in options(devkit) if not option.startswith('train_cfg') and 'data_root' not in option]
+    settings = [option for option in options(devkit) if 'max_epochs' not in option and 'data_root' not in option]
     return 'reproduce.py', ['I', '--protocol', 'demo', '--seeds', '1', '--epochs', '2', '--data', devkit, '--work-dir',
                             out, '--tables', tables, '--cfg-options', *settings]
 

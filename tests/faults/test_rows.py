@@ -1,8 +1,10 @@
 """Every tool and bad input of every kind: one line that names it, status 2, and every file as it was."""
-import os
+import json
 import re
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Dict, List
 
@@ -10,9 +12,12 @@ import pytest
 from bad_inputs import CHECKPOINTS
 from conftest import ROOT, load_tool
 from rows import COMMANDS, QUICK, SLOW, VALUES, Row
-from runs import CONFIG, options
+from runs import CONFIG, environment, options
 
-from bafenet.engine import cli
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tools'))
+from test_every_tool import ARGUMENTS  # noqa: E402
+
+from bafenet.engine import cli  # noqa: E402
 
 SHIPPED = ROOT / 'bafenet/weights/bafenet_hr_tiny.pth'
 
@@ -108,3 +113,30 @@ def test_a_bad_input_is_one_line_that_names_it(row, call, tmp_path, capfd):
 @pytest.mark.parametrize('row', SLOW, ids=str)
 def test_a_bad_input_is_one_line_that_names_it_slowly(row, call, tmp_path, capfd):
     check(row, call, tmp_path, capfd)
+
+
+# One process imports, and each tool runs in a child of its own, which ends as a script does.
+SCRIPTS = '''
+import json, os, runpy, sys
+import bafenet.engine.cli, bafenet.reproduction.command, bafenet.synthesis.densify
+for argv in json.loads(sys.argv[1]):
+    pid = os.fork()
+    if pid == 0:
+        sys.argv = argv
+        runpy.run_path(argv[0], run_name='__main__')
+        os._exit(99)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+'''
+
+
+@pytest.mark.faults
+def test_every_tool_ends_its_process_with_status_2(tmp_path):
+    (tmp_path / 'file').write_text('a file')
+    calls = [[f'tools/{tool}', *(word.replace('OUT', str(tmp_path)) for word in words)]
+             for tool, words in sorted(ARGUMENTS.items())]
+    run = subprocess.run([sys.executable, '-c', SCRIPTS, json.dumps(calls)], cwd=ROOT, env=environment(), timeout=120,
+                         capture_output=True, text=True)
+    assert run.stdout.split() == ['2'] * len(calls), run.stderr
+    assert len(run.stderr.splitlines()) == len(calls), run.stderr
+    assert all(line.startswith('error: ') and line.isprintable() for line in run.stderr.splitlines()), run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['file']
