@@ -74,7 +74,7 @@ def time_each(calls: Dict[str, Callable[[int], object]], runs: int, warmup: int 
         Seconds of each run, by name.
     """
     times = {name: [] for name in calls}
-    for run in tqdm(range(-warmup, runs), desc='measuring', leave=False):
+    for run in tqdm(range(-warmup, runs), desc='measuring', leave=False, disable=None):
         for name, call in calls.items():
             start = time.perf_counter()
             call(max(run, 0))

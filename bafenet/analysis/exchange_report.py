@@ -142,7 +142,7 @@ class Measurement:
     def run(self) -> dict:
         """Measure; the results are described at :func:`report`."""
         rng = np.random.default_rng(0)
-        for index in tqdm(range(len(self.dataset)), desc='frames'):
+        for index in tqdm(range(len(self.dataset)), desc='frames', disable=None):
             batch = self.network.data_preprocessor(pseudo_collate([self.dataset[index]]), False)
             features, (sample, ) = self.network.extract_feat(batch['inputs']), batch['data_samples']
             if 'gt_sem_seg' not in sample:

@@ -107,12 +107,21 @@ def read_mask(path: PathLike, size: Tuple[int, int]) -> np.ndarray:
         InputError: The file is no image, or of another size.
     """
     image = read_image(path)
-    if image.size != (size[1], size[0]):
-        raise InputError(f'{printable(path)}: is {image.width}x{image.height} and not of its image\'s size, '
-                         f'{size[1]}x{size[0]}')
+    require_size(path, image.size, (size[1], size[0]))
     if image.mode in ('P', 'L', '1'):
         return np.asarray(image).astype(np.uint8)
     return np.asarray(image.convert('RGB')).max(axis=2)
+
+
+def require_size(path: PathLike, size: Tuple[int, int], expected: Tuple[int, int]) -> None:
+    """Refuse a mask whose (width, height) are not those of its image.
+
+    Raises:
+        InputError: If they are not.
+    """
+    if size != expected:
+        raise InputError(f'{printable(path)}: is {size[0]}x{size[1]} and not of its image\'s size, '
+                         f'{expected[0]}x{expected[1]}')
 
 
 def require_palette_sky(paths: Iterable[PathLike]) -> None:

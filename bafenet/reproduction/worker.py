@@ -16,17 +16,18 @@ from mmengine.config import Config
 from bafenet.analysis.benchmark import machine
 from bafenet.engine import cli
 from bafenet.engine.export import setting
-from bafenet.errors import InputError, first_line, printable
+from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import LEGACY
 from bafenet.evaluation.results import read_results
 from bafenet.fileio import owned, write_json, write_text
 from bafenet.reading import read_regular, reason_of
-from bafenet_command import describe
+from bafenet_command import Parser, describe
 
 from .plan import legacy_coordinates
 from .stored import CONFIG_FILE, RESULT_FILE, epoch_of, files_of_epochs, latest_checkpoint, read_settings
 
 FAILURE_FILE, COMMITS_FILE = 'failure.txt', 'commits.txt'
+TRACEBACK = '--traceback'
 _MAX_NOTE = 2**16  # bytes of the small text files of a run
 
 # --- The process that starts it ---------------------------------------------------------------------------------------
@@ -43,7 +44,8 @@ def launch(folder: Path) -> None:
     # Ctrl-C goes to every process of a terminal: this one answers it, and ends the other, which inherits the mask.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        process = subprocess.Popen([sys.executable, '-m', __name__, str(folder)], stdin=subprocess.PIPE,
+        shown = [TRACEBACK] if Parser.shows_traceback else []
+        process = subprocess.Popen([sys.executable, '-m', __name__, str(folder), *shown], stdin=subprocess.PIPE,
                                    stdout=sys.__stderr__.fileno(), env=environment)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -81,14 +83,20 @@ def main() -> int:
         work(folder)
     except KeyboardInterrupt:
         return 130
-    except InputError as error:
-        write_text(folder / FAILURE_FILE, describe(error))
-        return 2
     except Exception as error:
-        traceback.print_exc()
-        write_text(folder / FAILURE_FILE, f'{type(error).__name__}: {first_line(error)}')
-        return 1
+        if TRACEBACK in sys.argv:
+            traceback.print_exc()
+        _note_failure(folder, describe(error))
+        return 2 if isinstance(error, InputError) else 1
     return 0
+
+
+def _note_failure(folder: Path, reason: str) -> None:
+    """Leave the reason for the parent, which prints it; where the disk is full, print it here."""
+    try:
+        write_text(folder / FAILURE_FILE, reason)
+    except OSError:
+        print(f'error: {reason}', file=sys.stderr, flush=True)
 
 
 def _end_with_parent() -> None:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from .. import devkit
 from ..arguments import MAX_SEED, MAX_WORKERS, require_number
-from ..devkit import image_size, is_plain_name, read_grey, read_mask, require_palette_sky
+from ..devkit import image_size, is_plain_name, read_grey, read_mask, require_palette_sky, require_size
 from ..errors import InputError, printable
 from ..fileio import owned, require_writable_folder, write_text
 from .clusters import ClusterRecipe, PastedTargets, TargetLibrary, paste_targets, place_clusters
@@ -98,7 +98,7 @@ def _check_options(recipe: ClusterRecipe, max_target_size: int, seed: int, worke
 
 
 def _read_names(layout: Layout, limit: Optional[int]) -> Tuple[List[str], Dict[str, List[str]]]:
-    """Image names and splits, once it is sure that no file is missing and no image is too deep."""
+    """Image names and splits, once it is sure that no file is missing, of another size, too deep or no annotation."""
     every = layout.names()
     if not every:
         raise InputError(f'{printable(layout.root / layout.images[0])}: holds no PNG image')
@@ -107,10 +107,12 @@ def _read_names(layout: Layout, limit: Optional[int]) -> Tuple[List[str], Dict[s
         raise InputError(f'{printable(layout.image(bad))}: the name holds control characters; rename the file')
     names = every[:limit]
     for name in names:
-        image_size(layout.image(name))
-        layout.target_mask(name)
-        layout.sky_map(name)
-        layout.box_file(name)
+        size = image_size(layout.image(name))
+        for path in (layout.target_mask(name), layout.sky_map(name)):
+            require_size(path, image_size(path), size)
+        box_file = layout.box_file(name)
+        if box_file is not None:
+            devkit.read_boxes(box_file, whole=True)
     require_palette_sky(path for path in map(layout.sky_map, names) if _is_palette(layout, path))
     splits = {}
     for split in layout.split_names():

@@ -203,6 +203,10 @@ def _without_background(image: np.ndarray, targets: np.ndarray, box: Sequence[in
 def split_patches(layout: Layout, split: str, remove_background: bool = False) -> List[np.ndarray]:
     """:func:`build_library` from a split of a data set."""
     names = layout.split(split)
+    absent = set(names).difference(layout.names())
+    if absent:
+        raise InputError(f'{printable(layout.root / layout.splits / split)}.txt: names {printable(min(absent))}, and '
+                         f'there is no such image in {printable(layout.root / layout.images[0])}; correct the file')
     return build_library([layout.image(name) for name in names], [layout.target_mask(name) for name in names],
                          remove_background)
 

@@ -132,7 +132,7 @@ def write_contact_sheet(cfg: Config, out: str, count: int, columns: int, cell: i
         raise InputError(f'--count {count}, --columns {columns}, --cell {cell}: the sheet would have '
                          f'{pixels / 1e6:.0f} million pixels, and may have {MAX_PIXELS / 1e6:.0f}; give less of one')
     samples, cells = [], []
-    for i in tqdm(range(count), desc='augmenting'):
+    for i in tqdm(range(count), desc='augmenting', disable=None):
         samples.append(augment(dataset, SampleIndex(len(dataset) * i // count, seed, epoch)))
         cells.append(draw_cell(samples[-1], cell))
     cells += [np.zeros_like(cells[0])] * (-count % columns)

@@ -97,6 +97,10 @@ def draw(runs: Sequence[str], out: str, labels: Optional[Sequence[str]] = None) 
         raise InputError(f'--labels: {", ".join(map(printable, labels))} are not all different; give each run a name '
                          'of its own')
     series = {label: read_scalars(find_log(run)) for label, run in zip(labels, runs, strict=True)}
+    losses = {name for one in series.values() for name in one if name.startswith('loss')}
+    if len(losses) > MAX_LOSSES:
+        raise InputError(f'{", ".join(map(printable, runs))}: {len(losses)} different losses are too many for one '
+                         'picture; give logs of one network')
     with atomic_path(out) as temporary:
         FigureCanvasAgg(_figure(series)).print_figure(temporary, dpi=110)
 
@@ -104,8 +108,6 @@ def draw(runs: Sequence[str], out: str, labels: Optional[Sequence[str]] = None) 
 def _figure(series: Dict[str, Dict[str, np.ndarray]]) -> Figure:
     """One small picture for each loss and metric; for ``series`` by run see :func:`read_scalars`."""
     losses = sorted({name for one in series.values() for name in one if name.startswith('loss')}, key=len)
-    if len(losses) > MAX_LOSSES:
-        raise InputError(f'{len(losses)} different losses are too many for one picture; give logs of one network')
     metrics = [name for name in METRICS if any(name in one for one in series.values())]
     names = losses + metrics
     columns = min(len(names), 3)
