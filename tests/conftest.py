@@ -2,10 +2,15 @@
 import importlib.util
 import os
 import shutil
+import signal
 from pathlib import Path
 
 # Before torch: two test processes share two cores.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+# A shell ignores it for what it starts in the background, and so would everything that the tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import cv2
 import numpy as np

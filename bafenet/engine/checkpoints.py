@@ -27,7 +27,8 @@ from mmengine.runner import CheckpointLoader
 
 from .. import weights as shipped_weights
 from ..errors import InputError, one_line, printable
-from ..fileio import atomic_path, read_regular, reason_of, write_bytes
+from ..fileio import atomic_path, write_bytes
+from ..reading import read_regular, reason_of
 from . import checkpoint_types  # noqa: F401
 from .checkpoint_fields import ANOTHER, check_fields, require_plain_archive
 from .options import parse_config, require_known_types
