@@ -40,8 +40,13 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
     Yields:
         The path to write to.
+
+    Raises:
+        InputError: If a device or a pipe is there, or at the end of a link: it would be replaced by a file.
     """
     path = Path(os.path.realpath(path))
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f'{printable(path)}: is no regular file and would be replaced by one; name another file')
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path.stem)
     handle, temporary = _hidden_file(path)

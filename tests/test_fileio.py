@@ -104,6 +104,15 @@ def test_a_link_is_followed(tmp_path):
     assert (tmp_path / 'link.txt').is_symlink() and (tmp_path / 'disk' / 'real.txt').read_text() == 'text'
 
 
+@pytest.mark.parametrize('through_a_link', [False, True])
+def test_a_pipe_or_device_is_never_replaced(tmp_path, through_a_link):
+    os.mkfifo(tmp_path / 'pipe')
+    (tmp_path / 'link').symlink_to('pipe')
+    with pytest.raises(InputError, match='pipe: is no regular file'):
+        fileio.write_text(tmp_path / ('link' if through_a_link else 'pipe'), 'text')
+    assert (tmp_path / 'pipe').is_fifo() and not hidden(tmp_path)
+
+
 @pytest.fixture
 def places(tmp_path) -> dict:
     (tmp_path / 'file').write_text('text')
