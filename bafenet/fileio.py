@@ -34,7 +34,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
     If the block raises, or the process dies, ``path`` is what it was before. The folder is created where
     it is missing. The temporary name keeps the suffix, because writers such as OpenCV choose a format by it. A link
-    is followed.
+    is replaced and not followed: a folder may be a stranger's.
 
     Args:
         path: The file to write.
@@ -45,8 +45,8 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     Raises:
         OSError: If it cannot be written, or ``path`` is a folder, a device or a pipe.
     """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
+    path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_symlink():
         # Renaming would put a file in the place of a device or a pipe.
         raise OSError(errno.EINVAL, 'no regular file', str(path))
     path.parent.mkdir(parents=True, exist_ok=True)

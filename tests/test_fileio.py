@@ -97,18 +97,22 @@ def test_an_error_of_the_system_names_the_file_that_was_meant(tmp_path):
     assert caught.value.filename == str(tmp_path / 'a.txt')
 
 
-def test_a_link_is_followed(tmp_path):
-    (tmp_path / 'disk').mkdir()
-    (tmp_path / 'link.txt').symlink_to(tmp_path / 'disk' / 'real.txt')
-    fileio.write_text(tmp_path / 'link.txt', 'text')
-    assert (tmp_path / 'link.txt').is_symlink() and (tmp_path / 'disk' / 'real.txt').read_text() == 'text'
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    """A stranger's work dir may hold one to any file, or to a device."""
+    (tmp_path / 'thesis.txt').write_text('years of work')
+    os.mkfifo(tmp_path / 'pipe')
+    for target in ('thesis.txt', 'pipe', 'absent'):
+        (tmp_path / 'link.txt').unlink(missing_ok=True)
+        (tmp_path / 'link.txt').symlink_to(tmp_path / target)
+        fileio.write_text(tmp_path / 'link.txt', 'text')
+        assert not (tmp_path / 'link.txt').is_symlink() and (tmp_path / 'link.txt').read_text() == 'text'
+    assert (tmp_path / 'thesis.txt').read_text() == 'years of work' and (tmp_path / 'pipe').is_fifo()
 
 
 def test_what_is_no_regular_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
-    (tmp_path / 'link').symlink_to(tmp_path / 'pipe')
     (tmp_path / 'folder').mkdir()
-    for name in ('pipe', 'link', 'folder'):
+    for name in ('pipe', 'folder'):
         with pytest.raises(OSError, match='no regular file'):
             fileio.write_text(tmp_path / name, 'text')
     assert (tmp_path / 'pipe').is_fifo() and (tmp_path / 'folder').is_dir() and not hidden(tmp_path)
