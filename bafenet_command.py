@@ -18,6 +18,7 @@ from typing import Any, Callable, Iterator, List, NoReturn, Optional
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 _LONGEST = 400  # of a message that was not written to be read in one line
+_ONCE_MORE = 0.05  # seconds
 _LONGEST_LINE = 3000  # of any; what is longer holds a name or a text of a file
 START_AGAIN = 'nothing is lost but the time: call it again'
 
@@ -114,7 +115,7 @@ def one_line_errors(go_on: str = START_AGAIN, process_ends: bool = False) -> Ite
     Raises:
         SystemExit: With the status.
     """
-    with _signals_as_exceptions(process_ends), _orphans_are_silent(), _one_line_of_logging():
+    with _no_interrupt_is_lost(), _signals_as_exceptions(process_ends), _orphans_are_silent(), _one_line_of_logging():
         try:
             _ready_streams()
             yield
@@ -220,6 +221,28 @@ def _signals_as_exceptions(process_ends: bool) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if process_ends else handler)
+
+
+@contextmanager
+def _no_interrupt_is_lost() -> Iterator[None]:
+    """Raise an interrupt once more that came where Python ignores exceptions, as in the ``__del__`` of a loader."""
+    owner, before = os.getpid(), sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, (KeyboardInterrupt, Terminated)):
+            before(unraisable)
+        elif os.getpid() == owner:
+            number = signal.SIGTERM if isinstance(unraisable.exc_value, Terminated) else signal.SIGINT
+            # Not at once: it would be lost in this hook. To the main thread, which may be waiting for something.
+            timer = threading.Timer(_ONCE_MORE, signal.pthread_kill, (threading.main_thread().ident, number))
+            timer.daemon = True
+            timer.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager
