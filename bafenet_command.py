@@ -241,7 +241,8 @@ def _send_again(number: int, ended: threading.Event, seconds: float) -> None:
 
     def send() -> None:
         if not ended.wait(seconds):
-            os.kill(os.getpid(), number)
+            # To the main thread, which may be waiting for something.
+            signal.pthread_kill(threading.main_thread().ident, number)
 
     threading.Thread(target=send, daemon=True).start()
 

@@ -226,3 +226,30 @@ def test_a_signal_while_the_process_ends_changes_nothing(tmp_path, first, status
     run = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=60,
                          env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert run.returncode == status and len(run.stderr.splitlines()) == lines, run.stderr
+
+
+LOST = """
+import os, signal, sys, time
+from bafenet_command import tool
+
+class Loader:
+    def __del__(self):
+        os.kill(os.getpid(), {number})
+        time.sleep(0.01)
+
+@tool()
+def main(argv=None):
+    Loader()
+    time.sleep(30)
+
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(('number', 'status'), [('signal.SIGINT', 130), ('signal.SIGTERM', 143)])
+def test_a_signal_where_python_ignores_exceptions_is_not_lost(tmp_path, number, status):
+    file = tmp_path / 'tool.py'
+    file.write_text(LOST.format(number=number))
+    run = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=25,
+                         env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    assert run.returncode == status and len(run.stderr.splitlines()) == 1, run.stderr
