@@ -93,8 +93,8 @@ def tool(go_on: str = START_AGAIN) -> Callable:
         @wraps(main)
         def run(argv: Optional[List[str]] = None) -> int:
             Parser.shows_traceback = False
-            # Without argv it is the tool's own process, which ends with it.
-            with one_line_errors(go_on, process_ends=argv is None):
+            # As a script it is the whole of its process.
+            with one_line_errors(go_on, process_ends=main.__module__ == '__main__'):
                 return main(argv) or 0
 
         return run
