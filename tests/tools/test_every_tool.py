@@ -228,6 +228,7 @@ def test_a_signal_during_the_imports_is_one_line(number, status, word, delay):
     assert errors == f'{word}: the same command with --resume goes on from the last whole epoch\n' and not output
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_during_the_work_is_one_line_and_leaves_nothing(tmp_path, number, status):
     process = start('tools/dataset/make_demo.py', str(tmp_path / 'demo'), '--images', '100000', '--workers', '1')
