@@ -72,6 +72,10 @@ def _require_alike(where: str, found: Dict[str, Any], expected: Dict[str, Any]) 
 
 def _alike(value: Any, expected: Any) -> bool:
     """Whether a value could stand for another: both numbers, or of one type; a number has to be finite."""
+    if isinstance(expected, str):
+        return isinstance(value, str) and value == expected  # as the name of what a scheduler sets
+    if isinstance(value, torch.Tensor) and not isinstance(expected, (int, float, torch.Tensor, type(None))):
+        return False
     if isinstance(expected, torch.Tensor) or isinstance(value, torch.Tensor):
         # D-Adaptation keeps some of its numbers as tensors once it has begun.
         return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
@@ -81,8 +85,6 @@ def _alike(value: Any, expected: Any) -> bool:
         return isinstance(value, (int, float)) and (math.isfinite(value) or value == expected)
     if isinstance(expected, (list, tuple)):
         return isinstance(value, (list, tuple)) and all(_alike(item, expected[0]) for item in value if expected)
-    if isinstance(expected, str):
-        return value == expected  # as the name of what a scheduler sets
     return expected is None or isinstance(value, type(expected))
 
 

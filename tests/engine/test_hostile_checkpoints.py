@@ -247,6 +247,7 @@ MALFORMED = {
     'scheduler of numbers': put('param_schedulers', [1]),
     'scheduler without optimizer': put('param_schedulers', 0, 'optimizer', 'text'),
     'scheduler of nothing': put('param_schedulers', 0, 'param_name', None),
+    'scheduler of a tensor': put('param_schedulers', 0, 'param_name', torch.zeros(())),
     'scheduler of something else': put('param_schedulers', 0, 'param_name', 'momentum'),
     'scheduler whose step is text': put('param_schedulers', 0, 'last_step', 'text'),
 }

@@ -9,7 +9,7 @@ from typing import Any, List, Tuple
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from mmengine.logging import HistoryBuffer, MessageHub, MMLogger
 from mmengine.visualization import Visualizer
@@ -23,7 +23,8 @@ from bafenet.engine.options import parse_config  # noqa: E402
 from bafenet.errors import InputError  # noqa: E402
 
 SCHEDULE = [{'type': 'MultiStepLR', 'milestones': [1], 'gamma': 0.5}]
-SLOW = settings(max_examples=400, deadline=10_000, derandomize=True,
+# Without shrinking, which takes minutes.
+SLOW = settings(max_examples=400, deadline=10_000, derandomize=True, phases=[Phase.generate],
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 QUICK = settings(SLOW, max_examples=25)
 VALUES = st.one_of(
