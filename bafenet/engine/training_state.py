@@ -74,11 +74,12 @@ def _alike(value: Any, expected: Any) -> bool:
     """Whether a value could stand for another: both numbers, or of one type; a number has to be finite."""
     if isinstance(expected, str):
         return isinstance(value, str) and value == expected  # as the name of what a scheduler sets
-    if isinstance(value, torch.Tensor) and not isinstance(expected, (int, float, torch.Tensor, type(None))):
-        return False
-    if isinstance(expected, torch.Tensor) or isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor):
         # D-Adaptation keeps some of its numbers as tensors once it has begun.
-        return not isinstance(value, torch.Tensor) or bool(torch.isfinite(value).all())
+        is_number = expected is None or isinstance(expected, (int, float, torch.Tensor))
+        return is_number and value.numel() == 1 and bool(torch.isfinite(value).all())
+    if isinstance(expected, torch.Tensor):
+        return isinstance(value, (int, float))
     if isinstance(expected, bool) or isinstance(value, bool):
         return isinstance(value, type(expected)) or expected is None
     if isinstance(expected, (int, float)):

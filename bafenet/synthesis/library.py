@@ -4,7 +4,7 @@ import os
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Dict, List, Optional, Sequence, Tuple, Union
+from typing import BinaryIO, Dict, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -12,12 +12,10 @@ from tqdm import tqdm
 
 from ..devkit import read_grey, read_mask, read_split
 from ..errors import InputError, first_line, printable
-from ..fileio import atomic_path, require_writable_file
+from ..fileio import PathLike, atomic_path, require_writable_file
 from ..reading import open_file
 from .clusters import TargetLibrary
 from .devkit import BOXES, IMAGES, SKY_BINARY, SKY_PALETTE, SPLITS, TARGET_BINARY, TARGET_PALETTE
-
-PathLike = Union[str, Path]
 
 RING = 2
 """Width in pixels of the ring around a target's box whose median is its background."""
@@ -25,9 +23,7 @@ RING = 2
 MAX_BYTES = 256 * 2**20
 """A library that takes more memory than this is refused."""
 
-MAX_FILE_BYTES = 2**25
-MAX_META_BYTES = 2**20
-MAX_PATCHES = 200_000
+MAX_FILE_BYTES, MAX_META_BYTES, MAX_PATCHES = 2**25, 2**20, 200_000
 
 KEYS = ('pixels', 'sizes', 'meta')
 

@@ -248,6 +248,7 @@ MALFORMED = {
     'scheduler without optimizer': put('param_schedulers', 0, 'optimizer', 'text'),
     'scheduler of nothing': put('param_schedulers', 0, 'param_name', None),
     'scheduler of a tensor': put('param_schedulers', 0, 'param_name', torch.zeros(())),
+    'scheduler that begins twice': put('param_schedulers', 0, 'begin', torch.full((2, ), 1e30)),
     'scheduler of something else': put('param_schedulers', 0, 'param_name', 'momentum'),
     'scheduler whose step is text': put('param_schedulers', 0, 'last_step', 'text'),
 }
