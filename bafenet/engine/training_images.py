@@ -128,7 +128,7 @@ class TrainingImagesHook(Hook):
         before = self._trained if self._trained is not None else self._from_splits(runner, images | validated)
         self._trained = before | images
         if runner.val_loop is not None:
-            self._compare(runner, 'validated', runner.val_dataloader.dataset)
+            self._compare(runner, 'validated', validated)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Write the images into the checkpoint."""
@@ -137,11 +137,10 @@ class TrainingImagesHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Compare the images that are tested on."""
-        self.tested = self._compare(runner, 'tested', runner.test_dataloader.dataset)
+        self.tested = self._compare(runner, 'tested', Images.of(runner.test_dataloader.dataset))
 
-    def _compare(self, runner: Runner, done: str, dataset: Any) -> int:
+    def _compare(self, runner: Runner, done: str, images: Images) -> int:
         """Refuse, or where it is allowed report, images that were trained on; returns their number."""
-        images = Images.of(dataset)
         trained = self._trained if self._trained is not None else self._from_splits(runner, images)
         seen = images.equal_to(trained)
         if seen:
