@@ -12,9 +12,10 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Callable, Iterator, List, NoReturn, Optional
+from typing import Any, NoReturn
 
 BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
 _LONGEST = 400  # of a message that was not written to be read in one line
@@ -47,24 +48,24 @@ class Parser(argparse.ArgumentParser):
 
 class _ShowTraceback(argparse.Action):
 
-    def __init__(self, option_strings: List[str], dest: str, **kwargs: Any) -> None:
+    def __init__(self, option_strings: list[str], dest: str, **kwargs: Any) -> None:
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, **kwargs)
 
     def __call__(self, *args: Any) -> None:
         Parser.shows_traceback = True
 
 
-def whole(low: Optional[int] = None, high: Optional[int] = None) -> Callable[[str], int]:
+def whole(low: int | None = None, high: int | None = None) -> Callable[[str], int]:
     """The ``type`` of an argument that is a whole number, both bounds included."""
     return _number(int, 'a whole number', low, high)
 
 
-def real(low: Optional[float] = None, high: Optional[float] = None) -> Callable[[str], float]:
+def real(low: float | None = None, high: float | None = None) -> Callable[[str], float]:
     """The ``type`` of an argument that is a finite number, both bounds included."""
     return _number(float, 'a number', low, high)
 
 
-def _number(kind: Callable, what: str, low: Optional[float], high: Optional[float]) -> Callable:
+def _number(kind: Callable, what: str, low: float | None, high: float | None) -> Callable:
     bounds = (f' from {low} to {high}' if None not in (low, high) else f' of at least {low}' if low is not None
               else f' of at most {high}' if high is not None else '')
 
@@ -88,10 +89,10 @@ def tool(go_on: str = START_AGAIN) -> Callable:
         go_on: How to go on after an interrupt.
     """
 
-    def decorate(main: Callable[[Optional[List[str]]], Optional[int]]) -> Callable:
+    def decorate(main: Callable[[list[str] | None], int | None]) -> Callable:
 
         @wraps(main)
-        def run(argv: Optional[List[str]] = None) -> int:
+        def run(argv: list[str] | None = None) -> int:
             Parser.shows_traceback = False
             # As a script it is the whole of its process.
             with one_line_errors(go_on, process_ends=main.__module__ == '__main__'):
@@ -140,7 +141,7 @@ def _ready_streams() -> None:
         sys.stdout.reconfigure(errors='replace')
 
 
-def _interrupt_behind(error: Optional[BaseException]) -> Optional[BaseException]:
+def _interrupt_behind(error: BaseException | None) -> BaseException | None:
     """The interrupt that an error is, or that a library has turned into it by ``except:``."""
     seen = set()
     while error is not None and id(error) not in seen:

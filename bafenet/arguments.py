@@ -1,7 +1,8 @@
 """Checks of the arguments of constructors and options: a wrong type, or a value out of range, is one line."""
 import math
+from collections.abc import Sequence
 from numbers import Integral, Number, Real
-from typing import Any, Sequence
+from typing import Any
 
 from .errors import InputError, printable
 

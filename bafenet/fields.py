@@ -1,5 +1,6 @@
 """Checks of single values that were read from a file: what is wrong is said in one line that names the field."""
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def require_list(value: Any, name: str) -> list:
     return list(value)
 
 
-def require_text(value: Any, name: str, optional: bool = False) -> Optional[str]:
+def require_text(value: Any, name: str, optional: bool = False) -> str | None:
     """``value`` if it is text, or None where that is allowed.
 
     Raises:
@@ -57,7 +58,7 @@ def require_number(value: Any, name: str, low: float = -_LARGEST, high: float = 
     return value
 
 
-def require_whole(value: Any, name: str, low: int = 0, high: int = 2**53, optional: bool = False) -> Optional[int]:
+def require_whole(value: Any, name: str, low: int = 0, high: int = 2**53, optional: bool = False) -> int | None:
     """``value`` if it is a whole number, bounds included, or None where that is allowed.
 
     Raises:
@@ -70,7 +71,7 @@ def require_whole(value: Any, name: str, low: int = 0, high: int = 2**53, option
     return value
 
 
-def require_numbers(value: Any, name: str, columns: Optional[int] = None, low: float = -_LARGEST,
+def require_numbers(value: Any, name: str, columns: int | None = None, low: float = -_LARGEST,
                     high: float = _LARGEST, kinds: str = 'iuf') -> np.ndarray:
     """A list of numbers, or of rows of them, as an array.
 

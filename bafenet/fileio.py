@@ -10,9 +10,10 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any
 
 from .errors import InputError, printable
 from .reading import PathLike
@@ -152,7 +153,7 @@ def write_bytes(path: PathLike, data: bytes) -> None:
 # --- Before the work --------------------------------------------------------------------------------------------------
 
 
-def require_writable_file(path: Optional[PathLike], option: str = '') -> None:
+def require_writable_file(path: PathLike | None, option: str = '') -> None:
     """Check that a file can be written, before the work whose outcome it is to hold; None or empty for none.
 
     Args:
@@ -174,7 +175,7 @@ def require_writable_file(path: Optional[PathLike], option: str = '') -> None:
     _require_room(path, real.parent, option)
 
 
-def require_writable_folder(path: Optional[PathLike], option: str = '') -> None:
+def require_writable_folder(path: PathLike | None, option: str = '') -> None:
     """Check that files can be written to a folder, which need not exist yet; None or empty for none.
 
     Args:
@@ -188,7 +189,7 @@ def require_writable_folder(path: Optional[PathLike], option: str = '') -> None:
         _require_room(path, Path(os.path.realpath(path)), option)
 
 
-def require_json_name(out: Optional[str]) -> None:
+def require_json_name(out: str | None) -> None:
     """Check the ``--out`` of a tool that writes JSON; None or empty for none.
 
     Raises:

@@ -9,9 +9,9 @@ The functions below keep the argument lists of the compiled operators, outputs w
 """
 import importlib.util
 import sys
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Callable, Tuple
 
 import numpy as np
 import torch
@@ -210,7 +210,7 @@ def _soft_weight(iou: Tensor, iou_threshold: float, sigma: float, method: int) -
     return torch.where(iou >= iou_threshold, lowered, torch.ones_like(iou))
 
 
-def _focal_sign_and_scale(input: Tensor, target: Tensor, weight: Tensor, alpha: float) -> Tuple[Tensor, Tensor]:
+def _focal_sign_and_scale(input: Tensor, target: Tensor, weight: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """Sign of the logits (+1 in the column of the row's class, else -1) and factor α_t · weight, both (N, C)."""
     classes = torch.arange(input.size(1), device=input.device)
     positive = target[:, None] == classes

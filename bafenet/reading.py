@@ -4,11 +4,11 @@ import math
 import os
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO, List, Tuple, Union
+from typing import Any, BinaryIO
 
 from .errors import InputError, first_line, printable
 
-PathLike = Union[str, Path]
+PathLike = str | Path
 
 MAX_BYTES = 2**26
 # An empty list takes a byte or two in a file and sixty in memory.
@@ -121,7 +121,7 @@ def parse_json(data: bytes) -> Any:
         raise ValueError('it is nested too deeply') from error
 
 
-def _each_key_once(pairs: List[Tuple[str, Any]]) -> dict:
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict:
     content = dict(pairs)
     if len(content) < len(pairs):
         names = [name for name, _ in pairs]

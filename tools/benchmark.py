@@ -2,12 +2,11 @@
 """Measure speed and memory: median and 95th percentile, with a line about the machine."""
 import argparse
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, real, tool, whole
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
     parser.add_argument('--out', metavar='FILE.json', help='write the results')
@@ -36,7 +35,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool()
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from mmengine.registry import init_default_scope

@@ -3,12 +3,11 @@
 import argparse
 import json
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, tool, whole
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
     parser.add_argument('checkpoint', help='training checkpoint, or the work dir whose best one is meant')
@@ -22,7 +21,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool()
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     import bafenet  # noqa: F401

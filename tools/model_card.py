@@ -2,12 +2,11 @@
 """Write the model card of exported weights, NAME.md, and what was measured with them, NAME.json, beside NAME.pth."""
 import argparse
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, tool
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
     parser.add_argument('weights', metavar='NAME.pth', help='what tools/export_weights.py wrote')
@@ -23,7 +22,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool()
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     import bafenet  # noqa: F401

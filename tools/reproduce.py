@@ -7,12 +7,11 @@ on other splits (--cfg-options train_dataloader.dataset.ann_file=FILE ..., one f
 """
 import argparse
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, tool, whole
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('table', metavar='TABLE',
@@ -40,7 +39,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool('the same command goes on from the last whole epoch')
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.reproduction.command import reproduce

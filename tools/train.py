@@ -3,12 +3,11 @@
 import argparse
 import os
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, tool, whole
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
     parser.add_argument('config', help='config file, for example configs/bafenet/bafenet_r50_densesirst.py')
@@ -39,7 +38,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool('the same command with --resume goes on from the last whole epoch')
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = vars(parse_args(argv))
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))

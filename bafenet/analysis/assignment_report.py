@@ -1,5 +1,5 @@
 """What ``tools/analysis/assignment.py`` counts: the targets that a config's label assignment gives a point to."""
-from typing import Dict, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -26,8 +26,8 @@ SIZE_EDGES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 32, np.inf)
 
 def report(config: str,
            split_from: str = 'test',
-           out: Optional[str] = None,
-           cfg_options: Optional[List[str]] = None) -> dict:
+           out: str | None = None,
+           cfg_options: list[str] | None = None) -> dict:
     """Count, print tables and, with ``out``, write the counts as JSON.
 
     Args:
@@ -76,7 +76,7 @@ def build_head(cfg: Config, config: str) -> FCOSHead:
     return head
 
 
-def count_points(cfg: Config, head: FCOSHead, data: dict) -> Iterator[Tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def count_points(cfg: Config, head: FCOSHead, data: dict) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Points that each target of a dataset gets, image by image.
 
     Args:
@@ -107,7 +107,7 @@ def _resizes(step: dict) -> bool:
     return issubclass(TRANSFORMS.get(step['type']), Resize)
 
 
-def resized_boxes(info: dict, resize: Compose) -> Tuple[Tensor, Tuple[int, int]]:
+def resized_boxes(info: dict, resize: Compose) -> tuple[Tensor, tuple[int, int]]:
     """Boxes (G, 4) of an image in the network's input, and the input's height and width before padding."""
     shape = (info['height'], info['width'])
     boxes = torch.tensor([item['bbox'] for item in info['instances']], dtype=torch.float32).reshape(-1, 4)
@@ -116,7 +116,7 @@ def resized_boxes(info: dict, resize: Compose) -> Tuple[Tensor, Tuple[int, int]]
     return results['gt_bboxes'].tensor, results['img'].shape[:2]
 
 
-def point_owners(head: FCOSHead, points: List[Tensor], boxes: Tensor) -> List[Tensor]:
+def point_owners(head: FCOSHead, points: list[Tensor], boxes: Tensor) -> list[Tensor]:
     """The target that each point learns, by the head's own target function.
 
     Args:
@@ -133,7 +133,7 @@ def point_owners(head: FCOSHead, points: List[Tensor], boxes: Tensor) -> List[Te
     return [level - head.num_classes - 1 for level in labels]
 
 
-def _inside(points: List[Tensor], owners: List[Tensor], boxes: Tensor) -> Tensor:
+def _inside(points: list[Tensor], owners: list[Tensor], boxes: Tensor) -> Tensor:
     points, owners = torch.cat(points), torch.cat(owners)
     points, owners = points[owners >= 0], owners[owners >= 0]
     held = ((points > boxes[owners, :2]) & (points < boxes[owners, 2:])).all(dim=1)
@@ -156,7 +156,7 @@ def summarize(sizes: np.ndarray, points: np.ndarray, inside: np.ndarray, head: F
     return dict(**_counts(points.sum(axis=1)), points_inside=int(inside.sum()), by_level=by_level, by_size=by_size)
 
 
-def _counts(points: np.ndarray) -> Dict[str, Optional[float]]:
+def _counts(points: np.ndarray) -> dict[str, float | None]:
     assigned = int((points > 0).sum())
     return dict(targets=len(points), assigned=assigned, share=assigned / len(points) if len(points) else None,
                 points=int(points.sum()))

@@ -5,10 +5,11 @@ import platform
 import random
 import signal
 import time
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -56,13 +57,13 @@ def machine_of(device: str) -> str:
     return f'{machine()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, {device}'
 
 
-def summary(seconds: Sequence[float]) -> Dict[str, float]:
+def summary(seconds: Sequence[float]) -> dict[str, float]:
     """Median and 95th percentile of times, in milliseconds."""
     values = np.asarray(seconds) * 1000
     return dict(median_ms=float(np.median(values)), p95_ms=float(np.percentile(values, 95)), runs=len(values))
 
 
-def time_each(calls: Dict[str, Callable[[int], object]], runs: int, warmup: int = 3) -> Dict[str, List[float]]:
+def time_each(calls: dict[str, Callable[[int], object]], runs: int, warmup: int = 3) -> dict[str, list[float]]:
     """Time several calls in turn, so that a machine whose speed drifts slows all of them alike.
 
     Args:
@@ -132,7 +133,7 @@ def benchmark_augment(config: str, data_root: str, images: int, cache_mb: float)
     return results
 
 
-def _time_paste(paste: BAGCopyPaste, runs: int) -> List[float]:
+def _time_paste(paste: BAGCopyPaste, runs: int) -> list[float]:
     rng = np.random.default_rng(0)
     # Grey, as the loader gives it.
     image = rng.integers(40, 90, (PASTE_SIZE, PASTE_SIZE), dtype=np.uint8)
@@ -144,15 +145,15 @@ def _time_paste(paste: BAGCopyPaste, runs: int) -> List[float]:
     return time_each({'paste': lambda _: paste(dict(img=image, gt_seg_map=sky, **empty))}, runs)['paste']
 
 
-def _draw_infos(dataset: DenseSIRSTDataset, images: int) -> List[dict]:
+def _draw_infos(dataset: DenseSIRSTDataset, images: int) -> list[dict]:
     chosen = np.random.default_rng(0).permutation(len(dataset))
     return [dataset.get_data_info(int(chosen[i % len(chosen)])) for i in range(images)]
 
 
-def _pipelines(pipeline: list, configs: List[dict], cache_mb: float) -> Dict[str, Callable]:
+def _pipelines(pipeline: list, configs: list[dict], cache_mb: float) -> dict[str, Callable]:
     plain = [dict(PLAIN_LOADERS.get(step.type, step)) for step in configs if step.type in (*PLAIN_LOADERS, 'Resize')]
 
-    def changed(names: Tuple[str, ...], **settings) -> Compose:
+    def changed(names: tuple[str, ...], **settings) -> Compose:
         return Compose([dict(config, **settings) if config.type in names else step
                         for config, step in zip(configs, pipeline, strict=True)])
 
@@ -162,12 +163,12 @@ def _pipelines(pipeline: list, configs: List[dict], cache_mb: float) -> Dict[str
             'training, cached': changed(tuple(PLAIN_LOADERS), cache_mb=cache_mb)}
 
 
-def _worker_memory(dataset: DenseSIRSTDataset, images: int) -> List[float]:
+def _worker_memory(dataset: DenseSIRSTDataset, images: int) -> list[float]:
     """Resident memory of a worker process after each of three passes over the same images."""
     return run_apart('fork', _three_passes, dataset, images)
 
 
-def _three_passes(dataset: DenseSIRSTDataset, images: int) -> List[float]:
+def _three_passes(dataset: DenseSIRSTDataset, images: int) -> list[float]:
     passes = []
     for _ in range(3):
         for index in range(images):

@@ -1,8 +1,8 @@
 """Parameters and FLOPs of configs, beside the paper's."""
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 import torch
 from mmdet.registry import MODELS
@@ -32,7 +32,7 @@ UNITS = dict(M=1e6, G=1e9, T=1e12)
 MAX_SIDE = 8192
 
 
-def compare(configs: Sequence[str], shape: Optional[Tuple[int, int]] = None) -> List[dict]:
+def compare(configs: Sequence[str], shape: tuple[int, int] | None = None) -> list[dict]:
     """Count each config's network; see :func:`count`.
 
     Args:
@@ -56,7 +56,7 @@ def compare(configs: Sequence[str], shape: Optional[Tuple[int, int]] = None) -> 
     return rows
 
 
-def input_shape(cfg: Config, source: str = 'the config') -> Tuple[int, int]:
+def input_shape(cfg: Config, source: str = 'the config') -> tuple[int, int]:
     """Height and width of a config's input: its ``input_size``, which is (width, height), or 512x512.
 
     Args:
@@ -74,14 +74,14 @@ def input_shape(cfg: Config, source: str = 'the config') -> Tuple[int, int]:
     return size[1], size[0]
 
 
-def paper_numbers(config: str, shape: Tuple[int, int]) -> Dict[str, Optional[float]]:
+def paper_numbers(config: str, shape: tuple[int, int]) -> dict[str, float | None]:
     """The paper's numbers for a config's network, whatever the protocol that trains it."""
     network = re.sub(r'(_scratch|_paper)?(_densesirst)?$', '', Path(config).stem)
     params, flops = _known_networks().get(network, (None, None)) if tuple(shape) == PAPER_SHAPE else (None, None)
     return dict(params_m=params, flops_g=flops)
 
 
-def _known_networks() -> Dict[str, Tuple[Optional[float], Optional[float]]]:
+def _known_networks() -> dict[str, tuple[float | None, float | None]]:
     """Million parameters and giga FLOPs by the name that a config's file has: BAFE-Net R50 is bafenet_r50."""
     file = find_config(TABLES)
     content = read_yaml(file)
@@ -138,7 +138,7 @@ def count(cfg: Config, height: int, width: int) -> dict:
         flops_by_operator={name: int(value) for name, value in analyzer.by_operator().items()})
 
 
-def _used_parameters(network: nn.Module, image: Tensor) -> Set[int]:
+def _used_parameters(network: nn.Module, image: Tensor) -> set[int]:
     """The ids of the parameters that some operator reads on the image's way."""
     with _ParameterReads() as reads:
         network(image)
@@ -176,5 +176,5 @@ def print_comparison(rows: Sequence[dict]) -> None:
                                f'are built and never run: {", ".join(row["idle"])}'))
 
 
-def _number(value: Optional[float]) -> str:
+def _number(value: float | None) -> str:
     return 'n/a' if value is None else f'{value:g}'

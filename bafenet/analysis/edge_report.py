@@ -3,7 +3,7 @@
 A box of three pixels is the extent of a faint blob at some threshold. Where present and pasted targets have another
 one, a network learns two meanings of a box.
 """
-from typing import Dict, List, NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 from mmcv.transforms import Compose
@@ -69,7 +69,7 @@ def _brightest(frame: np.ndarray, step: int) -> np.ndarray:
                      frame[along, -1 - step].max(), frame[-1 - step, along].max()])
 
 
-def summarize(edges: Edges) -> Dict[str, Optional[float]]:
+def summarize(edges: Edges) -> dict[str, float | None]:
     """What most boxes of a kind have in common.
 
     Returns:
@@ -86,7 +86,7 @@ def summarize(edges: Edges) -> Dict[str, Optional[float]]:
                 share=float(SHARES[np.argmax(agreement)]), agreement=float(np.max(agreement)))
 
 
-def report(config: str, out: Optional[str] = None, cfg_options: Optional[List[str]] = None) -> dict:
+def report(config: str, out: str | None = None, cfg_options: list[str] | None = None) -> dict:
     """Measure present targets, and those that the config's BAG-CP pastes beside them; print both.
 
     Images are read as for training but neither cut, resized nor flipped; every image is pasted into.
@@ -114,7 +114,7 @@ def report(config: str, out: Optional[str] = None, cfg_options: Optional[List[st
     return results
 
 
-def _measure_split(settings: ConfigDict) -> Dict[str, Edges]:
+def _measure_split(settings: ConfigDict) -> dict[str, Edges]:
     loads = [step for step in settings.pipeline if step.type.startswith('Load')]
     pastes = [dict(step, prob=1.0) for step in settings.pipeline if step.type == PASTE]
     dataset = DATASETS.build(dict(settings, pipeline=loads + pastes))

@@ -1,6 +1,6 @@
 """What ``tools/analysis/errors.py`` prints: the gap to an mAP of 1 by type of error, and where the boxes lie."""
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -18,7 +18,7 @@ from .error_types import Frame, classify, gap
 _KEYS = ('boxes', 'scores', 'labels', 'gt_boxes', 'gt_labels')
 
 
-def report(results: str, out: Optional[str] = None) -> dict:
+def report(results: str, out: str | None = None) -> dict:
     """Analyse, print tables and, with ``out``, write the numbers as JSON.
 
     Args:
@@ -50,7 +50,7 @@ def report(results: str, out: Optional[str] = None) -> dict:
     return report
 
 
-def read_frames(path: str) -> Tuple[dict, List[Frame]]:
+def read_frames(path: str) -> tuple[dict, list[Frame]]:
     """Read what ``tools/test.py --out`` wrote: all of it, and its boxes.
 
     Raises:
@@ -125,7 +125,7 @@ def _jitter_table(boxes: dict) -> Table:
     return table
 
 
-def _jitter_lines(jitter: dict) -> List[str]:
+def _jitter_lines(jitter: dict) -> list[str]:
     return [f'A side\'s error about its bias: std {jitter["std"]:.3f} px, robust {jitter["robust_std"]:.3f} px',
             f'The jitter of true boxes with as many at IoU ≥ 0.5: {jitter["same_iou_0.5"]:.2f} px, at IoU ≥ 0.75: '
             f'{jitter["same_iou_0.75"]:.2f} px']

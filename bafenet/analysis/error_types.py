@@ -2,9 +2,10 @@
 
 After TIDE (Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection Errors"), for one class.
 """
+from collections.abc import Sequence
 from itertools import combinations
 from math import factorial
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 
 import numpy as np
 from mmdet.evaluation.functional import bbox_overlaps
@@ -31,7 +32,7 @@ class Frame(NamedTuple):
     boxes: np.ndarray
     scores: np.ndarray
     truth: np.ndarray
-    in_sky: Optional[np.ndarray] = None
+    in_sky: np.ndarray | None = None
 
 
 class Errors(NamedTuple):
@@ -51,10 +52,10 @@ class Errors(NamedTuple):
     mended: np.ndarray
     num_targets: int
     num_missed: int
-    types: Tuple[str, ...]
+    types: tuple[str, ...]
 
 
-def matched(frame: Frame, iou_thr: float) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def matched(frame: Frame, iou_thr: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Match the detections of an image as the metric does.
 
     Returns:
@@ -111,7 +112,7 @@ def _mended(scores: np.ndarray, kinds: np.ndarray, targets: np.ndarray) -> np.nd
     return mended
 
 
-def mended_ap(errors: Errors, types: FrozenSet[str]) -> float:
+def mended_ap(errors: Errors, types: frozenset[str]) -> float:
     """mAP_12 after mending some types of error.
 
     A misplaced detection is put on its target if no other detection holds it, and else removed; double answers and
@@ -152,11 +153,11 @@ def gap(errors: Errors) -> dict:
     return dict(mAP_12=ap, gap=1 - ap, types=rows)
 
 
-def _subsets(types: Sequence[str]) -> List[FrozenSet[str]]:
+def _subsets(types: Sequence[str]) -> list[frozenset[str]]:
     return [frozenset(chosen) for size in range(len(types) + 1) for chosen in combinations(types, size)]
 
 
-def _shapley(values: Dict[FrozenSet[str], float], types: Sequence[str], kind: str) -> float:
+def _shapley(values: dict[frozenset[str], float], types: Sequence[str], kind: str) -> float:
     others = [other for other in types if other != kind]
     return sum(factorial(len(before)) * factorial(len(others) - len(before)) / factorial(len(types))
                * (values[before | {kind}] - values[before]) for before in _subsets(others))

@@ -3,7 +3,8 @@
 Three questions to a trained network: could each task have read off its own features what the other sends it; what does
 it lose when nothing comes; and how much would the other's answer be worth, the network's own or the true one?
 """
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ COLUMNS = ('mAP_07', 'mAP_12', 'mAP_12_iou75', 'recall', 'FPPI_other', 'FPPI_oth
 class Points(NamedTuple):
     """Points of an image: their ``features`` (n, C) by kind, and bool ``in_sky`` (n, )."""
 
-    features: Dict[str, np.ndarray]
+    features: dict[str, np.ndarray]
     in_sky: np.ndarray
 
 
@@ -64,7 +65,7 @@ class SilencedExchange(nn.Module):
         self.exchange = exchange
         self.receiver = receiver
 
-    def forward(self, x1: Tensor, x2: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
         """Exchange features of classification and segmentation, (N, C, H, W) each."""
         y1, y2 = self.exchange(x1, x2)
         if self.receiver == 'classification':
@@ -79,8 +80,8 @@ def _mean_everywhere(x: Tensor) -> Tensor:
 def report(config: str,
            checkpoint: str,
            split_from: str = 'val',
-           out: Optional[str] = None,
-           cfg_options: Optional[List[str]] = None,
+           out: str | None = None,
+           cfg_options: list[str] | None = None,
            device: str = 'cpu') -> dict:
     """Measure, print tables and, with ``out``, write the numbers as JSON.
 
@@ -135,8 +136,8 @@ class Measurement:
         self.metrics = {label: DenseSIRSTMetric() for label in labels}
         for metric in self.metrics.values():
             metric.dataset_meta = dataset.metainfo
-        self.in_own_sky: List[np.ndarray] = []
-        self.points: List[Points] = []
+        self.in_own_sky: list[np.ndarray] = []
+        self.points: list[Points] = []
 
     @torch.no_grad()
     def run(self) -> dict:
@@ -169,7 +170,7 @@ class Measurement:
         return Points({kind: values[0].flatten(1)[:, chosen].T.double().cpu().numpy()
                        for kind, values in kinds.items()}, truth[chosen] == SKY)
 
-    def _predict(self, features: Tuple[Tensor, ...], sample: DetDataSample) -> None:
+    def _predict(self, features: tuple[Tensor, ...], sample: DetDataSample) -> None:
         """Hand what the network predicts for one image to every metric."""
         boxes, sky = self._boxes_and_sky(features, sample)
         self._count(AS_IS, sample, boxes, sky)
@@ -186,21 +187,21 @@ class Measurement:
             finally:
                 self.head.exchange = silenced.exchange
 
-    def _boxes_and_sky(self, features: Tuple[Tensor, ...],
-                       sample: DetDataSample) -> Tuple[InstanceData, Optional[Tensor]]:
+    def _boxes_and_sky(self, features: tuple[Tensor, ...],
+                       sample: DetDataSample) -> tuple[InstanceData, Tensor | None]:
         """Boxes and, where the head segments, sky logits (1, H, W) of one image."""
         if not self.head.with_seg:
             return self.head.predict(features, [sample], rescale=True)[0], None
         (boxes, ), (sky, ) = self.head.predict_with_sky(features, [sample], rescale=True)
         return boxes, sky
 
-    def _count(self, label: str, sample: DetDataSample, boxes: InstanceData, sky: Optional[Tensor]) -> None:
+    def _count(self, label: str, sample: DetDataSample, boxes: InstanceData, sky: Tensor | None) -> None:
         sample.pred_instances = boxes
         if sky is not None:
             sample.pred_sem_seg = sky_map(sky)
         self.metrics[label].process(None, [sample.to_dict()])
 
-    def _alarms(self) -> Dict[str, dict]:
+    def _alarms(self) -> dict[str, dict]:
         """False alarms outside the true sky, by the lowest score that counts."""
         metric = self.metrics[AS_IS]
         thresholds = {
@@ -216,7 +217,7 @@ class Measurement:
         return found
 
 
-def in_the_input(sky: Tensor, size: Tuple[int, int]) -> Tensor:
+def in_the_input(sky: Tensor, size: tuple[int, int]) -> Tensor:
     """A sky map (1, H, W) of the original image in the network's input of another height and width."""
     return sky if sky.shape[-2:] == tuple(size) else interpolate(sky[None], size=tuple(size), mode='nearest-exact')[0]
 
@@ -226,7 +227,7 @@ def with_scores(boxes: InstanceData, scores: Tensor) -> InstanceData:
     return InstanceData(bboxes=boxes.bboxes, labels=boxes.labels, scores=scores)
 
 
-def readable(points: Sequence[Points]) -> Dict[str, float]:
+def readable(points: Sequence[Points]) -> dict[str, float]:
     """How well the sky can be read off features by a linear map of them.
 
     A least-squares classifier is fitted to the first half of the images and tested on the second: names are sorted,

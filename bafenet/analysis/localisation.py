@@ -1,5 +1,5 @@
 """Where a detector's boxes lie against the true ones, in native pixels, and the jitter that this equals."""
-from typing import Dict, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ _QUANTITIES = {
     'centre x': (.5, 0, .5, 0), 'centre y': (0, .5, 0, .5), 'width': (-1, 0, 1, 0), 'height': (0, -1, 0, 1)}
 
 
-def matched_pairs(frames: Sequence[Frame]) -> Tuple[np.ndarray, np.ndarray]:
+def matched_pairs(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:
     """The best-scored detection of each target that it overlaps most, by an IoU of at least 0.1, and the target.
 
     Returns:
@@ -33,7 +33,7 @@ def matched_pairs(frames: Sequence[Frame]) -> Tuple[np.ndarray, np.ndarray]:
     return np.concatenate(detected), np.concatenate(truth)
 
 
-def box_errors(detected: np.ndarray, truth: np.ndarray) -> Dict[str, dict]:
+def box_errors(detected: np.ndarray, truth: np.ndarray) -> dict[str, dict]:
     """The distribution of detected minus true, in pixels, for each side, the centre and the size.
 
     Args:
@@ -51,13 +51,13 @@ def box_errors(detected: np.ndarray, truth: np.ndarray) -> Dict[str, dict]:
             for index, name in enumerate(_QUANTITIES)}
 
 
-def iou_shares(detected: np.ndarray, truth: np.ndarray) -> Dict[str, float]:
+def iou_shares(detected: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Shares of the pairs (M, 4) and (M, 4) whose IoU is at least 0.5 and 0.75."""
     ious = bbox_overlaps(*map(torch.from_numpy, (detected, truth)), is_aligned=True).numpy()
     return {f'iou_{thr:g}': float((ious >= thr).mean()) for thr in IOU_THRS}
 
 
-def jittered_shares(truth: np.ndarray, jitters: Sequence[float], seed: int = 0) -> Dict[float, Dict[str, float]]:
+def jittered_shares(truth: np.ndarray, jitters: Sequence[float], seed: int = 0) -> dict[float, dict[str, float]]:
     """Shares of true boxes that keep their IoU when each side is moved by independent normal noise.
 
     Args:
@@ -73,7 +73,7 @@ def jittered_shares(truth: np.ndarray, jitters: Sequence[float], seed: int = 0) 
     return {float(jitter): iou_shares(truth + jitter * noise, truth) for jitter in jitters}
 
 
-def equal_jitter(truth: np.ndarray, shares: Dict[str, float]) -> Dict[str, float]:
+def equal_jitter(truth: np.ndarray, shares: dict[str, float]) -> dict[str, float]:
     """The jitter in pixels, up to 3, at which as many true boxes keep each IoU as ``shares`` says."""
     curve = jittered_shares(truth, _CURVE)
     # np.interp wants rising abscissae: from the largest jitter to none.

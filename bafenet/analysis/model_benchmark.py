@@ -1,7 +1,7 @@
 """What ``tools/benchmark.py model`` measures: training steps and predictions of networks, and the exchanges alone."""
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, Hashable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from .benchmark import machine_of, require_device, run_apart, summary, time_each
 from .plain import plain_channel_exchange, plain_dynamic_exchange
 
 # Config file, options, and the layout of the weights, which the features take on.
-Network = Tuple[str, Sequence[str], torch.memory_format]
+Network = tuple[str, Sequence[str], torch.memory_format]
 _BAFE_CONFIG = 'configs/bafenet/bafenet_r50_scratch_densesirst.py'
 # The first is what the others are compared with.
 NETWORKS = {
@@ -47,8 +47,8 @@ WARMUP = 2
 def benchmark_model(steps: int = 7,
                     device: str = 'cpu',
                     size: int = 512,
-                    networks: Optional[Dict[str, Network]] = None,
-                    exchange_shape: Tuple[int, ...] = EXCHANGE_SHAPE) -> dict:
+                    networks: dict[str, Network] | None = None,
+                    exchange_shape: tuple[int, ...] = EXCHANGE_SHAPE) -> dict:
     """Compare networks, and the exchange modules with their plain versions.
 
     A training step is forward, backward and the config's optimizer, on a batch of two random images. All that is
@@ -160,7 +160,7 @@ class ExchangeBenchmark:
         layout: Their memory format.
     """
 
-    def __init__(self, module: nn.Module, forward: Callable, shapes: Sequence[Tuple[int, ...]],
+    def __init__(self, module: nn.Module, forward: Callable, shapes: Sequence[tuple[int, ...]],
                  layout: torch.memory_format = torch.contiguous_format) -> None:
         self.module, self.forward = module, forward
         generator = torch.Generator().manual_seed(0)
@@ -178,7 +178,7 @@ class ExchangeBenchmark:
         torch.autograd.backward(outputs, gradients)
 
 
-def _compare_networks(networks: Dict[str, Network], steps: int, device: str, size: int) -> dict:
+def _compare_networks(networks: dict[str, Network], steps: int, device: str, size: int) -> dict:
     subjects = {name: NetworkBenchmark(*network, device, size) for name, network in networks.items()}
     parts = ('forward_backward', 'optimize', 'predict')
     calls = {(part, name): getattr(subject, part) for name, subject in subjects.items() for part in parts}
@@ -202,11 +202,11 @@ def _compare_networks(networks: Dict[str, Network], steps: int, device: str, siz
     return results
 
 
-def _level_shapes(head: nn.Module, size: int) -> List[Tuple[int, ...]]:
+def _level_shapes(head: nn.Module, size: int) -> list[tuple[int, ...]]:
     return [(BATCH_SIZE, head.feat_channels, size // stride, size // stride) for stride in head.strides]
 
 
-def _compare_exchanges(steps: int, device: str, shape: Tuple[int, ...]) -> dict:
+def _compare_exchanges(steps: int, device: str, shape: tuple[int, ...]) -> dict:
     calls = {(name, kind): _prepare_exchange(*exchange, kind, device, shape)
              for name, exchange in EXCHANGES.items() for kind in KINDS}
     times = _time(calls, steps, device)
@@ -244,7 +244,7 @@ def _is_depthwise_kernel(shape: Sequence[int]) -> bool:
     return len(shape) == 4 and shape[0] > 1 and shape[1] == 1 and shape[2] == shape[3] > 1
 
 
-def _time(calls: Dict[Hashable, Callable[[], object]], steps: int, device: str) -> Dict[Hashable, np.ndarray]:
+def _time(calls: dict[Hashable, Callable[[], object]], steps: int, device: str) -> dict[Hashable, np.ndarray]:
     """Seconds of each run, by name; what a GPU does counts too."""
     def timed(call: Callable[[], object]) -> Callable[[int], None]:
         def run(_: int) -> None:
@@ -260,7 +260,7 @@ def _ratio(times: np.ndarray, base: np.ndarray) -> float:
     return float(np.median(times) / np.median(base))
 
 
-def _prepare_exchange(config: dict, plain: Callable, kind: str, device: str, shape: Tuple[int, ...]) -> Callable:
+def _prepare_exchange(config: dict, plain: Callable, kind: str, device: str, shape: tuple[int, ...]) -> Callable:
     torch.manual_seed(0)
     module = MODELS.build(dict(config, channels=shape[1])).to(device)
     return ExchangeBenchmark(module, module if kind == 'module' else partial(plain, module), [shape])

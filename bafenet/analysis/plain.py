@@ -1,5 +1,4 @@
 """The exchange modules written plainly, as formulas and loops: what the benchmark and the tests compare them with."""
-from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -8,7 +7,7 @@ from bafenet.models.exchange import ChannelExchange, DynamicChannelExchange
 from bafenet.models.selective_kernel import SelectiveKernel
 
 
-def plain_channel_exchange(module: ChannelExchange, x1: Tensor, x2: Tensor) -> Tuple[Tensor, Tensor]:
+def plain_channel_exchange(module: ChannelExchange, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
     """:class:`ChannelExchange` (paper Eq. 4-7) whose scalar adapter builds its hidden layer.
 
     Args:
@@ -25,7 +24,7 @@ def plain_channel_exchange(module: ChannelExchange, x1: Tensor, x2: Tensor) -> T
     return x1.index_copy(1, index, adapted2), x2.index_copy(1, index, adapted1)
 
 
-def plain_dynamic_exchange(module: DynamicChannelExchange, x1: Tensor, x2: Tensor) -> Tuple[Tensor, Tensor]:
+def plain_dynamic_exchange(module: DynamicChannelExchange, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
     """:class:`DynamicChannelExchange` (the paper's later version), sample by sample.
 
     Args:
@@ -58,7 +57,7 @@ def _plain_scores(module: DynamicChannelExchange, x: Tensor) -> Tensor:
 
 
 def _exchange_sample(module: DynamicChannelExchange, x1: Tensor, x2: Tensor, scores1: Tensor,
-                     scores2: Tensor) -> Tuple[Tensor, Tensor]:
+                     scores2: Tensor) -> tuple[Tensor, Tensor]:
     """Exchange one sample's features (C, H, W), given the scores (C,) of its channels."""
     adapter, = module.adapters
     best1, best2 = (torch.topk(scores, module.count).indices.sort().values for scores in (scores1, scores2))

@@ -1,6 +1,6 @@
 """What ``tools/benchmark.py predict`` measures: whole frames of a test split through a network, one by one."""
+from collections.abc import Iterator
 from itertools import islice
-from typing import Iterator, Optional, Tuple
 
 import numpy as np
 import torch
@@ -19,10 +19,10 @@ WARMUP = 2
 
 
 def benchmark_predict(config: str,
-                      checkpoint: Optional[str] = None,
-                      shape: Tuple[int, int] = (512, 640),
+                      checkpoint: str | None = None,
+                      shape: tuple[int, int] = (512, 640),
                       images: int = 30,
-                      data_root: Optional[str] = None,
+                      data_root: str | None = None,
                       device: str = 'cpu') -> dict:
     """Time predictions at batch 1, from the decoded image to boxes after NMS and, where there is one, the sky map.
 
@@ -74,7 +74,7 @@ def benchmark_predict(config: str,
     }
 
 
-def _frames(settings: dict, shape: Tuple[int, int]) -> Iterator[dict]:
+def _frames(settings: dict, shape: tuple[int, int]) -> Iterator[dict]:
     """The split's images of a size, each as a data loader gives a batch of one."""
     dataset = DATASETS.build(settings)
     for index in range(len(dataset)):

@@ -1,5 +1,4 @@
 """Which box means which component of a target mask, and how far the two differ."""
-from typing import Tuple
 
 import numpy as np
 from scipy import ndimage
@@ -14,7 +13,7 @@ NEAR = 2
 # Above so many pairs of a box and a component, or of a point and a box, a file is not what it says.
 MAX_PAIRS = 2**22
 
-Shift = Tuple[float, float, float, float]
+Shift = tuple[float, float, float, float]
 NO_SHIFT = (0., 0., 0., 0.)
 
 
@@ -69,7 +68,7 @@ def match_boxes(boxes: np.ndarray, components: np.ndarray) -> np.ndarray:
     return np.array(sorted(pairs), np.int64).reshape(-1, 2)
 
 
-def _distances(boxes: np.ndarray, components: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def _distances(boxes: np.ndarray, components: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n, m) largest difference of corners, and whether a pair may belong together."""
     boxes, components = boxes[:, None], components[None]
     distance = np.abs(boxes - components).max(axis=2)

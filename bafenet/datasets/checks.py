@@ -3,10 +3,10 @@ import os
 import shutil
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from rich.console import Console
 from rich.markup import escape
@@ -44,16 +44,16 @@ class DevkitReport:
     """
 
     root: Path
-    images: List[ImageReport]
-    problems: List[Problem]
-    splits: Dict[str, List[str]]
+    images: list[ImageReport]
+    problems: list[Problem]
+    splits: dict[str, list[str]]
 
     @property
     def errors(self) -> int:
         """Number of problems that are not mere warnings."""
         return sum(problem.severity == 'error' for problem in self.problems)
 
-    def counts(self) -> Dict[str, int]:
+    def counts(self) -> dict[str, int]:
         """Numbers of images, boxes and components, and how the boxes lie on their components."""
         shifts = self.shifts()
         compared = sum(image.boxes for image in self.images if image.compared)
@@ -72,7 +72,7 @@ class DevkitReport:
         """How often box minus component is what, over the boxes that belong to a component."""
         return Counter(shift for image in self.images for shift in image.shifts)
 
-    def as_dict(self) -> Dict:
+    def as_dict(self) -> dict:
         """Everything, ready for JSON."""
         counts = self.counts()
         compared = max(counts['boxes compared with their mask'], 1)
@@ -88,9 +88,9 @@ class DevkitReport:
         }
 
 
-def check(devkit: Union[str, Path],
-          fix_boxes: Optional[str] = None,
-          json_file: Optional[str] = None,
+def check(devkit: str | Path,
+          fix_boxes: str | None = None,
+          json_file: str | None = None,
           workers: int = 1) -> int:
     """Check a devkit and print what was found; ``tools/dataset/check.py``.
 
@@ -126,7 +126,7 @@ def check(devkit: Union[str, Path],
     return report.errors
 
 
-def check_devkit(devkit: Union[str, Path], workers: int = 1) -> DevkitReport:
+def check_devkit(devkit: str | Path, workers: int = 1) -> DevkitReport:
     """Read a whole devkit and compare its files with each other.
 
     Args:
@@ -152,7 +152,7 @@ def check_devkit(devkit: Union[str, Path], workers: int = 1) -> DevkitReport:
     return DevkitReport(root, images, sorted(problems, key=lambda problem: (problem.file, problem.kind)), splits)
 
 
-def image_names(root: Path) -> List[str]:
+def image_names(root: Path) -> list[str]:
     """Names of the images of a devkit, sorted.
 
     Raises:
@@ -193,7 +193,7 @@ def _check_folders(root: Path, folders: Sequence[str], names: set) -> Iterator[P
                 yield Problem(f'{folder}/{file}', 'file ignored', f'is not a {suffix} file and never read', 'warning')
 
 
-def check_new_folder(out: Union[str, Path], devkit: Union[str, Path]) -> None:
+def check_new_folder(out: str | Path, devkit: str | Path) -> None:
     """Refuse a folder for corrected boxes that exists or lies in the devkit.
 
     Raises:
@@ -205,7 +205,7 @@ def check_new_folder(out: Union[str, Path], devkit: Union[str, Path]) -> None:
         raise InputError(f'{printable(out)}: lies in the devkit, which is never changed; choose a folder elsewhere')
 
 
-def write_fixed_boxes(report: DevkitReport, out: Union[str, Path]) -> Tuple[int, int]:
+def write_fixed_boxes(report: DevkitReport, out: str | Path) -> tuple[int, int]:
     """Write a copy of every box XML, those boxes set right that differ from their mask component; all or nothing.
 
     Of a corrected XML only the four numbers of such boxes change. Any other XML is copied as it is, its other problems
@@ -243,7 +243,7 @@ def write_fixed_boxes(report: DevkitReport, out: Union[str, Path]) -> Tuple[int,
     return sum(map(len, corrections.values())), len(corrections)
 
 
-def _corrected(path: Path, boxes: Dict[int, List[int]]) -> str:
+def _corrected(path: Path, boxes: dict[int, list[int]]) -> str:
     """The text of an XML with the boxes of some objects (0-based) replaced."""
     root = ElementTree.parse(path).getroot()
     objects = root.findall('object')

@@ -1,9 +1,10 @@
 """DenseSIRST: infrared images with target boxes, target masks and sky maps."""
 import os
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
+from typing import Any
 
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
@@ -55,10 +56,10 @@ class DenseSIRSTDataset(BaseDetDataset):
 
     def __init__(self,
                  *args,
-                 data_prefix: Optional[Dict[str, str]] = None,
+                 data_prefix: dict[str, str] | None = None,
                  img_suffix: str = '.png',
                  box_origin: int = 0,
-                 filter_cfg: Optional[dict] = None,
+                 filter_cfg: dict | None = None,
                  **kwargs) -> None:
         if filter_cfg:
             raise InputError('DenseSIRSTDataset: filter_cfg drops images silently; remove it from the config')
@@ -83,7 +84,7 @@ class DenseSIRSTDataset(BaseDetDataset):
         super()._join_prefix()
         self.ann_file = find_split(self.data_root, ann_file)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Read the annotations of every image of the split; see the class for the errors."""
         classes = self.metainfo['classes']
         if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes) \
@@ -96,7 +97,7 @@ class DenseSIRSTDataset(BaseDetDataset):
         require_palette_sky(sample['seg_map_path'] for sample in samples)
         return samples
 
-    def _read_split(self) -> List[str]:
+    def _read_split(self) -> list[str]:
         if not os.path.isfile(self.ann_file):
             raise InputError(f'{printable(self.ann_file)}: no such split file; check data_root and ann_file, or see '
                              'data/README.md for where to put the dataset')
@@ -111,7 +112,7 @@ class DenseSIRSTDataset(BaseDetDataset):
                              '(data/README.md)')
         return frozenset(os.listdir(path))
 
-    def _load_sample(self, name: str, folders: Dict[str, frozenset]) -> dict:
+    def _load_sample(self, name: str, folders: dict[str, frozenset]) -> dict:
         paths = {}
         for key, kind in (('img_path', 'image'), ('box_path', 'box XML'), ('seg_map_path', 'sky map'),
                           ('target_mask_path', 'target mask')):
@@ -139,14 +140,14 @@ class DenseSIRSTDataset(BaseDetDataset):
             instances=[dict(bbox=box, bbox_label=classes.index(name), ignore_flag=0)
                        for name, box in zip(names, boxes, strict=True)])
 
-    def get_data_info(self, idx: Union[int, SampleIndex]) -> dict:
+    def get_data_info(self, idx: int | SampleIndex) -> dict:
         """Annotation of an image and, where the index says it, the ``epoch`` that the sample is drawn for."""
         data_info = super().get_data_info(int(idx))
         if isinstance(idx, SampleIndex):
             data_info['epoch'] = idx.epoch
         return data_info
 
-    def __getitem__(self, index: Union[int, SampleIndex]) -> dict:
+    def __getitem__(self, index: int | SampleIndex) -> dict:
         """Give one sample after the pipeline, its random draws seeded where the index says how.
 
         Raises:
@@ -169,7 +170,7 @@ def _walk(transform: Any) -> Iterator[Any]:
         yield from _walk(part)
 
 
-def _check_paths(data_prefix: Any, img_suffix: Any, others: Dict[str, Any]) -> None:
+def _check_paths(data_prefix: Any, img_suffix: Any, others: dict[str, Any]) -> None:
     """Refuse what names files and is no text, and prefixes that nothing would read."""
     if not isinstance(data_prefix, dict) or not data_prefix.keys() <= PREFIXES.keys():
         raise InputError(f'DenseSIRSTDataset: data_prefix={shown(data_prefix)} must be folders by '
@@ -186,7 +187,7 @@ def _check_paths(data_prefix: Any, img_suffix: Any, others: Dict[str, Any]) -> N
             raise InputError(f'DenseSIRSTDataset: {name}={shown(value)} must be a path')
 
 
-def _check_indices(indices: Union[int, Sequence[int], None], images: int) -> None:
+def _check_indices(indices: int | Sequence[int] | None, images: int) -> None:
     """Refuse indices that a slice would cut off, or count from the end, in silence."""
     if indices is None:
         return

@@ -1,9 +1,9 @@
 """The check of one image's files: what each says, and whether they say the same."""
 import hashlib
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -79,14 +79,14 @@ class ImageReport:
     """
 
     name: str
-    problems: List[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     boxes: int = 0
     compared: bool = False
     components: int = 0
-    shifts: List[Shift] = field(default_factory=list)
-    corrections: Dict[int, List[int]] = field(default_factory=dict)
-    digest: Optional[str] = None
-    sky_values: FrozenSet[int] = frozenset()
+    shifts: list[Shift] = field(default_factory=list)
+    corrections: dict[int, list[int]] = field(default_factory=dict)
+    digest: str | None = None
+    sky_values: frozenset[int] = frozenset()
 
 
 def check_image(root: Path, folders: Sequence[str], name: str) -> ImageReport:
@@ -110,7 +110,7 @@ class _ImageCheck:
         self.root = root
         self.folders = folders
         self.report = ImageReport(name)
-        self.size: Optional[Tuple[int, int]] = None
+        self.size: tuple[int, int] | None = None
 
     def run(self) -> ImageReport:
         image = self._read(IMAGES)
@@ -134,7 +134,7 @@ class _ImageCheck:
     def _tell(self, folder: str, kind: str, message: str) -> None:
         self.report.problems.append(Problem(file_below(folder, self.report.name), kind, message))
 
-    def _path(self, folder: str) -> Optional[Path]:
+    def _path(self, folder: str) -> Path | None:
         """The file of this image in a folder; None if it is not there."""
         if folder not in self.folders:
             return None
@@ -147,7 +147,7 @@ class _ImageCheck:
         self._tell(folder, 'file missing', f'is missing, but {file_below(IMAGES, self.report.name)} is there')
         return None
 
-    def _read(self, folder: str) -> Optional[Image.Image]:
+    def _read(self, folder: str) -> Image.Image | None:
         """An image file; None if it is missing or damaged."""
         path = self._path(folder)
         if path is None:
@@ -158,7 +158,7 @@ class _ImageCheck:
             self._tell(folder, 'unreadable', _reason(error, path))
             return None
 
-    def _read_mask(self, folder: str) -> Optional[np.ndarray]:
+    def _read_mask(self, folder: str) -> np.ndarray | None:
         """A mask, (H, W) uint8; None if it is missing or not fit to be compared with anything."""
         image = self._read(folder)
         if image is None:
@@ -179,7 +179,7 @@ class _ImageCheck:
             return None
         return None if strange else np.asarray(image, np.uint8)
 
-    def _compare_masks(self, masks: Dict[str, Optional[np.ndarray]], palette: str, binary: str) -> None:
+    def _compare_masks(self, masks: dict[str, np.ndarray | None], palette: str, binary: str) -> None:
         first, second = masks[palette], masks[binary]
         # Without a sound image to go by, each may have another size.
         if first is None or second is None or first.shape != second.shape:
@@ -189,7 +189,7 @@ class _ImageCheck:
             self._tell(binary, 'masks differ',
                        f'{different} pixels differ from {file_below(palette, self.report.name)}')
 
-    def _read_boxes(self) -> Optional[Dict[int, List[float]]]:
+    def _read_boxes(self) -> dict[int, list[float]] | None:
         """Boxes by their object's number (0-based) where they have an area; None if there is no readable XML."""
         path = self._path(BOXES)
         if path is None:
@@ -216,7 +216,7 @@ class _ImageCheck:
         if size is not None and self.size is not None and size != tuple(map(str, self.size)):
             self._tell(BOXES, 'XML', f'says that the image is {_by(size)}; it is {_by(self.size)}')
 
-    def _check_object(self, item: BoxObject, what: str) -> Optional[List[float]]:
+    def _check_object(self, item: BoxObject, what: str) -> list[float] | None:
         """The box of an object; None if it has none, one without area or one that is nowhere near an image."""
         classes = DenseSIRSTDataset.METAINFO['classes']
         if item.name not in classes:
@@ -235,7 +235,7 @@ class _ImageCheck:
             self._tell(BOXES, 'box', f'{what}: the box {_numbers(box)} lies outside of any image')
         return None if far else list(box)
 
-    def _compare_boxes(self, boxes: Dict[int, List[float]], components: np.ndarray) -> None:
+    def _compare_boxes(self, boxes: dict[int, list[float]], components: np.ndarray) -> None:
         objects = np.array(list(boxes), int)
         corners = np.array(list(boxes.values()), float).reshape(-1, 4)
         try:
@@ -265,7 +265,7 @@ class _ImageCheck:
             self._tell(BOXES, kind, f'{len(numbers)} of {self.report.boxes} boxes {describe_shift(shift)} against the '
                        f'mask component: object {", ".join(map(str, numbers))}')
 
-    def _check_points(self, boxes: Optional[Dict[int, List[float]]]) -> None:
+    def _check_points(self, boxes: dict[int, list[float]] | None) -> None:
         path = self._path(POINTS)
         if path is None:
             return

@@ -4,7 +4,6 @@ Targets are the 8-connected components of the target masks; their sizes are thos
 """
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Tuple
 
 import numpy as np
 from scipy import ndimage
@@ -41,7 +40,7 @@ class ImageStatistics:
         cluster: (n,) int, number of the cluster in this image, -1 for none.
     """
 
-    size: Tuple[int, int]
+    size: tuple[int, int]
     boxes: int
     sizes: np.ndarray
     area: np.ndarray
@@ -151,7 +150,7 @@ def file_of(root: Path, folder: str, name: str) -> Path:
     return path
 
 
-def read_map(root: Path, folder: str, name: str, shape: Tuple[int, int]) -> np.ndarray:
+def read_map(root: Path, folder: str, name: str, shape: tuple[int, int]) -> np.ndarray:
     """A target mask or sky map (H, W) as it is in the file.
 
     Raises:

@@ -6,9 +6,9 @@ local contrast equalisation, away from targets, because pasted targets say nothi
 RootSIFT (Arandjelovic and Zisserman, CVPR 2012), must be mutually nearest and clearly nearer than the next, and their
 common motion is found by RANSAC.
 """
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -47,7 +47,7 @@ class Scene:
     """
 
     name: str
-    size: Tuple[int, int]
+    size: tuple[int, int]
     targets: int
     points: np.ndarray
     descriptors: np.ndarray
@@ -66,7 +66,7 @@ def read_scene(root: Path, name: str) -> Scene:
     return Scene(name, size, len(boxes), *keypoints(image, mask > 0))
 
 
-def keypoints(image: np.ndarray, mask: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def keypoints(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Places of an image and what they look like.
 
     Args:
@@ -115,7 +115,7 @@ def near_duplicates(scenes: Sequence[Scene], min_matches: int = MIN_MATCHES) -> 
     return np.array(pairs, np.int64).reshape(-1, 3)
 
 
-def _compare(scenes: Sequence[Scene], table: np.ndarray, first: int, start: int, min_matches: int) -> List[tuple]:
+def _compare(scenes: Sequence[Scene], table: np.ndarray, first: int, start: int, min_matches: int) -> list[tuple]:
     """Near-duplicates of image ``first`` among the ``BLOCK`` images from ``start``."""
     own, others = scenes[first].descriptors, table[start:start + BLOCK]
     # (k, images, KEYPOINTS) cosines.

@@ -1,6 +1,5 @@
 """The paper's statements on DenseSIRST (Table I, Fig. 4, Sections III-B and III-C) beside what data measure."""
 from dataclasses import dataclass
-from typing import Dict, List, Optional
 
 
 @dataclass(frozen=True)
@@ -13,7 +12,7 @@ class Statement:
     agrees: bool
 
 
-def compare_with_paper(summary: Dict) -> List[Statement]:
+def compare_with_paper(summary: dict) -> list[Statement]:
     """Hold the paper's statements on DenseSIRST (Sections III-B and III-C, Table I, Fig. 4) against measurements.
 
     Args:
@@ -43,7 +42,7 @@ def compare_with_paper(summary: Dict) -> List[Statement]:
     ]
 
 
-def _share_statement(what: str, expected: range, counts: Dict[str, int], unit: str) -> Statement:
+def _share_statement(what: str, expected: range, counts: dict[str, int], unit: str) -> Statement:
     total = sum(counts.values())
     inside = sum(count for value, count in counts.items() if int(value) in expected)
     low, high = min(map(int, counts), default=0), max(map(int, counts), default=0)
@@ -51,12 +50,12 @@ def _share_statement(what: str, expected: range, counts: Dict[str, int], unit: s
     return Statement(what, f'{expected[0]} to {expected[-1]}', measured, 0 < total == inside)
 
 
-def _sky_statement(share: Optional[float]) -> Statement:
+def _sky_statement(share: float | None) -> Statement:
     measured = 'there are none' if share is None else f'{share:.2%} of their targets'
     return Statement('dense areas lie in the sky', 'all', measured, share == 1)
 
 
-def _image_size_statement(sizes: List[Dict[str, int]]) -> Statement:
+def _image_size_statement(sizes: list[dict[str, int]]) -> Statement:
     pairs = sorted(((size['width'], size['height']) for size in sizes), key=lambda pair: pair[0] * pair[1])
     outside = sum(size['count'] for size in sizes
                   if not (320 <= size['width'] <= 1280 and 256 <= size['height'] <= 1024))
@@ -64,7 +63,7 @@ def _image_size_statement(sizes: List[Dict[str, int]]) -> Statement:
     return Statement('image sizes', '320x256 to 1280x1024', f'{low} to {high} ({outside} images outside)', not outside)
 
 
-def _contrast_statements(contrast: Dict, what: str) -> List[Statement]:
+def _contrast_statements(contrast: dict, what: str) -> list[Statement]:
     share, lowest = contrast['share_below_2'], contrast['min']
     if share is None:
         return [Statement(what, '90% below 2, lowest 0.15', 'not defined', False)]

@@ -1,7 +1,7 @@
 """Random draws of a sample that depend on what the sample is, and on nothing else."""
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 import numpy as np
 

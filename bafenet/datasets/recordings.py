@@ -11,10 +11,10 @@ Groups are the connected components of both, over all images, so near-duplicates
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Dict, List, Sequence, Union
 
 import numpy as np
 from rich.console import Console
@@ -46,7 +46,7 @@ SIZE_EDGES = (256, 512, 1024)
 TRIES = 64
 
 
-def split_by_recording(devkit: Union[str, Path], out: Union[str, Path], seed: int = 0,
+def split_by_recording(devkit: str | Path, out: str | Path, seed: int = 0,
                        collections: Sequence[str] = COLLECTIONS, min_matches: int = MIN_MATCHES,
                        workers: int = 1) -> None:
     """Divide a devkit's images by recording, print tables and write the lists; ``tools/dataset/split_by_recording.py``.
@@ -113,7 +113,7 @@ def group_recordings(names: Sequence[str], pairs: np.ndarray, collections: Seque
     """
     prefixes = list(map(prefix, names))
     # A group's node is its first image; an image of a collection is its own.
-    first: Dict[str, int] = {}
+    first: dict[str, int] = {}
     tied = [index if head in collections else first.setdefault(head, index) for index, head in enumerate(prefixes)]
     rows = np.concatenate([np.arange(len(names)), pairs[:, 0]])
     columns = np.concatenate([np.array(tied, np.int64), pairs[:, 1]])
@@ -193,7 +193,7 @@ def _fill(weights: np.ndarray, orders: np.ndarray, shares: np.ndarray) -> np.nda
 
 
 def summarize(scenes: Sequence[Scene], pairs: np.ndarray, groups: np.ndarray, parts: np.ndarray,
-              old: Dict[str, List[str]], collections: Sequence[str]) -> dict:
+              old: dict[str, list[str]], collections: Sequence[str]) -> dict:
     """Figures of the groups, of what the devkit's own splits share, and of the division, as plain JSON values."""
     names = np.array([scene.name for scene in scenes])
     prefixes = np.array(list(map(prefix, names)))
@@ -215,7 +215,7 @@ def summarize(scenes: Sequence[Scene], pairs: np.ndarray, groups: np.ndarray, pa
         pairs=[[*names[pair[:2]].tolist(), int(pair[2])] for pair in pairs])
 
 
-def _leak(names: np.ndarray, pairs: np.ndarray, groups: np.ndarray, old: Dict[str, List[str]]) -> dict:
+def _leak(names: np.ndarray, pairs: np.ndarray, groups: np.ndarray, old: dict[str, list[str]]) -> dict:
     """How many images of the devkit's test split are not new to who has seen its training images."""
     training, testing = (np.isin(names, old[split]) for split in (TRAINING, TESTING))
     both = np.concatenate([pairs[:, :2], pairs[:, 1::-1]])

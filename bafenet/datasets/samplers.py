@@ -1,7 +1,7 @@
 """Order of the samples of an epoch."""
 import math
+from collections.abc import Iterator, Sized
 from numbers import Real
-from typing import Iterator, Optional, Sized
 
 import torch
 from mmdet.registry import DATA_SAMPLERS
@@ -38,7 +38,7 @@ class EpochSampler(DefaultSampler):
                  dataset: Sized,
                  repeats: float = 1,
                  shuffle: bool = True,
-                 seed: Optional[int] = None,
+                 seed: int | None = None,
                  round_up: bool = True) -> None:
         if isinstance(repeats, bool) or not isinstance(repeats, Real) or not 0 < repeats <= MAX_REPEATS:
             raise InputError(f'EpochSampler: repeats={shown(repeats)} must be a number above 0 and at most '

@@ -1,7 +1,7 @@
 """The check of a devkit's splits: their names, what they share, and the sky maps of their images."""
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
 
 from bafenet.devkit import read_names
 from bafenet.devkit.images import IGNORED, SKY
@@ -14,7 +14,7 @@ ROLES = ('train', 'val', 'test', 'trainval')
 DISJOINT_ROLES = (('train', 'val'), ('train', 'test'), ('val', 'test'), ('trainval', 'test'))
 
 
-def read_splits(root: Path) -> Tuple[Dict[str, List[str]], List[Problem]]:
+def read_splits(root: Path) -> tuple[dict[str, list[str]], list[Problem]]:
     """Names in each readable split file."""
     splits, problems = {}, []
     for path in sorted((root / SPLITS).glob('*.txt')):
@@ -26,7 +26,7 @@ def read_splits(root: Path) -> Tuple[Dict[str, List[str]], List[Problem]]:
     return splits, problems
 
 
-def check_splits(splits: Dict[str, List[str]], names: Sequence[str]) -> Iterator[Problem]:
+def check_splits(splits: dict[str, list[str]], names: Sequence[str]) -> Iterator[Problem]:
     """What is wrong with the names of each split, and of those that divide a set among them."""
     known = set(names)
     for split, members in splits.items():
@@ -46,7 +46,7 @@ def check_splits(splits: Dict[str, List[str]], names: Sequence[str]) -> Iterator
             yield Problem(file_below(IMAGES, name), 'image in no split', 'is in no split', 'warning')
 
 
-def split_families(splits: Iterable[str]) -> Dict[str, Dict[str, str]]:
+def split_families(splits: Iterable[str]) -> dict[str, dict[str, str]]:
     """Splits that divide the same set among them.
 
     ``train_v2``, ``val_v2``, ``test_v2`` and ``trainval_v2`` are one family, ``v2``; another version may divide the
@@ -58,7 +58,7 @@ def split_families(splits: Iterable[str]) -> Dict[str, Dict[str, str]]:
     Returns:
         For each family the split of each role (train, val, test, trainval).
     """
-    families: Dict[str, Dict[str, str]] = {}
+    families: dict[str, dict[str, str]] = {}
     for split in splits:
         parts = split.split('_')
         role = next((part for part in parts if part in ROLES), None)
@@ -68,7 +68,7 @@ def split_families(splits: Iterable[str]) -> Dict[str, Dict[str, str]]:
     return families
 
 
-def _check_family(family: Dict[str, str], splits: Dict[str, List[str]]) -> Iterator[Problem]:
+def _check_family(family: dict[str, str], splits: dict[str, list[str]]) -> Iterator[Problem]:
     """Names that are in two splits of a family that should be disjoint, and a trainval that is not train and val."""
     members = {role: set(splits[split]) for role, split in family.items()}
     parts = members.get('train', set()) | members.get('val', set())
@@ -84,9 +84,9 @@ def _check_family(family: Dict[str, str], splits: Dict[str, List[str]]) -> Itera
                       f'is not {family["train"]} and {family["val"]} together; {different} names differ', 'warning')
 
 
-def identical_images(images: Sequence[ImageReport], splits: Dict[str, List[str]]) -> Iterator[Problem]:
+def identical_images(images: Sequence[ImageReport], splits: dict[str, list[str]]) -> Iterator[Problem]:
     """Images of equal pixels that stand, under different names, in disjoint splits of a family."""
-    groups: Dict[str, List[str]] = {}
+    groups: dict[str, list[str]] = {}
     for image in images:
         if image.digest is not None:
             groups.setdefault(image.digest, []).append(image.name)
@@ -103,7 +103,7 @@ def identical_images(images: Sequence[ImageReport], splits: Dict[str, List[str]]
                                   f'{_split_file(family[first])}')
 
 
-def binary_sky_maps(images: Sequence[ImageReport], splits: Dict[str, List[str]]) -> Iterator[Problem]:
+def binary_sky_maps(images: Sequence[ImageReport], splits: dict[str, list[str]]) -> Iterator[Problem]:
     """Sets of images whose sky maps hold 255 and never a 1: those of the whole devkit, or else of its splits."""
     values = {image.name: image.sky_values for image in images}
     why = f'255 (ignored) and nowhere 1 (sky), as in {SKY_BINARY}; in {SKY_PALETTE} sky is 1'

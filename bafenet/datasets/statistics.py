@@ -4,10 +4,10 @@ Single images are measured in image_statistics.py; the definitions are in :data:
 """
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ BRIGHTNESS_EDGES = np.linspace(0, 1, 21)
 COLOR = '#2f6db5'
 
 
-def report(devkit: Union[str, Path], out: Union[str, Path], split: Optional[str] = None, workers: int = 1) -> None:
+def report(devkit: str | Path, out: str | Path, split: str | None = None, workers: int = 1) -> None:
     """Measure a devkit, print tables, and write ``statistics.json`` and the figures; ``tools/dataset/stats.py``.
 
     Args:
@@ -88,7 +88,7 @@ def report(devkit: Union[str, Path], out: Union[str, Path], split: Optional[str]
     print(f'{printable(out)}: statistics.json and the figures written')
 
 
-def summarize(images: Sequence[ImageStatistics]) -> Dict:
+def summarize(images: Sequence[ImageStatistics]) -> dict:
     """Put the measurements of all images together, ready for JSON.
 
     Args:
@@ -135,7 +135,7 @@ def summarize(images: Sequence[ImageStatistics]) -> Dict:
     }
 
 
-def _distribution(values: np.ndarray) -> Dict[str, Optional[float]]:
+def _distribution(values: np.ndarray) -> dict[str, float | None]:
     """Mean and quantiles; None where no value is defined."""
     finite = values[np.isfinite(values)]
     keys = ('mean', 'min', 'median', 'p90', 'max')
@@ -145,7 +145,7 @@ def _distribution(values: np.ndarray) -> Dict[str, Optional[float]]:
     return dict(zip(keys, map(float, numbers), strict=True))
 
 
-def _contrast(values: np.ndarray) -> Dict:
+def _contrast(values: np.ndarray) -> dict:
     finite = values[np.isfinite(values)]
     return {
         **_distribution(values),
@@ -155,26 +155,26 @@ def _contrast(values: np.ndarray) -> Dict:
     }
 
 
-def _histogram(values: np.ndarray, edges: np.ndarray) -> Dict[str, List[float]]:
+def _histogram(values: np.ndarray, edges: np.ndarray) -> dict[str, list[float]]:
     """Share of the defined values in each bin; the last one holds all that is above, too."""
     finite = values[np.isfinite(values)]
     counts, _ = np.histogram(np.minimum(finite, edges[-1]), edges)
     return {'edges': edges.round(6).tolist(), 'share': (counts / max(len(finite), 1)).tolist()}
 
 
-def _counts(values: Sequence[int]) -> Dict[str, int]:
+def _counts(values: Sequence[int]) -> dict[str, int]:
     """How often each value occurs, in order."""
     return {str(value): count for value, count in sorted(Counter(values).items())}
 
 
-def _size_counts(sizes: np.ndarray) -> List[Dict[str, int]]:
+def _size_counts(sizes: np.ndarray) -> list[dict[str, int]]:
     """How often each size occurs, the most frequent first."""
     values, counts = np.unique(sizes, axis=0, return_counts=True)
     return [{'width': int(values[i, 0]), 'height': int(values[i, 1]), 'count': int(counts[i])}
             for i in np.argsort(-counts, kind='stable')]
 
 
-def _table_1(root: Path, summary: Dict) -> Dict:
+def _table_1(root: Path, summary: dict) -> dict:
     """The devkit's row of the paper's Table I, as far as files can tell."""
     annotations = {'Pixel': TARGET_PALETTE, 'BBox': BOXES, 'Point': POINTS}
     return {
@@ -188,7 +188,7 @@ def _table_1(root: Path, summary: Dict) -> Dict:
     }
 
 
-def print_tables(summary: Dict, statements: Sequence[Statement]) -> None:
+def print_tables(summary: dict, statements: Sequence[Statement]) -> None:
     """Print the Table I row and the statements beside their measurements."""
     console = Console()
     row = Table(*(key.replace('_', ' ') for key in summary['table_1']), title='Table I')
@@ -206,7 +206,7 @@ def print_tables(summary: Dict, statements: Sequence[Statement]) -> None:
     console.print(table)
 
 
-def draw_figures(images: Sequence[ImageStatistics], summary: Dict, out: Path) -> None:
+def draw_figures(images: Sequence[ImageStatistics], summary: dict, out: Path) -> None:
     """Write Fig. 4 (a) to (d) of the paper and one of the clusters as PNG files.
 
     Args:
@@ -234,7 +234,7 @@ def draw_figures(images: Sequence[ImageStatistics], summary: Dict, out: Path) ->
     _save(figure, out / 'clusters.png')
 
 
-def _figure(columns: int = 1) -> Tuple[Figure, Union[Axes, np.ndarray]]:
+def _figure(columns: int = 1) -> tuple[Figure, Axes | np.ndarray]:
     figure = Figure(figsize=(6.4 * columns, 4.8), layout='constrained')
     return figure, figure.subplots(1, columns)
 
@@ -244,7 +244,7 @@ def _save(figure: Figure, path: Path) -> None:
         FigureCanvasAgg(figure).print_figure(temporary, dpi=120)
 
 
-def _draw_sizes(axis: Axes, sizes: List[Dict[str, int]], what: str, largest: float) -> None:
+def _draw_sizes(axis: Axes, sizes: list[dict[str, int]], what: str, largest: float) -> None:
     """Circles whose area says how often a size occurs."""
     width, height, count = (np.array([size[key] for size in sizes]) for key in ('width', 'height', 'count'))
     axis.scatter(width, height, s=np.maximum(largest * count / count.max(), 2), color=COLOR, alpha=0.5, linewidth=0)
@@ -273,19 +273,19 @@ def _draw_contrast(axis: Axes, images: Sequence[ImageStatistics]) -> None:
              ylabel='targets', xlim=(0, CONTRAST_EDGES[-1]))
 
 
-def _draw_shares(axis: Axes, histogram: Dict[str, List[float]], label: str, title: str) -> None:
+def _draw_shares(axis: Axes, histogram: dict[str, list[float]], label: str, title: str) -> None:
     axis.stairs(histogram['share'], histogram['edges'], fill=True, color=COLOR)
     axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.set(xlabel=label, ylabel='targets', title=title, xlim=(histogram['edges'][0], histogram['edges'][-1]))
 
 
-def _draw_counts(axis: Axes, counts: Dict[str, int], label: str) -> None:
+def _draw_counts(axis: Axes, counts: dict[str, int], label: str) -> None:
     axis.bar(list(map(int, counts)), list(counts.values()), color=COLOR)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel=label, ylabel='number')
 
 
-def split_names(root: Path, split: str) -> List[str]:
+def split_names(root: Path, split: str) -> list[str]:
     """Names of the images of a split of a devkit, in the file's order.
 
     Raises:

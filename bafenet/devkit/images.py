@@ -1,7 +1,7 @@
 """Reading a devkit's images and masks: 8 bits a channel, of bounded size, each problem in one line."""
 import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Iterable, Iterator, Tuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -54,7 +54,7 @@ def _is_deep(image: Image.Image) -> bool:
     return image.format == 'PNG' and any(';16' in str(argument) for argument in arguments)
 
 
-def image_size(path: PathLike) -> Tuple[int, int]:
+def image_size(path: PathLike) -> tuple[int, int]:
     """Width and height of an image file, from its header.
 
     Raises:
@@ -75,7 +75,7 @@ def read_image(path: PathLike) -> Image.Image:
         return image
 
 
-def read_grey(path: PathLike) -> Tuple[np.ndarray, bool]:
+def read_grey(path: PathLike) -> tuple[np.ndarray, bool]:
     """Read an image of 8 bits as grey.
 
     Returns:
@@ -93,7 +93,7 @@ def read_grey(path: PathLike) -> Tuple[np.ndarray, bool]:
     return np.asarray(image.convert('L')), not (np.array_equal(red, green) and np.array_equal(red, blue))
 
 
-def read_mask(path: PathLike, size: Tuple[int, int]) -> np.ndarray:
+def read_mask(path: PathLike, size: tuple[int, int]) -> np.ndarray:
     """Read the mask of an image: palette indices, grey levels or colours, of which 0 is not in the mask.
 
     Args:
@@ -113,7 +113,7 @@ def read_mask(path: PathLike, size: Tuple[int, int]) -> np.ndarray:
     return np.asarray(image.convert('RGB')).max(axis=2)
 
 
-def require_size(path: PathLike, size: Tuple[int, int], expected: Tuple[int, int]) -> None:
+def require_size(path: PathLike, size: tuple[int, int], expected: tuple[int, int]) -> None:
     """Refuse a mask whose (width, height) are not those of its image.
 
     Raises:

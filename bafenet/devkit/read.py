@@ -5,7 +5,8 @@ Every problem is one line that names the file. What is read is bounded: in bytes
 import re
 import unicodedata
 from collections import Counter
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 from xml.parsers import expat
 
 import numpy as np
@@ -34,8 +35,8 @@ class BoxObject(NamedTuple):
         problem: Why ``corners`` is None; empty otherwise.
     """
 
-    name: Optional[str]
-    corners: Optional[Tuple[float, float, float, float]]
+    name: str | None
+    corners: tuple[float, float, float, float] | None
     problem: str
 
 
@@ -48,9 +49,9 @@ class Annotation(NamedTuple):
         size: Width and height that it says the image has, as text; None without a ``size``.
     """
 
-    objects: List[BoxObject]
-    filename: Optional[str]
-    size: Optional[Tuple[str, str]]
+    objects: list[BoxObject]
+    filename: str | None
+    size: tuple[str, str] | None
 
 
 class _Malformed(ValueError):
@@ -65,10 +66,10 @@ class _AnnotationParser:
               *(('annotation', 'object', 'bndbox', corner) for corner in CORNERS)}
 
     def __init__(self) -> None:
-        self.head: Dict[str, List[str]] = {}
-        self.objects: List[Dict[str, List[str]]] = []
-        self._path: List[str] = []
-        self._text: Optional[List[str]] = None
+        self.head: dict[str, list[str]] = {}
+        self.objects: list[dict[str, list[str]]] = []
+        self._path: list[str] = []
+        self._text: list[str] | None = None
         self._elements = 0
         self._parser = expat.ParserCreate(namespace_separator='}')
         self._parser.buffer_text = True
@@ -84,7 +85,7 @@ class _AnnotationParser:
         # Entities, which can stand for other files and for gigabytes, are declared in it and nowhere else.
         raise _Malformed('has a document type declaration, as web pages have and annotations have not')
 
-    def _start(self, tag: str, _: Dict[str, str]) -> None:
+    def _start(self, tag: str, _: dict[str, str]) -> None:
         self._elements += 1
         self._path.append(tag)
         if len(self._path) > MAX_DEPTH or self._elements > MAX_ELEMENTS:
@@ -137,7 +138,7 @@ def read_annotation(path: PathLike) -> Annotation:
     return Annotation(list(map(_object, parser.objects)), parser.head.get('filename', [None])[0], size)
 
 
-def _object(fields: Dict[str, List[str]]) -> BoxObject:
+def _object(fields: dict[str, list[str]]) -> BoxObject:
     names = fields.get('name', [])
     name = names[0] if len(names) == 1 and names[0] else None
     corners = []
@@ -154,8 +155,8 @@ def _object(fields: Dict[str, List[str]]) -> BoxObject:
     return BoxObject(name, tuple(corners), '')
 
 
-def read_boxes(path: PathLike, classes: Optional[Sequence[str]] = None, size: Optional[Tuple[int, int]] = None,
-               whole: bool = False) -> Tuple[List[Optional[str]], np.ndarray]:
+def read_boxes(path: PathLike, classes: Sequence[str] | None = None, size: tuple[int, int] | None = None,
+               whole: bool = False) -> tuple[list[str | None], np.ndarray]:
     """Boxes of a VOC-style XML file, all of them or an error.
 
     Args:
@@ -189,7 +190,7 @@ def read_boxes(path: PathLike, classes: Optional[Sequence[str]] = None, size: Op
     return [item.name for item in objects], corners
 
 
-def _check_boxes(path: PathLike, corners: np.ndarray, size: Tuple[int, int]) -> None:
+def _check_boxes(path: PathLike, corners: np.ndarray, size: tuple[int, int]) -> None:
     width, height = size
     empty = without_area(corners)
     outside = ~((corners[:, :2] >= 0) & (corners[:, 2:] <= (width, height))).all(axis=1)
@@ -213,7 +214,7 @@ def _no_annotation(path: PathLike, reason: str) -> InputError:
 # --- Split files ------------------------------------------------------------------------------------------------------
 
 
-def read_names(path: PathLike) -> List[str]:
+def read_names(path: PathLike) -> list[str]:
     """Image names in a split file: one a line, without surrounding white space; blank lines are skipped.
 
     Args:
@@ -239,7 +240,7 @@ def read_names(path: PathLike) -> List[str]:
     return names
 
 
-def read_split(path: PathLike) -> List[str]:
+def read_split(path: PathLike) -> list[str]:
     """:func:`read_names` of a split that must name images, none of them twice.
 
     Raises:

@@ -5,8 +5,9 @@ and removes files by the names that it finds. Files that unpack to more than the
 are refused too.
 """
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,14 +91,14 @@ def check_training_state(checkpoint: dict, source: str) -> None:
     _check(checkpoint, source, _TRAINING_FIELDS)
 
 
-def _check(checkpoint: dict, source: str, fields: Dict[str, '_Check']) -> None:
+def _check(checkpoint: dict, source: str, fields: dict[str, '_Check']) -> None:
     for path, (is_good, words) in fields.items():
         for name, value in _find(checkpoint, path.split('.')):
             if not is_good(value):
                 raise InputError(f'{source}: its {printable(name)} is {summary(value)}, not {words}; {ANOTHER}')
 
 
-def _find(node: Any, path: list, name: str = '') -> Iterator[Tuple[str, Any]]:
+def _find(node: Any, path: list, name: str = '') -> Iterator[tuple[str, Any]]:
     """The values at a path, with their names; ``*`` stands for every key."""
     if not path:
         yield name, node
@@ -186,11 +187,11 @@ def _is_schedulers(value: Any) -> bool:
     return all(isinstance(states, list) and all(_is_dict(state) for state in states) for states in lists)
 
 
-_Check = Tuple[Callable[[Any], bool], str]
+_Check = tuple[Callable[[Any], bool], str]
 _COUNT: _Check = _is_count, 'a whole number from 0'
 _TEXT: _Check = _is_text, f'text of at most {_MAX_TEXT} characters'
 _DICT: _Check = _is_dict, 'a dict with names as keys'
-_FIELDS: Dict[str, _Check] = {
+_FIELDS: dict[str, _Check] = {
     'meta': _DICT,
     'meta.epoch': _COUNT,
     'meta.iter': _COUNT,
@@ -212,7 +213,7 @@ _FIELDS: Dict[str, _Check] = {
     'message_hub.resumed_keys': _DICT,
     'message_hub.resumed_keys.*': (lambda value: isinstance(value, bool), 'True or False'),
 }
-_TRAINING_FIELDS: Dict[str, _Check] = {
+_TRAINING_FIELDS: dict[str, _Check] = {
     'optimizer': (_is_optimizer, 'the state of an optimizer'),
     'param_schedulers': (_is_schedulers, 'a list of states of schedulers'),
 }
@@ -254,7 +255,7 @@ def _is_plain_tensor(value: torch.Tensor) -> bool:
             and value.numel() * value.element_size() <= value.untyped_storage().nbytes())
 
 
-def is_finite(state_dict: Dict[str, torch.Tensor]) -> bool:
+def is_finite(state_dict: dict[str, torch.Tensor]) -> bool:
     """Whether all floating point weights are finite."""
     return all(bool(torch.isfinite(value).all()) for value in state_dict.values()
                if isinstance(value, torch.Tensor) and value.is_floating_point())

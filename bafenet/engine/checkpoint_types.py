@@ -2,8 +2,9 @@
 
 Importing this module allow-lists the types of mmengine's own checkpoints, and nothing that could be called by a file.
 """
+from collections.abc import Callable
 from pickle import UnpicklingError
-from typing import Any, Callable, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch

@@ -11,11 +11,12 @@ import os
 import re
 import socket
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, NamedTuple
 from urllib.parse import urlparse
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
@@ -40,7 +41,7 @@ _NETWORK_TIMEOUT = 20  # seconds without a byte
 # --- Reading ----------------------------------------------------------------------------------------------------------
 
 
-def require_checkpoint(filename: Union[str, Path]) -> None:
+def require_checkpoint(filename: str | Path) -> None:
     """Check that a checkpoint exists; what has a scheme (``https://``, ``torchvision://``) is left to its loader.
 
     Raises:
@@ -50,7 +51,7 @@ def require_checkpoint(filename: Union[str, Path]) -> None:
         local_file(filename)
 
 
-def local_file(filename: Union[str, Path]) -> Path:
+def local_file(filename: str | Path) -> Path:
     """The file that is meant: a path, with ``~`` expanded, or else weights that come with the package, by name.
 
     Raises:
@@ -65,7 +66,7 @@ def local_file(filename: Union[str, Path]) -> Path:
     return shipped or path
 
 
-def latest_checkpoint(work_dir: Union[str, Path], folders: Sequence[Union[str, Path]] = ()) -> Optional[str]:
+def latest_checkpoint(work_dir: str | Path, folders: Sequence[str | Path] = ()) -> str | None:
     """The checkpoint that a work dir's ``last_checkpoint`` names.
 
     A file of that name in these folders counts first: a work dir may have been moved or copied since.
@@ -96,7 +97,7 @@ def latest_checkpoint(work_dir: Union[str, Path], folders: Sequence[Union[str, P
     return found[0]
 
 
-def load_from_local(filename: Union[str, Path], map_location: Any = None) -> dict:
+def load_from_local(filename: str | Path, map_location: Any = None) -> dict:
     """Read a checkpoint file with ``weights_only=True``.
 
     Args:
@@ -122,7 +123,7 @@ def _read(file: Path, map_location: Any, source: str, remedy: str) -> dict:
         return check_fields(checkpoint, source, file.stat().st_size)
 
 
-def load_url(url: str, model_dir: Optional[str] = None, map_location: Any = None, progress: bool = True) -> dict:
+def load_url(url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True) -> dict:
     """Download a checkpoint into PyTorch's cache, or find it there, and read it with ``weights_only=True``.
 
     ``torch.hub``'s own default, which mmengine takes, is to unpickle whatever comes.
@@ -188,9 +189,9 @@ class WeightsReport(NamedTuple):
         loaded: How many weights went over.
     """
 
-    missing: List[str]
-    unexpected: List[str]
-    reshaped: List[str]
+    missing: list[str]
+    unexpected: list[str]
+    reshaped: list[str]
     loaded: int
 
     @property
@@ -205,7 +206,7 @@ class WeightsReport(NamedTuple):
         return ', '.join(f'{len(names)} {kind} ({_some(names, examples)})' for kind, names in kinds if names)
 
 
-def _some(names: List[str], examples: int) -> str:
+def _some(names: list[str], examples: int) -> str:
     return printable(', '.join(name[:_LONGEST_NAME] for name in names[:examples])) + (
         ', …' if len(names) > examples else '')
 
@@ -243,11 +244,11 @@ def _is_alike(value: Any, expected: torch.Tensor) -> bool:
 class AtomicLocalBackend(LocalBackend):
     """mmengine's local storage, but a file that is written is whole or as it was before."""
 
-    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
+    def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes to ``filepath`` by a temporary name."""
         write_bytes(filepath, obj)
 
-    def put_text(self, obj: str, filepath: Union[str, Path], encoding: str = 'utf-8') -> None:
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
         """Write text to ``filepath`` by a temporary name."""
         write_bytes(filepath, obj.encode(encoding))
 

@@ -4,9 +4,9 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import List, Optional, Sequence
 
 import cv2
 import mmcv
@@ -34,13 +34,13 @@ TESTING = ('test_dataloader.dataset', 'test_cfg', 'test_evaluator')
 
 
 def train(config: str,
-          work_dir: Optional[str] = None,
+          work_dir: str | None = None,
           amp: bool = False,
-          resume: Optional[str] = None,
-          cfg_options: Optional[List[str]] = None,
+          resume: str | None = None,
+          cfg_options: list[str] | None = None,
           launcher: str = 'none',
           auto_scale_lr: bool = False,
-          seed: Optional[int] = None,
+          seed: int | None = None,
           deterministic: bool = False,
           allow_training_images: bool = False) -> None:
     """Train a config.
@@ -94,12 +94,12 @@ def _allow_training_images(cfg: Config, config: str, allow: bool) -> None:
 
 def test(config: str,
          checkpoint: str,
-         work_dir: Optional[str] = None,
-         out: Optional[str] = None,
+         work_dir: str | None = None,
+         out: str | None = None,
          show: bool = False,
-         show_dir: Optional[str] = None,
+         show_dir: str | None = None,
          wait_time: float = 2.0,
-         cfg_options: Optional[List[str]] = None,
+         cfg_options: list[str] | None = None,
          launcher: str = 'none',
          allow_training_images: bool = False) -> dict:
     """Test a checkpoint on the test split and print a table.
@@ -148,10 +148,10 @@ def test(config: str,
 
 
 def prepare_config(config: str,
-                   work_dir: Optional[str],
-                   cfg_options: Optional[List[str]],
+                   work_dir: str | None,
+                   cfg_options: list[str] | None,
                    launcher: str,
-                   seed: Optional[int] = None,
+                   seed: int | None = None,
                    deterministic: bool = False,
                    needs: Sequence[str] = TRAINING) -> Config:
     """Read a config that has the settings ``needs``, and set what the command line says; see :func:`train`."""
@@ -193,7 +193,7 @@ def find_checkpoint(path: str) -> str:
     return best[0]
 
 
-def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_on: Optional[int] = None) -> None:
+def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_on: int | None = None) -> None:
     """Write every metric and the detections of each image as JSON, with what is needed to repeat the run.
 
     Where the place that was writable before the test no longer is, they are kept in the folder for temporary files.
@@ -220,12 +220,12 @@ def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_
     runner.logger.info(f'wrote {out}')
 
 
-def _split(dataset: dict) -> Optional[str]:
+def _split(dataset: dict) -> str | None:
     """The split file of a dataset's settings; of several, all of them."""
     return ', '.join(part['ann_file'] for part in split_settings(dataset)) or None
 
 
-def _sha256(checkpoint: str) -> Optional[str]:
+def _sha256(checkpoint: str) -> str | None:
     try:
         return hashlib.sha256(local_file(checkpoint).read_bytes()).hexdigest()
     except InputError:

@@ -1,8 +1,9 @@
 """Which values the settings of a config may have: by the dotted key, and by class and argument."""
 import math
 import re
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
-from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from mmdet.registry import MODELS, RUNNERS
 
@@ -36,7 +37,7 @@ def is_number(value: Any) -> bool:
     return is_whole(value) or isinstance(value, float) and math.isfinite(value)
 
 
-def _whole(low: int, high: Optional[int] = None) -> Allowed:
+def _whole(low: int, high: int | None = None) -> Allowed:
     words = f'a whole number of at least {low}' if high is None else f'a whole number from {low} to {high}'
     return Allowed(words, lambda value: is_whole(value) and low <= value <= (math.inf if high is None else high),
                    max(low, 1))
@@ -56,7 +57,7 @@ def _choice(*values: Any) -> Allowed:
                    lambda value: any(value == item and type(value) is type(item) for item in values), values[0])
 
 
-def _list(item: Allowed, length: Optional[int] = None, ascending: bool = False, empty: bool = False) -> Allowed:
+def _list(item: Allowed, length: int | None = None, ascending: bool = False, empty: bool = False) -> Allowed:
     def test(value: Any) -> bool:
         return (isinstance(value, (list, tuple)) and (len(value) == length if length else empty or len(value) > 0)
                 and all(map(item.test, value))
@@ -95,7 +96,7 @@ PART = Allowed('a dict of settings with a type', lambda value: isinstance(value,
 PARTS = _list(PART, empty=True)
 
 
-def _named(names: str, allowed: Allowed) -> Dict[str, Allowed]:
+def _named(names: str, allowed: Allowed) -> dict[str, Allowed]:
     return dict.fromkeys(names.split(), allowed)
 
 
@@ -103,7 +104,7 @@ _NUMBERS = _list(_number(-MAX_SIDE, MAX_SIDE), 3)
 _LEVEL = Allowed('two sizes (low, high), low below high', _list(_number(-1), 2, True).test, (-1, 64))
 
 # Arguments of a class, by its name or a parent's: rules that hold wherever the class stands.
-BY_CLASS: Dict[str, Dict[str, Allowed]] = {
+BY_CLASS: dict[str, dict[str, Allowed]] = {
     # Data
     'BaseDataset': {
         **_named('data_root ann_file', _or(TEXT, NONE)),
@@ -201,7 +202,7 @@ BY_CLASS: Dict[str, Dict[str, Allowed]] = {
 }
 
 # Settings by their key: * is one part of it, ** any number of parts, {a,b} a or b.
-_BY_KEY: Dict[str, Allowed] = {
+_BY_KEY: dict[str, Allowed] = {
     'model': SETTINGS,
     'model.{backbone,bbox_head}': PART,
     'model.neck': _or(PART, PARTS, NONE),
@@ -320,11 +321,11 @@ def _patterns() -> tuple:
 
 
 @lru_cache(maxsize=2**14)
-def _by_key(key: str) -> Optional[Allowed]:
+def _by_key(key: str) -> Allowed | None:
     return next((allowed for pattern, allowed in _patterns() if pattern.fullmatch(key)), None)
 
 
-def find_rule(key: str, classes: Iterable[str] = ()) -> Optional[Allowed]:
+def find_rule(key: str, classes: Iterable[str] = ()) -> Allowed | None:
     """What the setting of a dotted key may be, or None where no rule says so.
 
     Args:

@@ -1,7 +1,8 @@
 """Types and ranges of a config's values, and what they must be together, before anything is built from them."""
 import inspect
 import math
-from typing import Any, Callable, Collection, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import mmdet.registry
 from mmdet.models.backbones import ResNet
@@ -175,7 +176,7 @@ def _check_together(cfg: dict, start: Callable[[str, Any], str]) -> None:
         raise InputError(f'{start("model.data_preprocessor.bgr_to_rgb", True)} and rgb_to_bgr=True exclude each other')
 
 
-def _schedulers(cfg: dict) -> List[Tuple[str, dict]]:
+def _schedulers(cfg: dict) -> list[tuple[str, dict]]:
     node = cfg.get('param_scheduler') or []
     return [('param_scheduler', node)] if isinstance(node, dict) else [
         (f'param_scheduler.{i}', item) for i, item in enumerate(node)]
@@ -261,7 +262,7 @@ def _alike(value: Any, old: Any, within: bool = False) -> bool:
     return True
 
 
-def variables_hint(cfg: dict, value: Any, limit: int = 6) -> Optional[str]:
+def variables_hint(cfg: dict, value: Any, limit: int = 6) -> str | None:
     """The settings that have a variable's value, which it was probably made for; None if there are none."""
     found = [key for key, item, _ in iterate_settings(cfg, "the config")
              if type(item) is type(value) and item == value and not isinstance(item, (bool, type(None)))]

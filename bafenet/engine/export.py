@@ -3,7 +3,7 @@ import hashlib
 import io
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import torch
 from mmdet.structures import DetDataSample
@@ -34,8 +34,8 @@ def export(checkpoint: str,
            out: str,
            command: str,
            commit: str,
-           seed: Optional[int] = None,
-           hardware: Optional[str] = None,
+           seed: int | None = None,
+           hardware: str | None = None,
            force: bool = False) -> dict:
     """Write the network's weights in float16, bit by bit the same file each time.
 
@@ -142,7 +142,7 @@ def _plain(dataset_meta: dict, source: str) -> dict:
         raise InputError(f'checkpoint {printable(source)}: {error}; give one that training wrote') from None
 
 
-def _colour(value: Any, name: str) -> List[int]:
+def _colour(value: Any, name: str) -> list[int]:
     return [require_whole(level, name, high=255) for level in require_list(value, name)]
 
 
@@ -176,7 +176,7 @@ def serialise(content: dict) -> bytes:
 
 
 @torch.no_grad()
-def compare(network: nn.Module, other: nn.Module) -> Dict[str, float]:
+def compare(network: nn.Module, other: nn.Module) -> dict[str, float]:
     """The largest difference between what two networks put out for the same made-up images.
 
     Returns:
@@ -189,7 +189,7 @@ def compare(network: nn.Module, other: nn.Module) -> Dict[str, float]:
                 relative_difference=max(float(difference / largest) for difference, largest in differences))
 
 
-def _outputs(network: nn.Module) -> List[Tensor]:
+def _outputs(network: nn.Module) -> list[Tensor]:
     """The network's raw outputs for two images of clouds with bright spots."""
     generator = torch.Generator().manual_seed(0)
     clouds = interpolate(torch.rand(2, 1, 8, 8, generator=generator) * 150, size=(256, 256), mode='bilinear')

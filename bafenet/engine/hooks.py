@@ -3,9 +3,10 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Collection, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Collection, List, Optional, Sequence
+from typing import Any
 
 import torch
 from mmdet.registry import HOOKS
@@ -31,7 +32,7 @@ class _RemovesLater:
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
-        self.removed: List[str] = []
+        self.removed: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
@@ -123,7 +124,7 @@ class AtomicCheckpointHook(CheckpointHook):
             raise InputError(f'default_hooks.checkpoint.save_best names {", ".join(absent)}, which the evaluation did '
                              f'not give: choose from {", ".join(sorted(given))}')
 
-    def _forget_what_is_not_ours(self, runner: Runner) -> List[str]:
+    def _forget_what_is_not_ours(self, runner: Runner) -> list[str]:
         """Take over what a resumed checkpoint says about other ones as far as they are this run's own files.
 
         Returns:
@@ -214,7 +215,7 @@ class AtomicCheckpointHook(CheckpointHook):
             write_text(Path(runner.work_dir, 'last_checkpoint'), self.last_ckpt)
             self._remove(outdated)
 
-    def _note_step(self, runner: Runner, step: int) -> List[str]:
+    def _note_step(self, runner: Runner, step: int) -> list[str]:
         """Take ``step`` among the checkpoints to keep, and return the paths of those that it pushes out."""
         if self.max_keep_ckpts < 0 or step in self.keep_ckpt_ids:
             return []
@@ -284,8 +285,8 @@ class TestProgressHook(Hook):
 
     def __init__(self, disable: bool = False) -> None:
         self._disable = disable
-        self._context: Optional[Any] = None
-        self._bar: Optional[Any] = None
+        self._context: Any | None = None
+        self._bar: Any | None = None
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Open the bar."""
@@ -303,11 +304,11 @@ class TestProgressHook(Hook):
         """Count the images of a batch."""
         self._advance(outputs)
 
-    def after_val_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Close the bar."""
         self._close()
 
-    def after_test_epoch(self, runner: Runner, metrics: Optional[dict] = None) -> None:
+    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Close the bar."""
         self._close()
 

@@ -1,6 +1,7 @@
 """What a launcher of several processes must have set, before a run waits for processes that never come."""
 import os
-from typing import Dict, Mapping, NamedTuple, Optional, Tuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from bafenet.errors import InputError, printable
 
@@ -11,11 +12,11 @@ class _Launcher(NamedTuple):
     """How a launcher is called, and the variables that mmengine reads: numbers, the rank and the size first; texts."""
 
     call: str
-    numbers: Tuple[str, ...]
-    texts: Tuple[str, ...]
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...]
 
 
-_LAUNCHERS: Dict[str, _Launcher] = {
+_LAUNCHERS: dict[str, _Launcher] = {
     'pytorch': _Launcher('torchrun --nproc_per_node=N', ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_PORT'),
                          ('MASTER_ADDR', )),
     'slurm': _Launcher('srun --ntasks=N python', ('SLURM_PROCID', 'SLURM_NTASKS'), ('SLURM_NODELIST', )),
@@ -27,7 +28,7 @@ _LAUNCHERS: Dict[str, _Launcher] = {
 _OPTIONAL = ('MASTER_PORT', 'SLURM_LOCALID')
 
 
-def require_environment(launcher: str, environment: Optional[Mapping[str, str]] = None) -> None:
+def require_environment(launcher: str, environment: Mapping[str, str] | None = None) -> None:
     """Check that a launcher has started this process.
 
     Args:

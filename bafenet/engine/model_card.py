@@ -2,9 +2,10 @@
 import hashlib
 import re
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any
 
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import ROWS
@@ -70,7 +71,7 @@ network of the same config that was trained and tested on splits that share no r
 
 def write_card(weights: str,
                results: str,
-               subset: Optional[str] = None,
+               subset: str | None = None,
                beside: Sequence[Sequence[str]] = (),
                force: bool = False) -> dict:
     """Write ``NAME.md`` and ``NAME.json`` beside ``NAME.pth``.
@@ -143,7 +144,7 @@ def _provenance(value: Any) -> dict:
     return provenance
 
 
-def _own_results(file: Path, sha256: str, results: str, subset: Optional[str]) -> dict:
+def _own_results(file: Path, sha256: str, results: str, subset: str | None) -> dict:
     """The measurements of the weights themselves, on all images and on some."""
     contents = {key: _read(path, 'checkpoint_sha256') for key, path in (('results', results), ('subset', subset))
                 if path}
@@ -223,10 +224,10 @@ def _metrics_table(record: dict) -> str:
     return '\n'.join(lines)
 
 
-def _line(cells: List[str]) -> str:
+def _line(cells: list[str]) -> str:
     return f'| {" | ".join(cells)} |'
 
 
-def _number(summary: Dict[str, Optional[float]]) -> str:
+def _number(summary: dict[str, float | None]) -> str:
     spread = '' if summary['std'] is None else f' ± {summary["std"]:.3f} (n = {summary["n"]})'
     return f'{summary["mean"]:.3f}{spread}'

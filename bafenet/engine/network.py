@@ -1,7 +1,8 @@
 """A network from the config and weights of a checkpoint: nothing is built that the weights do not fill."""
 import copy
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Iterator, Mapping
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS

@@ -1,7 +1,8 @@
 """The optimizers that estimate their own step size, under their names in mmdet's registry, and bfloat16 steps."""
 import platform
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator, NoReturn
+from typing import Any, NoReturn
 
 import torch
 from mmdet.registry import OPTIM_WRAPPERS, OPTIMIZERS

@@ -1,5 +1,5 @@
 """The text of ``--cfg-options``: keys, and values as numbers, text and lists."""
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from mmengine.config import DictAction
 
@@ -10,7 +10,7 @@ MAX_VALUE = 4096  # characters
 MAX_BRACKETS = 8  # in one another
 
 
-def parse_options(options: List[str]) -> dict:
+def parse_options(options: list[str]) -> dict:
     """``KEY=VALUE`` strings as a dict; values are numbers, booleans, None, lists, tuples or strings.
 
     Raises:
@@ -19,13 +19,13 @@ def parse_options(options: List[str]) -> dict:
     return {key: value for key, (_, value) in split_options(options).items()}
 
 
-def split_options(options: List[str]) -> Dict[str, Tuple[str, Any]]:
+def split_options(options: list[str]) -> dict[str, tuple[str, Any]]:
     """Text and value of each ``KEY=VALUE`` by its key.
 
     Raises:
         InputError: As :func:`parse_options`.
     """
-    values: Dict[str, Tuple[str, Any]] = {}
+    values: dict[str, tuple[str, Any]] = {}
     for option in options:
         key, separator, text = option.partition('=')
         name = f'--cfg-options {shown(option)[1:-1]}'
@@ -70,7 +70,7 @@ def _parse_part(name: str, text: str) -> Any:
     return value
 
 
-def _split_at_commas(text: str) -> List[str]:
+def _split_at_commas(text: str) -> list[str]:
     """The parts of a text between the commas outside of brackets."""
     parts, start, depth = [], 0, 0
     for place, sign in enumerate(text):
@@ -81,12 +81,12 @@ def _split_at_commas(text: str) -> List[str]:
     return [*parts, text[start:]]
 
 
-def _without_last_blank(parts: List[str]) -> List[str]:
+def _without_last_blank(parts: list[str]) -> list[str]:
     return parts if parts[-1].strip() else parts[:-1]
 
 
 def _require_balanced(name: str, text: str) -> None:
-    opened: List[str] = []
+    opened: list[str] = []
     for sign in text:
         if sign in '([':
             opened.append(sign)

@@ -3,9 +3,10 @@ import difflib
 import importlib
 import logging
 import os
+from collections.abc import Sequence
 from copy import copy, deepcopy
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any
 
 import mmdet.registry
 from mmengine.config import Config, ConfigDict
@@ -35,7 +36,7 @@ MAX_FILE = 2**20  # bytes
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def load_config(path: str, options: Optional[List[str]] = None, needs: Sequence[str] = ('model', )) -> Config:
+def load_config(path: str, options: list[str] | None = None, needs: Sequence[str] = ('model', )) -> Config:
     """Read a config, apply ``KEY=VALUE`` options to it, and check every value that a run or a tool reads.
 
     Data loaders without workers lose the two settings that ask for some.
@@ -153,7 +154,7 @@ def _import_modules(cfg: Config, source: str) -> None:
 # --- Options ----------------------------------------------------------------------------------------------------------
 
 
-def _apply(cfg: Config, given: Dict[str, Tuple[str, Any]]) -> Dict[str, Any]:
+def _apply(cfg: Config, given: dict[str, tuple[str, Any]]) -> dict[str, Any]:
     """Set options in a config, and return what stood there before by key, None where nothing did."""
     # What an option adds may be described by the type that another option sets.
     typed = Config(deepcopy(cfg._cfg_dict.to_dict()))
@@ -184,7 +185,7 @@ def _require_arguments_of(cfg: Config, key: str) -> None:
                          f'which the config sets beside it; write a config of your own with _delete_=True there')
 
 
-def _look_up(node: Any, parts: List[str]) -> Tuple[Any, bool, Any]:
+def _look_up(node: Any, parts: list[str]) -> tuple[Any, bool, Any]:
     """The node that a key's last part is in (None where it is not there yet), whether it is there, and its value."""
     for depth, part in enumerate(parts):
         parent, key = node, int(part) if isinstance(node, (list, tuple)) else part
@@ -198,7 +199,7 @@ def _set(cfg: Config, key: str, value: Any) -> None:
     object.__setattr__(cfg, '_cfg_dict', _replaced(cfg._cfg_dict, key.split('.'), value))
 
 
-def _replaced(node: Any, parts: List[str], value: Any) -> Any:
+def _replaced(node: Any, parts: list[str], value: Any) -> Any:
     """A copy of a node with one value in it replaced; the node may stand elsewhere in the config too."""
     if not parts:
         return value

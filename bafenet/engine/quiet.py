@@ -1,8 +1,8 @@
 """Silence while networks are built, where the standard output is for results."""
 import logging
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Iterator
 
 from mmengine.logging import MMLogger
 

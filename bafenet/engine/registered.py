@@ -1,8 +1,9 @@
 """What a config's ``type`` names: the registered classes and functions, and the arguments that they take."""
 import difflib
 import inspect
+from collections.abc import Collection, Iterator
 from functools import cache
-from typing import Any, Collection, Iterator, List, Optional, Tuple
+from typing import Any
 
 import mmcv.ops
 import mmdet.registry
@@ -96,13 +97,13 @@ def find_type(name: Any) -> Any:
         raise InputError(f'type {shown(name)} cannot be imported: {reason}') from error
 
 
-def close_types(name: str, known: Optional[Collection[str]] = None) -> str:
+def close_types(name: str, known: Collection[str] | None = None) -> str:
     """A hint for a name that no registry (or none of the ``known``) holds: those that are close, or nothing."""
     close = difflib.get_close_matches(name, known if known is not None else registered_names(), n=3)
     return f'; close: {", ".join(close)}' if close else ''
 
 
-def class_names(target: Any) -> Tuple[str, ...]:
+def class_names(target: Any) -> tuple[str, ...]:
     """Names of a class and of its parents, nearest first."""
     return tuple(cls.__name__ for cls in target.__mro__) if inspect.isclass(target) else ()
 
@@ -118,14 +119,14 @@ def refused(target: Any, names: Collection[str]) -> frozenset:
     return frozenset() if is_open else frozenset(names) - {item.name for item in found}
 
 
-def defaults(target: Any, name: str) -> List[Any]:
+def defaults(target: Any, name: str) -> list[Any]:
     """The default values of a parameter, the nearest constructor's first."""
     return [item.default for item in _signature(target)[0] if item.name == name and item.default is not item.empty]
 
 
-def _signature(target: Any) -> Tuple[List[inspect.Parameter], bool]:
+def _signature(target: Any) -> tuple[list[inspect.Parameter], bool]:
     """Parameters, the nearest constructor's first, and whether any other name is taken too."""
-    found: List[inspect.Parameter] = []
+    found: list[inspect.Parameter] = []
     if target is None:
         return found, True
     for constructor in ([vars(cls)['__init__'] for cls in target.__mro__ if '__init__' in vars(cls)]
@@ -141,6 +142,6 @@ def _signature(target: Any) -> Tuple[List[inspect.Parameter], bool]:
     return found, True
 
 
-def closest(name: str, known: Any) -> Optional[str]:
+def closest(name: str, known: Any) -> str | None:
     """The closest of the known names, if one is close."""
     return next(iter(difflib.get_close_matches(name, list(map(str, known)), n=1)), None)

@@ -3,8 +3,9 @@ losses and weights that are not finite.
 """
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,7 +41,7 @@ class FiniteHook(Hook):
     """
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                         outputs: Optional[dict] = None) -> None:
+                         outputs: dict | None = None) -> None:
         """Look at the losses of a step."""
         losses = {name: value for name, value in (outputs or {}).items() if name.startswith('loss')}
         bad = [name for name, value in losses.items() if not _is_finite(value)]
@@ -79,7 +80,7 @@ class SettingsHook(Hook):
     """
 
     def __init__(self) -> None:
-        self._cfg: Optional[str] = None
+        self._cfg: str | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note the checkpoint's config."""
@@ -194,7 +195,7 @@ def _require_classes(runner: Runner, dataset: Any) -> None:
                          'the datasets')
 
 
-def box_shifts(info: dict) -> List[Tuple[float, ...]]:
+def box_shifts(info: dict) -> list[tuple[float, ...]]:
     """Box minus component of the target mask, corner by corner, for each box of an image that belongs to one."""
     try:
         mask = read_mask(info['target_mask_path'], (info['height'], info['width']))

@@ -1,8 +1,9 @@
 """The runner: mmengine's, with mistakes answered in one line and several processes on a machine without a GPU."""
 import datetime
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator, Optional, Set, Tuple, Union
+from typing import Any
 
 import torch
 from mmdet.registry import RUNNERS
@@ -48,8 +49,8 @@ class DetectionRunner(Runner):
     """
 
     _strict = True
-    _resumed_at: Optional[int] = None
-    _timestamps: Set[str] = set()
+    _resumed_at: int | None = None
+    _timestamps: set[str] = set()
 
     @classmethod
     def from_cfg(cls, cfg: Any) -> 'DetectionRunner':
@@ -72,7 +73,7 @@ class DetectionRunner(Runner):
             self._timestamp, number = f'{second}_{number}', number + 1
         self._timestamps.add(self._timestamp)
 
-    def wrap_model(self, model_wrapper_cfg: Optional[dict], model: nn.Module) -> nn.Module:
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for several processes, without device ids where there is no GPU.
 
         It gets its layout in memory first: DistributedDataParallel exchanges gradients in the order in which it finds
@@ -139,7 +140,7 @@ class DetectionRunner(Runner):
                 self._resume = False
         super().load_or_resume()
 
-    def _latest_checkpoint(self) -> Optional[str]:
+    def _latest_checkpoint(self) -> str | None:
         """The checkpoint that ``last_checkpoint`` names; a work dir may have been moved or copied since."""
         hook = next((hook for hook in self.hooks if isinstance(hook, CheckpointHook)), None)
         folders = [self.work_dir, *([os.path.join(hook.out_dir, os.path.basename(self.work_dir.rstrip(os.sep)))]
@@ -175,7 +176,7 @@ class DetectionRunner(Runner):
             self.logger.warning(f'{printable(filename)} is of {done} epochs and {self.iter} iterations; an epoch has '
                                 f'{len(self.train_dataloader)} here: the schedule by iterations goes on elsewhere')
 
-    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: Optional[bool] = None) -> dict:
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool | None = None) -> dict:
         """Load a checkpoint into the network.
 
         Args:
@@ -215,7 +216,7 @@ def _refused_state(filename: str) -> Iterator[None]:
                          f'{first_line(error)}); {ANOTHER}') from error
 
 
-def _pretrained(model: nn.Module) -> Iterator[Tuple[str, nn.Module, dict]]:
+def _pretrained(model: nn.Module) -> Iterator[tuple[str, nn.Module, dict]]:
     """Yield path in the config, module and ``init_cfg`` of each module that asks for pretrained weights."""
     for name, module in model.named_modules():
         cfg = getattr(module, 'init_cfg', None)
@@ -235,7 +236,7 @@ def _require_pretrained(path: str, checkpoint: str) -> dict:
                          f'config or --cfg-options {_FROM_SCRATCH}') from error
 
 
-def _require_training_state(filename: Union[str, os.PathLike], checkpoint: dict) -> None:
+def _require_training_state(filename: str | os.PathLike, checkpoint: dict) -> None:
     """Check that training can go on from a checkpoint; a best checkpoint, for one, holds weights alone."""
     absent = [key for key in _RESUMED if key not in checkpoint]
     absent += [f'{key}.{part}' for key, parts in _RESUMED.items() if key in checkpoint for part in parts

@@ -1,8 +1,9 @@
 """What a network was trained on: no test on training images. Hashes of the image files, kept in every checkpoint."""
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import torch
 from mmdet.registry import HOOKS
@@ -28,7 +29,7 @@ class Images:
         hashes: By image name; a name may stand for several files.
     """
 
-    hashes: Dict[str, List[bytes]]
+    hashes: dict[str, list[bytes]]
 
     @classmethod
     def of(cls, dataset: Any) -> 'Images':
@@ -37,7 +38,7 @@ class Images:
         Raises:
             InputError: If a file cannot be read.
         """
-        hashes: Dict[str, List[bytes]] = {}
+        hashes: dict[str, list[bytes]] = {}
         for path in sorted({info['img_path'] for info in image_infos(dataset)}):
             hashes.setdefault(Path(path).stem, []).append(_digest(path))
         return cls(hashes)
@@ -45,7 +46,7 @@ class Images:
     @classmethod
     def from_meta(cls, meta: dict) -> 'Images':
         """What a checkpoint holds."""
-        hashes: Dict[str, List[bytes]] = {}
+        hashes: dict[str, list[bytes]] = {}
         for name, digest in zip(meta['names'], meta['sha256'].cpu().numpy(), strict=True):
             hashes.setdefault(name, []).append(digest.tobytes())
         return cls(hashes)
@@ -64,7 +65,7 @@ class Images:
     def __len__(self) -> int:
         return sum(map(len, self.hashes.values()))
 
-    def equal_to(self, other: 'Images') -> List[str]:
+    def equal_to(self, other: 'Images') -> list[str]:
         """Names of the images whose bytes are those of an image of ``other``, whatever its name."""
         theirs = {digest for digests in other.hashes.values() for digest in digests}
         return sorted(name for name, digests in self.hashes.items() if theirs.intersection(digests))
@@ -103,9 +104,9 @@ class TrainingImagesHook(Hook):
         if not isinstance(allow, bool):
             raise InputError(f'TrainingImagesHook: allow={allow!r} must be True or False')
         self.allow = allow
-        self.tested: Optional[int] = None
-        self._trained: Optional[Images] = None
-        self._cfg: Optional[str] = None
+        self.tested: int | None = None
+        self._trained: Images | None = None
+        self._cfg: str | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note what the checkpoint was trained on."""
@@ -183,7 +184,7 @@ def split_settings(settings: Any) -> Iterator[dict]:
             yield from split_settings(value)
 
 
-def _named_in(settings: dict, roots: Sequence[Optional[str]], images: Images) -> Iterator[Tuple[str, List[bytes]]]:
+def _named_in(settings: dict, roots: Sequence[str | None], images: Images) -> Iterator[tuple[str, list[bytes]]]:
     """The images that a split names, by their files where these are here, and else by their names.
 
     Args:
@@ -204,7 +205,7 @@ def _named_in(settings: dict, roots: Sequence[Optional[str]], images: Images) ->
         yield name, [_digest(image)] if image.is_file() else images.hashes.get(name, [])
 
 
-def _digest(path: Union[str, Path]) -> bytes:
+def _digest(path: str | Path) -> bytes:
     try:
         return hashlib.sha256(Path(path).read_bytes()).digest()[:HASH_BYTES]
     except OSError as error:

@@ -2,7 +2,7 @@
 import copy
 import math
 from types import NoneType
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -20,8 +20,8 @@ class TrainingState(NamedTuple):
         schedulers: State of each scheduler.
     """
 
-    groups: List[Dict[str, Any]]
-    schedulers: List[Dict[str, Any]]
+    groups: list[dict[str, Any]]
+    schedulers: list[dict[str, Any]]
 
     @classmethod
     def of(cls, runner: Runner) -> 'TrainingState':
@@ -49,7 +49,7 @@ class TrainingState(NamedTuple):
                 _require_state(f'{where} optimizer.state', weights, entry)
 
 
-def _groups(runner: Runner) -> List[dict]:
+def _groups(runner: Runner) -> list[dict]:
     return runner.optim_wrapper.optimizer.param_groups if isinstance(runner.optim_wrapper, OptimWrapper) else []
 
 
@@ -57,11 +57,11 @@ def _schedulers(runner: Runner) -> list:
     return runner.param_schedulers if isinstance(runner.param_schedulers, list) else []
 
 
-def _settings(group: dict) -> Dict[str, Any]:
+def _settings(group: dict) -> dict[str, Any]:
     return {key: value for key, value in group.items() if key != 'params'}
 
 
-def _require_alike(where: str, found: Dict[str, Any], expected: Dict[str, Any]) -> None:
+def _require_alike(where: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
     for key in expected.keys() - found.keys():
         raise InputError(f'{where} lacks {printable(key)}; give the config that it was trained with, or {ANOTHER}')
     for key, value in found.items():

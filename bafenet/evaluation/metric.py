@@ -1,7 +1,8 @@
 """The figures by which detectors are compared on DenseSIRST."""
 import logging
 import re
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmdet.registry import METRICS

@@ -1,5 +1,4 @@
 """Metrics as a table for people."""
-from typing import Dict
 
 from rich.console import Console
 from rich.table import Table
@@ -26,7 +25,7 @@ ROWS = {
 LEGACY = '_legacy'
 
 
-def print_metrics(metrics: Dict[str, float], training_images: int = 0) -> None:
+def print_metrics(metrics: dict[str, float], training_images: int = 0) -> None:
     """Print metrics as one table; ``n/a`` where the data do not define a value.
 
     Args:

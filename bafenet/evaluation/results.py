@@ -1,5 +1,6 @@
 """Reading what ``tools/test.py --out`` writes."""
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from bafenet.errors import InputError, printable
 from bafenet.fields import require_dict, require_list, require_number, require_numbers, require_text, require_whole

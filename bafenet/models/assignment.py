@@ -2,7 +2,7 @@
 
 Points are (x, y), boxes (x1, y1, x2, y2), both in pixels of the network's input.
 """
-from typing import Any, Optional, Tuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ class PointAssigner(BaseAssigner):
     def assign(self,
                pred_instances: InstanceData,
                gt_instances: InstanceData,
-               gt_instances_ignore: Optional[InstanceData] = None,
+               gt_instances_ignore: InstanceData | None = None,
                **kwargs: Any) -> AssignResult:
         """Assign the points of one image.
 
@@ -57,7 +57,7 @@ class InsideAssigner(PointAssigner):
         InputError: If ``center_radius`` is no number above 0.
     """
 
-    def __init__(self, center_radius: Optional[float] = None) -> None:
+    def __init__(self, center_radius: float | None = None) -> None:
         if center_radius is not None:
             require_number(f'{type(self).__name__}: center_radius', center_radius, 0, above=True, unit='strides')
         self.center_radius = center_radius
@@ -174,7 +174,7 @@ def box_centres(boxes: Tensor) -> Tensor:
     return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
-def offsets(points: InstanceData, boxes: Tensor) -> Tuple[Tensor, Tensor]:
+def offsets(points: InstanceData, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """From the boxes' centres to the points, along x and y, (G, P) each."""
     centres = box_centres(boxes)
     return points.priors[:, 0] - centres[:, :1], points.priors[:, 1] - centres[:, 1:]

@@ -1,5 +1,5 @@
 """Backbones that keep what a target of three pixels needs."""
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
 from mmdet.models.backbones import ResNet
@@ -56,9 +56,9 @@ class CompactResNet(BaseModule):
                  stage_channels: Sequence[int] = (24, 32, 48, 96),
                  stage_blocks: Sequence[int] = (2, 2, 2, 1),
                  dilations: Sequence[int] = (1, 1, 1, 1),
-                 out_indices: Optional[Sequence[int]] = None,
+                 out_indices: Sequence[int] | None = None,
                  stem_kernel: int = 5,
-                 stem_channels: Optional[int] = None,
+                 stem_channels: int | None = None,
                  in_channels: int = 3,
                  norm_cfg: ConfigType = dict(type='BN'),
                  init_cfg: OptMultiConfig = None) -> None:
@@ -101,7 +101,7 @@ class CompactResNet(BaseModule):
                 norm_cfg=norm_cfg) for i, (inplanes, planes, num_blocks, dilation) in enumerate(
                     zip(before, stage_channels, stage_blocks, dilations, strict=True)))
 
-    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Features (N, C_i, H / 2^(i + 1), W / 2^(i + 1)), rounded up, of images (N, in_channels, H, W)."""
         height, width = images.shape[-2:]
         features = [self.stem(F.pad(images, (0, -width % self.multiple, 0, -height % self.multiple)))]

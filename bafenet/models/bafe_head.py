@@ -1,5 +1,4 @@
 """BAFE-Head: detection and sky segmentation from three towers, two of which exchange features (paper Fig. 5)."""
-from typing import Dict, List, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -50,7 +49,7 @@ class BAFEHead(SmallTargetHead):
     def __init__(self,
                  *args,
                  with_seg: bool = True,
-                 refine: Union[str, ConfigType, None] = None,
+                 refine: str | ConfigType | None = None,
                  bottleneck: bool = True,
                  bottleneck_norm_cfg: ConfigType = dict(type='BN'),
                  exchange: OptConfigType = dict(
@@ -114,11 +113,11 @@ class BAFEHead(SmallTargetHead):
         wide, narrow = self.feat_channels, self.feat_channels // 2
         return nn.Sequential(*self._build_layer(wide, narrow), *self._build_layer(narrow, wide))
 
-    def _build_layer(self, in_channels: int, out_channels: int) -> Tuple[nn.Module, ...]:
+    def _build_layer(self, in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
         norm = build_norm_layer(self.bottleneck_norm_cfg, out_channels)[1]
         return nn.Conv2d(in_channels, out_channels, 3, padding=1), norm, nn.ReLU(inplace=True)
 
-    def forward(self, x: Tuple[Tensor, ...]) -> Tuple[List[Tensor], ...]:
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
         """Predict on every level.
 
         Args:
@@ -137,7 +136,7 @@ class BAFEHead(SmallTargetHead):
                              'neck.num_outs, bbox_head.strides and bbox_head.regress_ranges must agree')
         return super().forward(x)
 
-    def forward_single(self, x: Tensor, scale: Scale, stride: int) -> Tuple[Tensor, ...]:
+    def forward_single(self, x: Tensor, scale: Scale, stride: int) -> tuple[Tensor, ...]:
         """Predict on one level; see :meth:`forward`."""
         cls_feat, reg_feat, seg_feat = self.before_exchange(x)
         if self.exchange_cfg is not None:
@@ -147,7 +146,7 @@ class BAFEHead(SmallTargetHead):
         outputs = self.conv_cls(cls_feat).float(), self._box_codes(reg_feat, scale, stride), centerness.float()
         return (*outputs, self.conv_seg(seg_feat).float()) if self.with_seg else outputs
 
-    def before_exchange(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def before_exchange(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features of the three tasks on one level, refinement and bottlenecks included.
 
         Args:
@@ -171,7 +170,7 @@ class BAFEHead(SmallTargetHead):
             cls_feat, seg_feat = self.cls_bottleneck(cls_feat), self.seg_bottleneck(seg_feat)
         return cls_feat, reg_feat, seg_feat
 
-    def loss(self, x: Tuple[Tensor, ...], batch_data_samples: SampleList) -> Dict[str, Tensor]:
+    def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of both tasks.
 
         Args:
@@ -190,7 +189,7 @@ class BAFEHead(SmallTargetHead):
             losses['loss_seg'] = self.loss_seg_by_feat(outputs[3], batch_data_samples)
         return losses
 
-    def loss_seg_by_feat(self, sky_logits: List[Tensor], batch_data_samples: SampleList) -> List[Tensor]:
+    def loss_seg_by_feat(self, sky_logits: list[Tensor], batch_data_samples: SampleList) -> list[Tensor]:
         """Sigmoid cross-entropy of the sky logits at the points of each level; see :meth:`loss`."""
         if any('gt_sem_seg' not in sample for sample in batch_data_samples):
             raise InputError('BAFEHead(with_seg=True) needs the sky map of every training image: put '
@@ -199,21 +198,21 @@ class BAFEHead(SmallTargetHead):
         losses, = multi_apply(self._loss_seg_single, sky_logits, self.strides, sky_maps=sky_maps)
         return losses
 
-    def _loss_seg_single(self, logits: Tensor, stride: int, sky_maps: Tensor) -> Tuple[Tensor]:
+    def _loss_seg_single(self, logits: Tensor, stride: int, sky_maps: Tensor) -> tuple[Tensor]:
         truth = sample_at_points(sky_maps, stride, logits.shape[-2:]).long()
         return (self.loss_seg(logits.float().flatten().unsqueeze(-1), truth.flatten().unsqueeze(-1)), )
 
     def predict(self,
-                x: Tuple[Tensor, ...],
+                x: tuple[Tensor, ...],
                 batch_data_samples: SampleList,
                 rescale: bool = False) -> InstanceList:
         """Boxes of each sample, after NMS; the contract of mmdet's dense heads."""
         return self._predict_boxes(self(x), batch_data_samples, rescale)
 
     def predict_with_sky(self,
-                         x: Tuple[Tensor, ...],
+                         x: tuple[Tensor, ...],
                          batch_data_samples: SampleList,
-                         rescale: bool = False) -> Tuple[InstanceList, List[Tensor]]:
+                         rescale: bool = False) -> tuple[InstanceList, list[Tensor]]:
         """Boxes and sky logits of each sample.
 
         Args:
@@ -233,7 +232,7 @@ class BAFEHead(SmallTargetHead):
         ]
         return boxes, sky_logits
 
-    def _predict_boxes(self, outputs: Tuple[List[Tensor], ...], batch_data_samples: SampleList,
+    def _predict_boxes(self, outputs: tuple[list[Tensor], ...], batch_data_samples: SampleList,
                        rescale: bool) -> InstanceList:
         img_metas = [sample.metainfo for sample in batch_data_samples]
         return self.predict_by_feat(*outputs[:3], batch_img_metas=img_metas, rescale=rescale)
@@ -253,7 +252,7 @@ def sky_map(logits: Tensor) -> PixelData:
     return PixelData(sem_seg=(logits >= 0).to(torch.uint8))
 
 
-def sample_at_points(maps: Tensor, stride: int, size: Tuple[int, int]) -> Tensor:
+def sample_at_points(maps: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
     """Read maps at the points (i + 1/2) * stride of a feature level.
 
     Where the map's size is a multiple of the stride this is ``F.interpolate(mode='nearest-exact')``.

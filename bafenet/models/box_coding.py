@@ -1,5 +1,5 @@
 """What the network's outputs say of a box, beside FCOS's logarithms of distances."""
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmdet.models.task_modules.coders import DistancePointBBoxCoder
@@ -44,7 +44,7 @@ class SideDistributionCoder(DistancePointBBoxCoder):
         # A sum of products and no matrix product, which mixed precision would round to 1/64 px.
         return (logits.unflatten(1, (4, -1)).softmax(dim=2) * logits.new_tensor(self.knots)).sum(dim=2)
 
-    def decode(self, points: Tensor, pred_bboxes: Tensor, max_shape: Optional[Sequence[int]] = None) -> Tensor:
+    def decode(self, points: Tensor, pred_bboxes: Tensor, max_shape: Sequence[int] | None = None) -> Tensor:
         """Mean boxes (n, 4) of logits (n, 4 K) at points (n, 2), clipped to ``max_shape`` (height, width)."""
         return super().decode(points, self.distances(pred_bboxes), max_shape)
 

@@ -1,5 +1,4 @@
 """What crosses between the two tasks: adapters and the exchange of features (paper Section IV-B)."""
-from typing import List, Tuple
 
 import torch
 import torch.nn as nn
@@ -94,7 +93,7 @@ class _AlternateExchange(_Exchange):
         super().__init__(adapter, channels, shared_adapter)
         self.exchanged = (slice(None), ) * dim + (slice(None, None, step), )
 
-    def forward(self, x1: Tensor, x2: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
         """Exchange features.
 
         Args:
@@ -187,13 +186,13 @@ class SequentialExchange(ModuleList):
         InputError: If they are no list of configs.
     """
 
-    def __init__(self, channels: int, exchanges: List[ConfigType]) -> None:
+    def __init__(self, channels: int, exchanges: list[ConfigType]) -> None:
         if not isinstance(exchanges, (list, tuple)) or not exchanges:
             raise InputError('SequentialExchange: exchanges must be a list of configs of exchanges')
         require_part('SequentialExchange', **{f'exchanges.{i}': exchange for i, exchange in enumerate(exchanges)})
         super().__init__(MODELS.build(dict(exchange, channels=channels)) for exchange in exchanges)
 
-    def forward(self, x1: Tensor, x2: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
         """Exchange features, (N, C, H, W) each; the results have the shapes of the inputs."""
         for exchange in self:
             x1, x2 = exchange(x1, x2)
@@ -243,7 +242,7 @@ class DynamicChannelExchange(_Exchange):
         # Distributed training demands a gradient of every parameter that asks for one.
         self.gate.requires_grad_(self.gate_learns)
 
-    def forward(self, x1: Tensor, x2: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
         """Exchange features.
 
         Args:
@@ -263,7 +262,7 @@ class DynamicChannelExchange(_Exchange):
         with torch.set_grad_enabled(self.gate_learns and torch.is_grad_enabled()):
             return (x * self.gate(x)).mean((2, 3))
 
-    def _take_best(self, x: Tensor) -> Tuple[Tuple[Tensor, Tensor], Tensor]:
+    def _take_best(self, x: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Index of the best-scored channels, and their features (N, ratio * C, H, W)."""
         logits = self.score_logits(x)
         best = logits.topk(self.count, dim=1).indices.sort(dim=1).values

@@ -1,5 +1,4 @@
 """Losses that mmdet lacks."""
-from typing import Optional
 
 import torch
 from mmdet.models.losses.utils import weighted_loss
@@ -39,9 +38,9 @@ class NormalisedWassersteinLoss(nn.Module):
     def forward(self,
                 pred: Tensor,
                 target: Tensor,
-                weight: Optional[Tensor] = None,
-                avg_factor: Optional[float] = None,
-                reduction_override: Optional[str] = None) -> Tensor:
+                weight: Tensor | None = None,
+                avg_factor: float | None = None,
+                reduction_override: str | None = None) -> Tensor:
         """Loss of predicted boxes (n, 4) against true ones (n, 4), both (x1, y1, x2, y2).
 
         Args:

@@ -1,5 +1,4 @@
 """Necks for targets that are all of one size."""
-from typing import Tuple
 
 import torch.nn.functional as F
 from mmdet.models.necks import FPN
@@ -38,7 +37,7 @@ class FinestFPN(FPN):
         # The convolutions of levels that nobody sees.
         del self.fpn_convs[1:]
 
-    def forward(self, inputs: Tuple[Tensor, ...]) -> Tuple[Tensor]:
+    def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
         """Merge the backbone's features (N, C_l, H_l, W_l) top-down into one of (N, out_channels, H_0, W_0)."""
         merged = self.lateral_convs[-1](inputs[-1])
         for lateral, features in zip(self.lateral_convs[-2::-1], inputs[-2::-1], strict=True):

@@ -1,5 +1,4 @@
 """A perceptron of one number, evaluated as the piecewise-linear map that it is."""
-from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -45,7 +44,7 @@ class _ScalarPerceptron(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tuple[Tensor, ...]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:
         values, piece, slopes, active, weight1, bias1, weight2 = ctx.saved_tensors
         grad = grad.to(values.dtype).contiguous()
         grad_x = (grad * _look_up(slopes, piece, values.dtype)).to(ctx.dtype) if ctx.needs_input_grad[0] else None
@@ -58,7 +57,7 @@ class _ScalarPerceptron(Function):
                 grad.sum(dtype=torch.float64).to(weight2.dtype).view(1))
 
 
-def _pieces(weight: Tensor, bias: Tensor) -> Tuple[Tensor, Tensor]:
+def _pieces(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Switching points (h,) in ascending order, and which of the h units is active on each of the h + 1 pieces."""
     constant = weight == 0
     switch = torch.where(constant, torch.inf, -bias / weight)

@@ -1,5 +1,4 @@
 """The selective-kernel module of the paper's later version: it refines features, and it gates their exchange."""
-from typing import Tuple
 
 import torch
 import torch.nn as nn
@@ -52,7 +51,7 @@ class SelectiveKernel(BaseModule):
         refined = self.expansion(near * weight_near + far * weight_far)
         return refined.contiguous(memory_format=memory_format(x))
 
-    def _views(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+    def _views(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.device.type != 'cpu' or torch.jit.is_tracing() or torch.compiler.is_compiling():
             near = self.near(x)
             return near, self.far(near)

@@ -1,5 +1,6 @@
 """FCOS whose label assignment, box coding and quality are settings, for targets of a few pixels."""
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import Scale
@@ -76,7 +77,7 @@ class SmallTargetHead(FCOSHead):
 
     def __init__(self,
                  *args,
-                 assign: Union[str, ConfigType] = 'inside',
+                 assign: str | ConfigType = 'inside',
                  box_coding: str = 'distances',
                  side_knots: Sequence[float] = (1, 2, 3, 4, 5, 6, 8, 16),
                  loss_sides: ConfigType = dict(type='DistributionFocalLoss', loss_weight=1.0),
@@ -127,12 +128,12 @@ class SmallTargetHead(FCOSHead):
         return distances.clamp(min=0) if self.training else distances.clamp(min=0) * stride
 
     def loss_by_feat(self,
-                     cls_scores: List[Tensor],
-                     bbox_preds: List[Tensor],
-                     centernesses: List[Tensor],
+                     cls_scores: list[Tensor],
+                     bbox_preds: list[Tensor],
+                     centernesses: list[Tensor],
                      batch_gt_instances: InstanceList,
-                     batch_img_metas: List[dict],
-                     batch_gt_instances_ignore: OptInstanceList = None) -> Dict[str, Tensor]:
+                     batch_img_metas: list[dict],
+                     batch_gt_instances_ignore: OptInstanceList = None) -> dict[str, Tensor]:
         """Detection losses, FCOS's but for ``assign`` and ``quality``; the contract of mmdet's dense heads."""
         sizes = [level.shape[-2:] for level in cls_scores]
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
@@ -149,7 +150,7 @@ class SmallTargetHead(FCOSHead):
             loss_centerness=self.loss_centerness(centernesses[positive, 0], quality, avg_factor=num_positive))
 
     @torch.no_grad()
-    def _predictions(self, points: List[Tensor], cls_scores: List[Tensor], bbox_preds: List[Tensor]) -> InstanceList:
+    def _predictions(self, points: list[Tensor], cls_scores: list[Tensor], bbox_preds: list[Tensor]) -> InstanceList:
         """Boxes (P, 4) and class probabilities (P, num_classes) of each image's points."""
         scores, distances = (torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in levels], dim=1)
                              for levels in (cls_scores, bbox_preds))
@@ -158,7 +159,7 @@ class SmallTargetHead(FCOSHead):
                 for logits, sides in zip(scores, distances, strict=True)]
 
     def _loss_boxes(self, points: Tensor, bbox_preds: Tensor,
-                    bbox_targets: Tensor) -> Tuple[Dict[str, Tensor], Tensor]:
+                    bbox_targets: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Box losses at positive points (n, 2), and the quality (n, ) that each is to predict of its box."""
         centerness = self.centerness_target(bbox_targets)
         weights = torch.ones_like(centerness) if self.learns_outside else centerness
@@ -185,9 +186,9 @@ class SmallTargetHead(FCOSHead):
         return super().centerness_target(pos_bbox_targets.clamp(min=0))
 
     def get_targets(self,
-                    points: List[Tensor],
+                    points: list[Tensor],
                     batch_gt_instances: InstanceList,
-                    predictions: Optional[InstanceList] = None) -> Tuple[List[Tensor], List[Tensor]]:
+                    predictions: InstanceList | None = None) -> tuple[list[Tensor], list[Tensor]]:
         """What each point learns, by ``assign``.
 
         Args:
@@ -210,8 +211,8 @@ class SmallTargetHead(FCOSHead):
             results.bboxes = to_whole_pixels(results.bboxes)
         return results
 
-    def _get_targets_single(self, image: Tuple[InstanceData, InstanceData], points: Tensor, regress_ranges: Tensor,
-                            num_points_per_lvl: List[int]) -> Tuple[Tensor, Tensor]:
+    def _get_targets_single(self, image: tuple[InstanceData, InstanceData], points: Tensor, regress_ranges: Tensor,
+                            num_points_per_lvl: list[int]) -> tuple[Tensor, Tensor]:
         """Labels (P, ) and true distances (P, 4) of the points of one image: its targets and its predictions."""
         gt_instances, candidates = image
         boxes, labels = gt_instances.bboxes, gt_instances.labels
@@ -226,7 +227,7 @@ class SmallTargetHead(FCOSHead):
         return labels[owned].where(owners >= 0, self.num_classes), bbox2distance(points, boxes[owned])
 
 
-def build_assigner(assign: Union[str, ConfigType]) -> BaseAssigner:
+def build_assigner(assign: str | ConfigType) -> BaseAssigner:
     """The assigner of a name or config; see :class:`SmallTargetHead`.
 
     Raises:
@@ -271,6 +272,6 @@ def is_range(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == 2 and all(map(is_number, value)) and value[0] < value[1]
 
 
-def flatten_levels(levels: List[Tensor]) -> Tensor:
+def flatten_levels(levels: list[Tensor]) -> Tensor:
     """Maps (N, C, H_l, W_l) of the levels as (sum over l of N * H_l * W_l, C), level by level."""
     return torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in levels])

@@ -1,7 +1,7 @@
 """Plan, run what is missing, print: the command behind ``tools/reproduce.py``."""
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Tuple
 
 from mmengine.registry import init_default_scope
 
@@ -16,19 +16,19 @@ from .report import build_report, markdown
 from .tables import TABLES_FILE, choose_protocol, select_tables
 from .worker import launch
 
-Runs = Dict[Tuple[str, int], Run]
+Runs = dict[tuple[str, int], Run]
 
 
 def reproduce(table: str,
-              protocol: Optional[str] = None,
+              protocol: str | None = None,
               seeds: int = 3,
-              epochs: Optional[int] = None,
-              data: Optional[str] = None,
+              epochs: int | None = None,
+              data: str | None = None,
               work_dir: str = 'work_dirs/reproduce',
               report_only: bool = False,
               dry_run: bool = False,
-              cfg_options: Optional[List[str]] = None,
-              rows: Optional[List[str]] = None,
+              cfg_options: list[str] | None = None,
+              rows: list[str] | None = None,
               tables: str = TABLES_FILE) -> int:
     """Train and test what a table lacks, then print it and write ``WORK_DIR/PROTOCOL/table_N.md`` and ``.json``.
 
@@ -86,7 +86,7 @@ def _say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
-def _runs_of(rows: Optional[List[str]], runs: Runs) -> Runs:
+def _runs_of(rows: list[str] | None, runs: Runs) -> Runs:
     """The runs of the rows of these names; all if there is none."""
     known = list(dict.fromkeys(Path(file).stem for file, _ in runs))
     unknown = [row for row in rows or () if row not in known]
@@ -95,7 +95,7 @@ def _runs_of(rows: Optional[List[str]], runs: Runs) -> Runs:
     return {(file, seed): run for (file, seed), run in runs.items() if not rows or Path(file).stem in rows}
 
 
-def _each_once(runs: Runs) -> List[Run]:
+def _each_once(runs: Runs) -> list[Run]:
     return list({run.folder: run for run in runs.values()}.values())
 
 

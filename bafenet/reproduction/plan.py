@@ -3,11 +3,12 @@ import copy
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any
 
 from mmengine.config import Config
 
@@ -74,7 +75,7 @@ class Run:
         """Whether its boxes have sides x2 - x1 + 1."""
         return legacy_coordinates(self.cfg)
 
-    def result(self) -> Optional[dict]:
+    def result(self) -> dict | None:
         """What the finished run has written, or None.
 
         Raises:
@@ -103,8 +104,8 @@ class Run:
                    dict(digest=self.digest, row=self.row, seed=self.seed, settings=self.settings))
 
 
-def plan_runs(rows: Sequence[Row], protocol: str, seeds: int, work_dir: str, data: Optional[str] = None,
-              epochs: Optional[int] = None, options: Optional[List[str]] = None) -> Dict[Tuple[str, int], Run]:
+def plan_runs(rows: Sequence[Row], protocol: str, seeds: int, work_dir: str, data: str | None = None,
+              epochs: int | None = None, options: list[str] | None = None) -> dict[tuple[str, int], Run]:
     """The run of each row and seed; rows that are the same network share theirs.
 
     Args:
@@ -140,8 +141,8 @@ def plan_runs(rows: Sequence[Row], protocol: str, seeds: int, work_dir: str, dat
     return runs
 
 
-def row_config(file: str, protocol: str, data: Optional[str] = None, epochs: Optional[int] = None,
-               options: Optional[List[str]] = None) -> Config:
+def row_config(file: str, protocol: str, data: str | None = None, epochs: int | None = None,
+               options: list[str] | None = None) -> Config:
     """The config of a row under a protocol; see :func:`plan_runs`."""
     with _environment(PROTOCOL_VARIABLE, protocol), quiet():
         cfg = load_config(file, options)
@@ -265,7 +266,7 @@ def _digest(settings: dict) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _stored_runs(folder: Path) -> Dict[str, Path]:
+def _stored_runs(folder: Path) -> dict[str, Path]:
     """Folders of the runs that are there, by digest; those with a result count first."""
     files = sorted(folder.glob(f'*/seed_*/{SETTINGS_FILE}'), key=lambda file: file.with_name(RESULT_FILE).is_file())
     return {stored['digest']: file.parent for file in files if (stored := read_settings(file.parent))}

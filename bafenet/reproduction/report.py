@@ -1,6 +1,6 @@
 """A table of the paper beside ours, or one of our own, as Markdown for people and as JSON with what repeats it."""
 import statistics
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from bafenet.analysis.benchmark import machine
 from bafenet.engine import cli
@@ -23,8 +23,8 @@ def summarise(values: Sequence[float]) -> dict:
                 values=list(values))
 
 
-def build_report(table: Table, protocol: str, runs: Dict[Tuple[str, int], Run], seeds: int, epochs: Optional[int],
-                 options: Optional[List[str]]) -> dict:
+def build_report(table: Table, protocol: str, runs: dict[tuple[str, int], Run], seeds: int, epochs: int | None,
+                 options: list[str] | None) -> dict:
     """What is known of a table.
 
     Args:
@@ -51,7 +51,7 @@ def build_report(table: Table, protocol: str, runs: Dict[Tuple[str, int], Run], 
                           comparable=protocol != 'demo') for row in table.rows])
 
 
-def _report_row(table: Table, row: Row, runs: List[Run], comparable: bool) -> dict:
+def _report_row(table: Table, row: Row, runs: list[Run], comparable: bool) -> dict:
     finished = [(run, result) for run in runs if (result := run.result())]
     numbers = [_numbers(table, run, result) for run, result in finished]
     ours = {column: summarise(values) for column in table.columns
@@ -65,7 +65,7 @@ def _report_row(table: Table, row: Row, runs: List[Run], comparable: bool) -> di
               for run, result in finished])
 
 
-def _numbers(table: Table, run: Run, result: dict) -> Dict[str, float]:
+def _numbers(table: Table, run: Run, result: dict) -> dict[str, float]:
     """What a finished run says in the columns of a table; a metric that it does not define is absent."""
     if not table.metrics:
         return result['columns']
@@ -87,7 +87,7 @@ def markdown(report: dict) -> str:
     return '\n'.join([*lines, '', *(f'- {note}' for note in _notes(report))]) + '\n'
 
 
-def _paper_head(report: dict) -> List[str]:
+def _paper_head(report: dict) -> list[str]:
     paper, ours = ('+1' if report['sides'][who] == LEGACY_SIDES else 'true' for who in ('paper', 'ours'))
     change = '' if paper == ours else f' ({ours} − {paper})'
     return [cell for column in report['columns']
@@ -98,7 +98,7 @@ def _line(cells: Sequence[str]) -> str:
     return f'| {" | ".join(cells)} |'
 
 
-def _cells(row: dict, report: dict) -> List[str]:
+def _cells(row: dict, report: dict) -> list[str]:
     count = f'{len(row["runs"])}/{report["seeds"]}' if row['config'] else NO_NUMBER
     missing = NOT_RUN if row['config'] and not row['runs'] else NO_NUMBER
     cells = [markdown_text(row['row']), count]
@@ -116,7 +116,7 @@ def _mean_and_std(summary: dict, runs: int) -> str:
     return f'{summary["mean"]:.3f}{spread}{some}'
 
 
-def _notes(report: dict) -> List[str]:
+def _notes(report: dict) -> list[str]:
     notes = _notes_on_the_paper(report) if report['of_the_paper'] else _notes_on_metrics(report)
     changed = [*(['--epochs', str(report['epochs'])] if report['epochs'] else []),
                *(['--cfg-options', *report['cfg_options']] if report['cfg_options'] else [])]
@@ -133,7 +133,7 @@ def _notes(report: dict) -> List[str]:
     return notes + [markdown_text(note) for note in report['notes']]
 
 
-def _notes_on_metrics(report: dict) -> List[str]:
+def _notes_on_metrics(report: dict) -> list[str]:
     return [f'{markdown_text(report["source"])}. Mean ± sample standard deviation (n − 1) over the finished seeds; '
             f'{NOT_RUN}: no finished run; {NO_NUMBER}: no run defines it, as sky_iou without a sky branch or '
             '*_recall90 where the recall stays below 0.9. Where some seeds define it, the mean is theirs alone, and '
@@ -141,7 +141,7 @@ def _notes_on_metrics(report: dict) -> List[str]:
             f'At IoU 0.5, and 0.75 in the columns that end in _iou75. Boxes have sides {report["sides"]["ours"]}.']
 
 
-def _notes_on_the_paper(report: dict) -> List[str]:
+def _notes_on_the_paper(report: dict) -> list[str]:
     sides = report['sides']
     notes = [f'Paper: {markdown_text(report["source"])}; {NO_NUMBER}: no number in our copy. Ours: mean ± sample '
              f'standard deviation (n − 1) over the finished seeds; {NOT_RUN}: no finished run.',

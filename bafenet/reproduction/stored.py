@@ -1,8 +1,8 @@
 """What a run has left in its folder: settings, result, and the checkpoints of its epochs."""
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, List, Optional
 
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.results import check_metrics
@@ -12,7 +12,7 @@ from bafenet.reading import read_json
 CONFIG_FILE, SETTINGS_FILE, RESULT_FILE = 'config.py', 'settings.json', 'result.json'
 
 
-def read_settings(folder: Path) -> Optional[dict]:
+def read_settings(folder: Path) -> dict | None:
     """What ``Run.write_settings`` has written: ``digest``, ``row``, ``seed``, ``settings``; None where it has not.
 
     Raises:
@@ -21,7 +21,7 @@ def read_settings(folder: Path) -> Optional[dict]:
     return _read(folder / SETTINGS_FILE, _check_settings)
 
 
-def read_result(folder: Path) -> Optional[dict]:
+def read_result(folder: Path) -> dict | None:
     """What a finished run has written, or None.
 
     Raises:
@@ -30,7 +30,7 @@ def read_result(folder: Path) -> Optional[dict]:
     return _read(folder / RESULT_FILE, _check_result)
 
 
-def _read(file: Path, check: Callable[[dict], None]) -> Optional[dict]:
+def _read(file: Path, check: Callable[[dict], None]) -> dict | None:
     """A JSON file of a run, with the fields that are read here, or None where there is none."""
     if not os.path.lexists(file):
         return None
@@ -59,12 +59,12 @@ def _check_result(result: dict) -> None:
     require_text(require_dict(result['environment'], 'environment', ['device'])['device'], 'environment.device')
 
 
-def latest_checkpoint(folder: Path) -> Optional[Path]:
+def latest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the last whole epoch, from which a run goes on; None before the first."""
     return max(files_of_epochs(folder, 'epoch'), key=epoch_of, default=None)
 
 
-def files_of_epochs(folder: Path, name: str) -> List[Path]:
+def files_of_epochs(folder: Path, name: str) -> list[Path]:
     """The checkpoints ``NAME_N.pth`` of a run, whatever else lies there."""
     pattern = re.compile(re.escape(name) + r'_[0-9]{1,9}\.pth')
     return [file for file in folder.glob('*.pth') if pattern.fullmatch(file.name) and file.is_file()]

@@ -1,7 +1,8 @@
 """The tables as data: titles, sources, the paper's numbers or our metrics, and the config of each row."""
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any
 
 from bafenet.engine.options import find_config
 from bafenet.errors import InputError, printable
@@ -30,8 +31,8 @@ class Row:
 
     name: str
     label: str
-    config: Optional[str]
-    paper: Dict[str, float]
+    config: str | None
+    paper: dict[str, float]
 
     @property
     def title(self) -> str:
@@ -57,18 +58,18 @@ class Table:
     key: str
     title: str
     source: str
-    rows: Tuple[Row, ...]
-    notes: Tuple[str, ...]
-    metrics: Tuple[str, ...] = ()
-    protocols: Tuple[str, ...] = PROTOCOLS
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = PROTOCOLS
 
     @property
-    def columns(self) -> Tuple[str, ...]:
+    def columns(self) -> tuple[str, ...]:
         """What its columns are called."""
         return self.metrics or COLUMNS
 
 
-def select_tables(name: str, file: str = TABLES_FILE) -> List[Table]:
+def select_tables(name: str, file: str = TABLES_FILE) -> list[Table]:
     """The tables that a name means.
 
     Args:
@@ -91,7 +92,7 @@ def select_tables(name: str, file: str = TABLES_FILE) -> List[Table]:
     return chosen
 
 
-def choose_protocol(tables: Iterable[Table], protocol: Optional[str] = None) -> str:
+def choose_protocol(tables: Iterable[Table], protocol: str | None = None) -> str:
     """The protocol that is asked for, or else the usual one of the tables.
 
     Raises:
@@ -156,7 +157,7 @@ def _refuse_unknown(content: dict, known: Sequence[str], name: str) -> None:
         raise ValueError(f'{name} has {unknown[0]!r}, which is none of {", ".join(known)}')
 
 
-def _known(what: str, names: Any, known: Iterable[str]) -> Tuple[str, ...]:
+def _known(what: str, names: Any, known: Iterable[str]) -> tuple[str, ...]:
     for name in require_list(names, what):
         if not isinstance(name, str) or name not in known:
             raise ValueError(f'{what}: {name!r} is none of {", ".join(known)}')

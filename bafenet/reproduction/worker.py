@@ -9,7 +9,6 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Dict, List, Optional
 
 from mmengine.config import Config
 
@@ -142,7 +141,7 @@ def _train(folder: Path, cfg: Config) -> None:
     cli.build_runner(cfg).train()
 
 
-def best_checkpoints(folder: Path, save_best: object) -> Dict[str, Path]:
+def best_checkpoints(folder: Path, save_best: object) -> dict[str, Path]:
     """The best checkpoint by each metric of ``save_best``.
 
     Two files by the same metric are there if the process was killed between writing one and removing its forerunner.
@@ -168,7 +167,7 @@ def _test(config: str, checkpoint: Path) -> dict:
     return read_results(str(out), ('checkpoint', 'split', 'metrics'))
 
 
-def table_columns(tests: Dict[str, dict], legacy: bool) -> Dict[str, float]:
+def table_columns(tests: dict[str, dict], legacy: bool) -> dict[str, float]:
     """The four numbers of a table's row.
 
     Where checkpoints were picked by both mAPs (the paper's protocol), ``mAP_07`` and ``recall_07`` come from the one
@@ -197,7 +196,7 @@ def table_columns(tests: Dict[str, dict], legacy: bool) -> Dict[str, float]:
     return columns
 
 
-def _write_result(folder: Path, result: dict, tests: Dict[str, dict]) -> None:
+def _write_result(folder: Path, result: dict, tests: dict[str, dict]) -> None:
     write_json(folder / RESULT_FILE, dict(
         **result,
         tests={key: dict(checkpoint=Path(test['checkpoint']).name, split=test['split'], metrics=test['metrics'])
@@ -214,7 +213,7 @@ def _note_commit(folder: Path) -> None:
         write_text(folder / COMMITS_FILE, '\n'.join([*commits, str(commit())]))
 
 
-def _commits(folder: Path) -> List[str]:
+def _commits(folder: Path) -> list[str]:
     """The commits that have done a run, in order.
 
     Raises:
@@ -228,7 +227,7 @@ def _commits(folder: Path) -> List[str]:
                          'folder') from error
 
 
-def commit() -> Optional[str]:
+def commit() -> str | None:
     """The commit of this code, with ``-dirty`` where files differ from it; None outside a checkout."""
     call = ['git', '-C', str(Path(__file__).parent), 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*']
     try:

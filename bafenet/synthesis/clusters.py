@@ -1,6 +1,7 @@
 """Clusters of small targets: what to paste, where, and the paste itself (paper Section III-B and Section IV-C)."""
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Sequence, Tuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,14 +28,14 @@ class ClusterRecipe:
             the target's greatest raise, and by a grey level. DenseSIRST's own boxes end at about 0.13.
     """
 
-    num_clusters: Tuple[int, int] = (1, 3)
+    num_clusters: tuple[int, int] = (1, 3)
     region_size: int = 20
-    targets_per_cluster: Tuple[int, int] = (8, 12)
-    spacing: Tuple[int, int] = (1, 2)
-    brightness: Tuple[float, float] = (0.5, 1.0)
-    sigma: Tuple[float, float] = (0.3, 0.6)
-    offset: Tuple[float, float] = (-0.2, 0.0)
-    rotation: Tuple[float, float] = (-90, 90)
+    targets_per_cluster: tuple[int, int] = (8, 12)
+    spacing: tuple[int, int] = (1, 2)
+    brightness: tuple[float, float] = (0.5, 1.0)
+    sigma: tuple[float, float] = (0.3, 0.6)
+    offset: tuple[float, float] = (-0.2, 0.0)
+    rotation: tuple[float, float] = (-90, 90)
     clustered: bool = True
     gaussian: bool = True
     visible_share: float = 0.0
@@ -81,7 +82,7 @@ class TargetLibrary(NamedTuple):
         return TargetLibrary(np.rint(values).astype(np.uint8), sizes)
 
 
-def _bilinear_taps(old: np.ndarray, new: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def _bilinear_taps(old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The two old pixels, and their shares, that make each new one along an axis; both (2, n, max(new)).
 
     Beyond a patch's new length the shares are 0.
@@ -126,7 +127,7 @@ class PastedTargets(NamedTuple):
 
 
 def place_clusters(allowed: np.ndarray, sizes: np.ndarray, rng: Rng, recipe: ClusterRecipe,
-                   scale: Sequence[float] = (1.0, 1.0)) -> Tuple[np.ndarray, np.ndarray]:
+                   scale: Sequence[float] = (1.0, 1.0)) -> tuple[np.ndarray, np.ndarray]:
     """Draw how many targets there are, which ones of a library, and where each of them goes.
 
     In clusters, unless ``recipe.clustered`` is False. The regions stay farther apart than the targets in them, so that
@@ -167,8 +168,8 @@ def _scaled_sizes(sizes: np.ndarray, scale: Sequence[float]) -> np.ndarray:
     return np.maximum(np.rint(sizes * np.asarray(scale)), 1).astype(np.int64)
 
 
-def _place_one_by_one(allowed: np.ndarray, sizes: np.ndarray, drawn: np.ndarray, gap: Tuple[int, int],
-                      rng: Rng) -> Tuple[np.ndarray, np.ndarray]:
+def _place_one_by_one(allowed: np.ndarray, sizes: np.ndarray, drawn: np.ndarray, gap: tuple[int, int],
+                      rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Place each drawn target uniformly over all positions that the ones before it have left."""
     free = np.array(allowed, np.uint8)
     picks, corners = [], []

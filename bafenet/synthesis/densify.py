@@ -4,7 +4,6 @@ import zlib
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
 
 import cv2
 import numpy as np
@@ -28,9 +27,9 @@ DENSIFY_VERSION = 1
 MAX_LIMIT = 10_000_000
 
 
-def densify(source: PathLike, out: PathLike, library: Optional[PathLike] = None, split: str = 'train_v2', seed: int = 0,
-            workers: int = 1, sky: Optional[PathLike] = None, recipe: Optional[ClusterRecipe] = None,
-            max_target_size: int = 5, limit: Optional[int] = None) -> Summary:
+def densify(source: PathLike, out: PathLike, library: PathLike | None = None, split: str = 'train_v2', seed: int = 0,
+            workers: int = 1, sky: PathLike | None = None, recipe: ClusterRecipe | None = None,
+            max_target_size: int = 5, limit: int | None = None) -> Summary:
     """Write a SIRSTdevkit with the images of a data set, their targets, and clusters of further targets in the sky.
 
     In each image the original targets come first, in their order, the pasted ones after them. What is pasted into an
@@ -89,7 +88,7 @@ def densify(source: PathLike, out: PathLike, library: Optional[PathLike] = None,
                          'goes on from here') from error
 
 
-def _check_options(recipe: ClusterRecipe, max_target_size: int, seed: int, workers: int, limit: Optional[int]) -> None:
+def _check_options(recipe: ClusterRecipe, max_target_size: int, seed: int, workers: int, limit: int | None) -> None:
     check_recipe(recipe, max_target_size, spoken=True, least_region=max_target_size)
     require_number('seed', seed, 0, MAX_SEED, whole=True)
     require_number('workers', workers, 1, MAX_WORKERS, whole=True)
@@ -97,7 +96,7 @@ def _check_options(recipe: ClusterRecipe, max_target_size: int, seed: int, worke
         require_number('limit', limit, 1, MAX_LIMIT, whole=True)
 
 
-def _read_names(layout: Layout, limit: Optional[int]) -> Tuple[List[str], Dict[str, List[str]]]:
+def _read_names(layout: Layout, limit: int | None) -> tuple[list[str], dict[str, list[str]]]:
     """Image names and splits, once it is sure that no file is missing, of another size, too deep or no annotation."""
     every = layout.names()
     if not every:
@@ -131,12 +130,12 @@ def _is_palette(layout: Layout, path: Path) -> bool:
     return (SKY_PALETTE, '.png') in layout.sky_maps and path.parent == layout.root / SKY_PALETTE
 
 
-def _digest(count: int, *data: Union[str, bytes]) -> str:
+def _digest(count: int, *data: str | bytes) -> str:
     parts = (part.encode() + b'/' if isinstance(part, str) else part for part in data)
     return f'{count} (CRC {zlib.crc32(b"".join(parts)):08x})'
 
 
-def _write_set(out: Path, settings: Dict, task: '_Task', names: List[str], splits: Dict[str, List[str]],
+def _write_set(out: Path, settings: dict, task: '_Task', names: list[str], splits: dict[str, list[str]],
                workers: int) -> Summary:
     records = read_records(out, names)
     # First, so that whatever else is found here later is known as ours.
@@ -156,16 +155,16 @@ def _write_set(out: Path, settings: Dict, task: '_Task', names: List[str], split
     return summary
 
 
-def _sum_up(records: List[Dict]) -> Summary:
+def _sum_up(records: list[dict]) -> Summary:
     total = {key: sum(record[key] for record in records) for key in ('targets', 'pasted', 'colour', 'moved')}
     return Summary(images=len(records), without_room=sum(not record['pasted'] for record in records), **total)
 
 
-def _write_json(path: Path, content: Dict) -> None:
+def _write_json(path: Path, content: dict) -> None:
     write_text(path, json.dumps(content, indent=2) + '\n')
 
 
-def _json_line(record: Dict) -> str:
+def _json_line(record: dict) -> str:
     return json.dumps(record) + '\n'
 
 
@@ -179,7 +178,7 @@ class _Task:
     recipe: ClusterRecipe
     seed: int
 
-    def __call__(self, name: str) -> Dict:
+    def __call__(self, name: str) -> dict:
         image, colour = read_grey(self.layout.image(name))
         mask = read_mask(self.layout.target_mask(name), image.shape) > 0
         sky_map = self.layout.sky_map(name)
@@ -226,7 +225,7 @@ def _drop_broken(image: np.ndarray, pasted: PastedTargets) -> PastedTargets:
     return PastedTargets(restored, pasted.boxes[whole], pasted.visible[whole], pasted.corners[whole])
 
 
-def read_sky(path: PathLike, size: Tuple[int, int], palette: bool = False) -> np.ndarray:
+def read_sky(path: PathLike, size: tuple[int, int], palette: bool = False) -> np.ndarray:
     """Read a sky map: 0 other, and sky where it is 1; where it holds no 1 and is no palette, where it is 255.
 
     Args:
@@ -254,7 +253,7 @@ def read_sky(path: PathLike, size: Tuple[int, int], palette: bool = False) -> np
     return (values > 0).view(np.uint8)
 
 
-def read_boxes(path: PathLike, mask: np.ndarray) -> Tuple[np.ndarray, int]:
+def read_boxes(path: PathLike, mask: np.ndarray) -> tuple[np.ndarray, int]:
     """Read the boxes of a VOC-style XML file, in its order.
 
     SIRST-V2, and a few boxes of DenseSIRST that were left over from it, count pixels from 1. A box that is the

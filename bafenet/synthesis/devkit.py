@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ET
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, Union
 
 import numpy as np
 from PIL import Image
@@ -69,7 +68,7 @@ def write_sample(root: Path, name: str, image: np.ndarray, sky: np.ndarray, targ
     (root / POINTS / f'{name}_pixels0.txt').write_text(''.join(f'{x} {y}\n' for x, y in points))
 
 
-def sample_files(root: Path, name: str) -> List[Path]:
+def sample_files(root: Path, name: str) -> list[Path]:
     """The files that :func:`write_sample` writes."""
     files = [root / IMAGES / f'{name}.png', root / BOXES / f'{name}.xml', root / POINTS / f'{name}_pixels0.txt']
     for binary, palette in ((TARGET_BINARY, TARGET_PALETTE), (SKY_BINARY, SKY_PALETTE)):
@@ -77,7 +76,7 @@ def sample_files(root: Path, name: str) -> List[Path]:
     return files
 
 
-def _write_masks(binary: Path, palette: Path, name: str, mask: np.ndarray, colours: List[int]) -> None:
+def _write_masks(binary: Path, palette: Path, name: str, mask: np.ndarray, colours: list[int]) -> None:
     """Write a mask as grey levels 0 and 255 and as palette indices, 0 and 1 mostly."""
     Image.fromarray((mask == 1).astype(np.uint8) * 255).save(binary / f'{name}_pixels0.png')
     indexed = Image.fromarray(mask.astype(np.uint8))
@@ -85,14 +84,14 @@ def _write_masks(binary: Path, palette: Path, name: str, mask: np.ndarray, colou
     indexed.save(palette / f'{name}.png')
 
 
-def _voc_palette() -> List[int]:
+def _voc_palette() -> list[int]:
     """Pascal VOC's colours: red has bits 0, 3, 6 of the index as its highest, green 1, 4, 7, blue 2 and 5."""
     index = np.arange(256)[:, None]
     channel = np.arange(3)
     return sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3)).ravel().tolist()
 
 
-def _write_xml(path: Path, head: Dict, shape: tuple, depth: int, objects: List[Dict]) -> None:
+def _write_xml(path: Path, head: dict, shape: tuple, depth: int, objects: list[dict]) -> None:
     size = {'width': shape[1], 'height': shape[0], 'depth': depth}
     root = _element('annotation', {**head, 'size': size})
     root.extend(_element('object', fields) for fields in objects)
@@ -100,7 +99,7 @@ def _write_xml(path: Path, head: Dict, shape: tuple, depth: int, objects: List[D
     path.write_text(ET.tostring(root, encoding='unicode') + '\n', encoding='utf-8')
 
 
-def _element(tag: str, content: Union[Dict, str, int]) -> ET.Element:
+def _element(tag: str, content: dict | str | int) -> ET.Element:
     """An XML element from nested dicts."""
     element = ET.Element(tag)
     if isinstance(content, dict):
@@ -117,13 +116,13 @@ def _centroid(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
     return np.array([x1 + col.mean(), y1 + row.mean()]).astype(int)
 
 
-def write_splits(root: Path, splits: Dict[str, List[str]]) -> None:
+def write_splits(root: Path, splits: dict[str, list[str]]) -> None:
     """Write ``Splits/NAME.txt`` for each split, one image name a line."""
     for split, names in splits.items():
         (root / SPLITS / f'{split}.txt').write_text('\n'.join(names))
 
 
-def draw_splits(names: List[str], seed: int) -> Dict[str, List[str]]:
+def draw_splits(names: list[str], seed: int) -> dict[str, list[str]]:
     """Divide names at random: about 2/3 for training, 2/15 for validation, 1/5 for testing, at least one in each.
 
     Args:
@@ -140,7 +139,7 @@ def draw_splits(names: List[str], seed: int) -> Dict[str, List[str]]:
     return {split: sorted(part) for split, part in parts.items()}
 
 
-def write_demo_set(out: Union[str, Path], images: int = 300, size: int = 192, seed: int = 0, workers: int = 1,
+def write_demo_set(out: str | Path, images: int = 300, size: int = 192, seed: int = 0, workers: int = 1,
                    force: bool = False) -> bool:
     """Write the demo set, whole or not at all.
 
@@ -188,7 +187,7 @@ def check_demo_options(images: int, size: int, seed: int, workers: int) -> None:
         require_number(name, value, low, high, whole=True)
 
 
-def _must_write(out: Path, settings: Dict, force: bool) -> bool:
+def _must_write(out: Path, settings: dict, force: bool) -> bool:
     """Whether there is something to do; raises InputError where something is in the way."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return True
@@ -207,7 +206,7 @@ def _must_write(out: Path, settings: Dict, force: bool) -> bool:
     return False
 
 
-def _read_settings(path: Path) -> Dict:
+def _read_settings(path: Path) -> dict:
     """The settings of a demo set; empty where there are none."""
     try:
         settings = read_json(path)
@@ -216,7 +215,7 @@ def _read_settings(path: Path) -> Dict:
     return settings if isinstance(settings, dict) else {}
 
 
-def _build(root: Path, settings: Dict, workers: int) -> None:
+def _build(root: Path, settings: dict, workers: int) -> None:
     make_folders(root)
     count, seed, size = settings['images'], settings['seed'], settings['size']
     write = partial(_write_scene, root, seed, size, make_library(seed))

@@ -1,9 +1,8 @@
 """The Gaussian-weighted blend of BAG-CP (paper Eq. 1-3), for one patch or for a whole batch of them."""
-from typing import Tuple, Union
 
 import numpy as np
 
-Rng = Union[np.random.Generator, np.random.RandomState]
+Rng = np.random.Generator | np.random.RandomState
 """What the random functions of this package draw from: a generator, a ``RandomState``, or the module ``np.random``."""
 
 
@@ -48,8 +47,8 @@ def _centred(index: np.ndarray, length: np.ndarray) -> np.ndarray:
     return (2 * index - (length - 1)) / np.maximum(length - 1, 1)
 
 
-def draw_weights(sizes: np.ndarray, rng: Rng, sigma: Tuple[float, float] = (0.3, 0.6),
-                 offset: Tuple[float, float] = (-0.2, 0.0), rotation: Tuple[float, float] = (-90, 90)) -> np.ndarray:
+def draw_weights(sizes: np.ndarray, rng: Rng, sigma: tuple[float, float] = (0.3, 0.6),
+                 offset: tuple[float, float] = (-0.2, 0.0), rotation: tuple[float, float] = (-90, 90)) -> np.ndarray:
     """Draw one weight matrix G a patch, its parameters uniform in the given ranges (the paper's by default).
 
     Args:
@@ -68,7 +67,7 @@ def draw_weights(sizes: np.ndarray, rng: Rng, sigma: Tuple[float, float] = (0.3,
 
 
 def blend(background: np.ndarray, patch: np.ndarray, weights: np.ndarray,
-          brightness: Union[float, np.ndarray]) -> np.ndarray:
+          brightness: float | np.ndarray) -> np.ndarray:
     """Lay patches over backgrounds: ``T_new = T_back + B_box * lambda * G``, clipped to 255 (paper Eq. 1).
 
     The four arguments broadcast against each other, so a batch or a channel axis costs nothing more.

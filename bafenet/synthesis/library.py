@@ -2,9 +2,10 @@
 import json
 import os
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Dict, List, Optional, Sequence, Tuple
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -42,13 +43,13 @@ class Layout:
     """
 
     root: Path
-    images: Tuple[str, str]
-    target_masks: Tuple[Tuple[str, str], ...]
-    boxes: Tuple[str, str]
-    sky_maps: Tuple[Tuple[str, str], ...]
+    images: tuple[str, str]
+    target_masks: tuple[tuple[str, str], ...]
+    boxes: tuple[str, str]
+    sky_maps: tuple[tuple[str, str], ...]
     splits: str
 
-    def names(self) -> List[str]:
+    def names(self) -> list[str]:
         """The names of all images, sorted."""
         folder, suffix = self.images
         # Hidden files are leavings of file managers.
@@ -69,7 +70,7 @@ class Layout:
             raise InputError(f'{printable(self.root)}: this layout has no sky maps; give their folder with --sky')
         return self._find(name, 'sky map', *self.sky_maps)
 
-    def box_file(self, name: str) -> Optional[Path]:
+    def box_file(self, name: str) -> Path | None:
         """VOC-style XML file of the boxes, or None; InputError if it is no file."""
         path = self._path(name, self.boxes)
         if not os.path.lexists(path):
@@ -78,11 +79,11 @@ class Layout:
             raise InputError(f'{printable(path)}: is no regular file; replace it')
         return path
 
-    def split_names(self) -> List[str]:
+    def split_names(self) -> list[str]:
         """The splits that there are, sorted."""
         return sorted(path.stem for path in (self.root / self.splits).glob('*.txt') if not path.name.startswith('.'))
 
-    def split(self, split: str) -> List[str]:
+    def split(self, split: str) -> list[str]:
         """Image names of a split.
 
         Raises:
@@ -94,10 +95,10 @@ class Layout:
             raise InputError(f'{printable(path)}: no such split; there are: {there}')
         return read_split(path)
 
-    def _path(self, name: str, kind: Tuple[str, str]) -> Path:
+    def _path(self, name: str, kind: tuple[str, str]) -> Path:
         return self.root / kind[0] / (name + kind[1])
 
-    def _find(self, name: str, what: str, *kinds: Tuple[str, str]) -> Path:
+    def _find(self, name: str, what: str, *kinds: tuple[str, str]) -> Path:
         paths = [self._path(name, kind) for kind in kinds]
         found = next((path for path in paths if path.is_file()), None)
         if found is None:
@@ -111,7 +112,7 @@ SIRST_V2 = Layout(Path(), ('mixed', '.png'), (('annotations/masks', '_pixels0.pn
                   (), 'splits')
 
 
-def find_layout(root: PathLike, sky: Optional[PathLike] = None) -> Layout:
+def find_layout(root: PathLike, sky: PathLike | None = None) -> Layout:
     """Recognise a data set by its folders: a SIRSTdevkit, or SIRST-V2 as published.
 
     Args:
@@ -153,7 +154,7 @@ def component_boxes(mask: np.ndarray) -> np.ndarray:
 
 
 def build_library(image_paths: Sequence[PathLike], mask_paths: Sequence[PathLike],
-                  remove_background: bool = False) -> List[np.ndarray]:
+                  remove_background: bool = False) -> list[np.ndarray]:
     """Cut the targets out of images: the box of each 8-connected component of their masks.
 
     Each image is decoded once. A patch of zeros is left out, as it would paste nothing.
@@ -196,7 +197,7 @@ def _without_background(image: np.ndarray, targets: np.ndarray, box: Sequence[in
     return np.maximum(image[y1:y2, x1:x2] - background, 0).astype(np.uint8)
 
 
-def split_patches(layout: Layout, split: str, remove_background: bool = False) -> List[np.ndarray]:
+def split_patches(layout: Layout, split: str, remove_background: bool = False) -> list[np.ndarray]:
     """:func:`build_library` from a split of a data set."""
     names = layout.split(split)
     absent = set(names).difference(layout.names())
@@ -219,7 +220,7 @@ def shrink(patch: np.ndarray, max_size: int) -> np.ndarray:
     return cv2.resize(patch, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def save_library(path: PathLike, patches: Sequence[np.ndarray], meta: Dict) -> None:
+def save_library(path: PathLike, patches: Sequence[np.ndarray], meta: dict) -> None:
     """Write a library as one ``.npz`` without pickle, whole or not at all.
 
     It holds ``pixels`` (uint8, the patches row by row, one after the other), ``sizes`` ((n, 2) int64, heights and
@@ -241,7 +242,7 @@ def save_library(path: PathLike, patches: Sequence[np.ndarray], meta: Dict) -> N
         np.savez_compressed(file, **arrays)
 
 
-def load_library(path: PathLike, max_target_size: Optional[int] = None) -> TargetLibrary:
+def load_library(path: PathLike, max_target_size: int | None = None) -> TargetLibrary:
     """Read a library.
 
     Args:
@@ -263,7 +264,7 @@ def load_library(path: PathLike, max_target_size: Optional[int] = None) -> Targe
     return TargetLibrary.from_patches(patches)
 
 
-def _read_arrays(path: PathLike) -> Tuple[np.ndarray, np.ndarray]:
+def _read_arrays(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and sizes of a library file, checked."""
     if not Path(path).exists():
         raise InputError(f'{printable(path)}: no such target library; tools/dataset/build_library.py makes one')
@@ -311,7 +312,7 @@ def _check_arrays(pixels: np.ndarray, sizes: np.ndarray) -> None:
 
 
 def write_library(root: PathLike, split: str, out: PathLike, remove_background: bool = False,
-                  force: bool = False) -> Dict:
+                  force: bool = False) -> dict:
     """Build the library of a split and write it.
 
     Args:

@@ -2,7 +2,7 @@
 
 Nothing is tried at random. Where nothing fits, that is known too, and nothing is placed.
 """
-from typing import Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from .gaussian import Rng
 _SMALL = 4096
 
 
-def draw_integers(rng: Rng, low: int, high: int, size: Union[int, Tuple[int, ...]]) -> np.ndarray:
+def draw_integers(rng: Rng, low: int, high: int, size: int | tuple[int, ...]) -> np.ndarray:
     """Uniform integers from ``low`` to ``high``, both included, from either kind of NumPy random source.
 
     Scaled from [0, 1): the integer draws of ``np.random`` take ten times as long for a single number.
@@ -26,7 +26,7 @@ def draw_integer(rng: Rng, low: int, high: int) -> int:
     return low + int(rng.random() * (high + 1 - low))
 
 
-def draw_true(mask: np.ndarray, rng: Rng) -> Optional[Tuple[int, int]]:
+def draw_true(mask: np.ndarray, rng: Rng) -> tuple[int, int] | None:
     """Row and column of a pixel drawn uniformly from the true ones of a (H, W) bool mask; None if there is none."""
     if mask.size > _SMALL:
         return _draw_true_by_row(mask, _row_counts(mask), rng)
@@ -41,7 +41,7 @@ def _row_counts(mask: np.ndarray) -> np.ndarray:
     return cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
 
 
-def _draw_true_by_row(mask: np.ndarray, row_counts: np.ndarray, rng: Rng) -> Optional[Tuple[int, int]]:
+def _draw_true_by_row(mask: np.ndarray, row_counts: np.ndarray, rng: Rng) -> tuple[int, int] | None:
     """The same, where the number of true pixels is known for each row."""
     up_to_row = np.cumsum(row_counts)
     if not up_to_row.size or not up_to_row[-1]:
@@ -52,7 +52,7 @@ def _draw_true_by_row(mask: np.ndarray, row_counts: np.ndarray, rng: Rng) -> Opt
     return row, int(np.flatnonzero(mask[row])[rank - before_row])
 
 
-def region_corners(allowed: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+def region_corners(allowed: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Where the top left corner of a rectangle can be so that the rectangle lies wholly in the allowed pixels.
 
     Args:
@@ -70,7 +70,7 @@ def region_corners(allowed: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     return eroded[:rows, :cols].view(bool)
 
 
-def place_regions(allowed: np.ndarray, size: Tuple[int, int], count: int, rng: Rng, margin: int = 0) -> np.ndarray:
+def place_regions(allowed: np.ndarray, size: tuple[int, int], count: int, rng: Rng, margin: int = 0) -> np.ndarray:
     """Draw up to ``count`` disjoint rectangles that lie wholly in the allowed pixels.
 
     Each is uniform over all positions that the ones before it have left; there are fewer than ``count``
@@ -97,7 +97,7 @@ def place_regions(allowed: np.ndarray, size: Tuple[int, int], count: int, rng: R
     return np.array(corners, np.int64).reshape(-1, 2)
 
 
-def place_targets(region: Tuple[int, int], sizes: np.ndarray, gaps: Sequence[Tuple[int, int]], rng: Rng) -> np.ndarray:
+def place_targets(region: tuple[int, int], sizes: np.ndarray, gaps: Sequence[tuple[int, int]], rng: Rng) -> np.ndarray:
     """Pack rectangles into a region, each at an allowed distance from the nearest one that is there before it.
 
     The first goes anywhere. For each of the others one of ``gaps`` is drawn, and then one of all positions at which its
@@ -136,8 +136,8 @@ def place_targets(region: Tuple[int, int], sizes: np.ndarray, gaps: Sequence[Tup
     return corners
 
 
-def _corners_at_gap(sums: np.ndarray, grid: Tuple[int, int], margin: int, size: Tuple[int, int],
-                    gap: Tuple[int, int]) -> np.ndarray:
+def _corners_at_gap(sums: np.ndarray, grid: tuple[int, int], margin: int, size: tuple[int, int],
+                    gap: tuple[int, int]) -> np.ndarray:
     """All corners at which a rectangle's nearest neighbour is exactly ``gap`` away, bool of shape ``grid``.
 
     Args:
@@ -152,8 +152,8 @@ def _corners_at_gap(sums: np.ndarray, grid: Tuple[int, int], margin: int, size: 
     return (near > 0) & (too_near == 0)
 
 
-def _window_sums(sums: np.ndarray, grid: Tuple[int, int], margin: int, size: Tuple[int, int],
-                 reach: Tuple[int, int]) -> np.ndarray:
+def _window_sums(sums: np.ndarray, grid: tuple[int, int], margin: int, size: tuple[int, int],
+                 reach: tuple[int, int]) -> np.ndarray:
     """Occupied pixels in a rectangle widened by ``reach``, for every corner that it can have in the region."""
     (rows, cols), (height, width), (reach_y, reach_x) = grid, size, reach
     top, left = margin - reach_y, margin - reach_x
@@ -163,7 +163,7 @@ def _window_sums(sums: np.ndarray, grid: Tuple[int, int], margin: int, size: Tup
 
 
 def _corners_within(gap: Sequence[int], size: Sequence[int], corner: Sequence[int],
-                    placed_size: Sequence[int]) -> Tuple[slice, slice]:
+                    placed_size: Sequence[int]) -> tuple[slice, slice]:
     """The corners at which a rectangle has at most ``gap`` empty rows and columns between it and a placed one."""
     row, col = corner
     return (slice(max(row - size[0] - gap[0], 0), max(row + placed_size[0] + gap[0] + 1, 0)),

@@ -1,7 +1,8 @@
 """How far a densified set is: what its folder says of its settings, its images and its end, read with suspicion."""
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 from ..errors import InputError, printable
 from ..fileio import LOCK_FILE
@@ -33,7 +34,7 @@ class Summary(NamedTuple):
     moved: int
 
 
-def read_present(out: Path, sources: Sequence[Path] = ()) -> Dict:
+def read_present(out: Path, sources: Sequence[Path] = ()) -> dict:
     """What ``densify.json`` in ``out`` holds; empty where there is nothing yet, and an error where anything else is."""
     for source in sources:
         if out.is_relative_to(source.resolve()):
@@ -74,7 +75,7 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
-def check_settings(out: Path, present: Dict, settings: Dict) -> None:
+def check_settings(out: Path, present: dict, settings: dict) -> None:
     """Refuse to go on with other settings than those that a set was begun with."""
     begun = present.get('settings', settings)
     differ = [f'{_short(key)} {_short(begun.get(key))} there, {_short(settings.get(key))} now'
@@ -90,7 +91,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f'{text[:60]}…'
 
 
-def read_records(out: Path, names: List[str]) -> Dict[str, Dict]:
+def read_records(out: Path, names: list[str]) -> dict[str, dict]:
     """The images written so far, by name, as far as all of their files are still there.
 
     Raises:

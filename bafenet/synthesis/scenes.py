@@ -1,5 +1,6 @@
 """Procedural infrared scenes: clusters of small targets in the sky, and hot spots that look the same below it."""
-from typing import Callable, Dict, Iterable, NamedTuple, Tuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -99,7 +100,7 @@ def _paste_clusters(image: np.ndarray, area: np.ndarray, library: TargetLibrary,
     return paste_targets(image, library.pick(indices), corners, rng, recipe)
 
 
-def _draw_background(kind: str, size: int, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+def _draw_background(kind: str, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The scene without any spot, as the sensor sees it: (S, S) uint8 and the sky (bool)."""
     sky_level = rng.uniform(50, 120)
     # As often brighter than the sky as darker, so that a spot's brightness does not tell where it is.
@@ -122,7 +123,7 @@ def _sense(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.rint(image).clip(2, 190).astype(np.uint8)
 
 
-def _smooth_noise(shape: Tuple[int, int], cell: Tuple[float, float], rng: np.random.Generator,
+def _smooth_noise(shape: tuple[int, int], cell: tuple[float, float], rng: np.random.Generator,
                   octaves: int = 4) -> np.ndarray:
     """Noise of several octaves with mean 0 and deviation 1; ``cell`` is its coarsest height and width in pixels."""
     total = np.zeros(shape)
@@ -151,7 +152,7 @@ def _sky(size: int, level: float, rng: np.random.Generator) -> np.ndarray:
     return sky + contrast * cover * billows + rng.uniform(0, 8) * edge
 
 
-def _hills(size: int, level: float, sky_level: float, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+def _hills(size: int, level: float, sky_level: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Ridges one before the other, hazier the farther away, the nearest ones wooded."""
     row = np.arange(size)[:, None]
     ground, sky = np.zeros((size, size)), np.ones((size, size), bool)
@@ -170,7 +171,7 @@ def _hills(size: int, level: float, sky_level: float, rng: np.random.Generator) 
     return ground, sky
 
 
-def _buildings(size: int, level: float, sky_level: float, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+def _buildings(size: int, level: float, sky_level: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A far row of blocks, a near row of buildings with windows and vents, and the ground before them."""
     row = np.arange(size)[:, None]
     horizon = size * rng.uniform(0.6, 0.8)
@@ -221,7 +222,7 @@ def _roof(ground: np.ndarray, sky: np.ndarray, across: slice, top: int, tone: fl
         ground[spot], sky[spot] = tone + rng.uniform(-10, 10), False
 
 
-def _sea(size: int, level: float, sky_level: float, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+def _sea(size: int, level: float, sky_level: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Water up to a straight horizon: waves that grow towards the viewer, glints, boats, at times a coast."""
     row, col = np.arange(size, dtype=float)[:, None], np.arange(size, dtype=float)
     horizon = int(size * rng.uniform(0.4, 0.7))
@@ -256,7 +257,7 @@ def _boat(water: np.ndarray, horizon: int, level: float, rng: np.random.Generato
     water[down - 2 * height:down - height, middle:middle + length // 3] = level + rng.uniform(15, 45)
 
 
-def _land_from_above(size: int, level: float, _: float, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+def _land_from_above(size: int, level: float, _: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Fields, roads and roofs with no sky in view."""
     row, col = np.indices((size, size)) / (size * rng.uniform(0.15, 0.35))
     turn, bend = rng.uniform(0, np.pi), 0.08 * _smooth_noise((size, size), (size * 0.3, size * 0.3), rng, octaves=2)
@@ -275,7 +276,7 @@ def _land_from_above(size: int, level: float, _: float, rng: np.random.Generator
     return land, np.zeros((size, size), bool)
 
 
-GROUNDS: Dict[str, Callable] = {
+GROUNDS: dict[str, Callable] = {
     'no_sky': _land_from_above, 'buildings': _buildings, 'hills': _hills, 'sea': _sea,
 }
 
@@ -289,7 +290,7 @@ SCORES = {'brightness': np.asarray, 'local_contrast': _top_hat}
 """The scores of the detectors in :func:`brightness_report`."""
 
 
-def brightness_report(scenes: Iterable[Scene]) -> Dict[str, Dict[str, float]]:
+def brightness_report(scenes: Iterable[Scene]) -> dict[str, dict[str, float]]:
     """Measure how far brightness alone solves the task, with the sky unknown and with it given.
 
     Two detectors mark every local maximum of a score that passes a threshold: the grey level, and the local contrast.
@@ -314,7 +315,7 @@ def brightness_report(scenes: Iterable[Scene]) -> Dict[str, Dict[str, float]]:
     return {name: _summary(*map(np.concatenate, zip(*marks, strict=True))) for name, marks in gathered.items()}
 
 
-def _marks(scene: Scene, score: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _marks(scene: Scene, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The marks of a detector in one scene: score, hit, in the sky; the highest scores of targets and of hot spots."""
     owner = np.zeros(score.shape, int)
     for number, (x1, y1, x2, y2) in enumerate(scene.boxes, 1):
@@ -331,7 +332,7 @@ def _marks(scene: Scene, score: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.
 
 
 def _summary(score: np.ndarray, hit: np.ndarray, in_sky: np.ndarray, targets: np.ndarray,
-             hot_spots: np.ndarray) -> Dict[str, float]:
+             hot_spots: np.ndarray) -> dict[str, float]:
     """AUC of targets against hot spots, and the best F1 of the marks with and without the sky."""
     if not len(targets) or not len(hot_spots):
         raise InputError('nothing to compare: the scenes hold no target or no hot spot; take more of them')

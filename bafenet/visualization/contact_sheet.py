@@ -1,5 +1,5 @@
 """A contact sheet of training samples as the network will see them."""
-from typing import Dict, List, NamedTuple, Tuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -81,11 +81,11 @@ def draw_cell(sample: AugmentedSample, cell: int) -> np.ndarray:
     return canvas
 
 
-def _layers(boxes: np.ndarray, pasted: np.ndarray, sky_map: np.ndarray) -> Dict[str, np.ndarray]:
+def _layers(boxes: np.ndarray, pasted: np.ndarray, sky_map: np.ndarray) -> dict[str, np.ndarray]:
     return dict(true_boxes=boxes[~pasted], pasted_boxes=boxes[pasted], sky_map=sky_map)
 
 
-def _inset_corner(sample: AugmentedSample) -> Tuple[int, int]:
+def _inset_corner(sample: AugmentedSample) -> tuple[int, int]:
     """Corner of the part to enlarge: around the target, pasted if there is one, with the most targets near it."""
     height, width = sample.image.shape[:2]
     centre = np.array([width, height]) / 2
@@ -99,7 +99,7 @@ def _inset_corner(sample: AugmentedSample) -> Tuple[int, int]:
 
 
 def write_contact_sheet(cfg: Config, out: str, count: int, columns: int, cell: int,
-                        epoch: int) -> List[AugmentedSample]:
+                        epoch: int) -> list[AugmentedSample]:
     """Draw samples of a config's training set, spread evenly over it, into one PNG.
 
     Boxes that were there are green, pasted ones yellow, and the sky is tinted and outlined in blue.

@@ -1,6 +1,6 @@
 """Training curves: what a run's losses and validation metrics did, step by step."""
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def find_log(run: str) -> Path:
     return found[-1]
 
 
-def read_scalars(path: Path) -> Dict[str, np.ndarray]:
+def read_scalars(path: Path) -> dict[str, np.ndarray]:
     """Read what mmengine logs, one JSON object a line.
 
     Returns:
@@ -46,7 +46,7 @@ def read_scalars(path: Path) -> Dict[str, np.ndarray]:
     Raises:
         InputError: If the file is not such a log, or a loss is not finite.
     """
-    series: Dict[str, List] = {}
+    series: dict[str, list] = {}
     try:
         for number, line in enumerate(read_regular(path).splitlines(), 1):
             for name, point in _points(line, number).items():
@@ -59,7 +59,7 @@ def read_scalars(path: Path) -> Dict[str, np.ndarray]:
     return {name: np.array(values, float) for name, values in series.items()}
 
 
-def _points(line: bytes, number: int) -> Dict[str, Tuple[float, float]]:
+def _points(line: bytes, number: int) -> dict[str, tuple[float, float]]:
     """Step and value of each loss and metric of one line."""
     try:
         record = require_dict(parse_json(line), 'it')
@@ -75,7 +75,7 @@ def _points(line: bytes, number: int) -> Dict[str, Tuple[float, float]]:
         raise ValueError(f'line {number}: {"a value is not finite" if astray else reason_of(error)}') from None
 
 
-def draw(runs: Sequence[str], out: str, labels: Optional[Sequence[str]] = None) -> None:
+def draw(runs: Sequence[str], out: str, labels: Sequence[str] | None = None) -> None:
     """Draw the losses of runs and, where they were validated, their metrics.
 
     Args:
@@ -105,7 +105,7 @@ def draw(runs: Sequence[str], out: str, labels: Optional[Sequence[str]] = None) 
         FigureCanvasAgg(_figure(series)).print_figure(temporary, dpi=110)
 
 
-def _figure(series: Dict[str, Dict[str, np.ndarray]]) -> Figure:
+def _figure(series: dict[str, dict[str, np.ndarray]]) -> Figure:
     """One small picture for each loss and metric; for ``series`` by run see :func:`read_scalars`."""
     losses = sorted({name for one in series.values() for name in one if name.startswith('loss')}, key=len)
     metrics = [name for name in METRICS if any(name in one for one in series.values())]

@@ -1,6 +1,6 @@
 """One picture of one sample: targets of a few pixels, enlarged until a person can judge them."""
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -16,15 +16,15 @@ TRUE_COLOR = (64, 224, 96)
 PREDICTED_COLOR = (255, 72, 64)
 PASTED_COLOR = (255, 208, 0)
 SKY_COLOR = (64, 160, 255)
-Color = Tuple[int, int, int]
-PathLike = Union[str, Path]
+Color = tuple[int, int, int]
+PathLike = str | Path
 
 
 def draw_sample(image: np.ndarray,
-                true_boxes: Optional[np.ndarray] = None,
-                predicted_boxes: Optional[np.ndarray] = None,
-                pasted_boxes: Optional[np.ndarray] = None,
-                sky_map: Optional[np.ndarray] = None,
+                true_boxes: np.ndarray | None = None,
+                predicted_boxes: np.ndarray | None = None,
+                pasted_boxes: np.ndarray | None = None,
+                sky_map: np.ndarray | None = None,
                 min_side: int = 768) -> np.ndarray:
     """Draw true boxes, predicted boxes and a sky map on an enlarged image.
 

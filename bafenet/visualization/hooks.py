@@ -1,6 +1,6 @@
 """Pictures that a run leaves behind."""
 import os.path
-from typing import Sequence
+from collections.abc import Sequence
 
 import mmcv
 from mmdet.registry import HOOKS

@@ -1,5 +1,4 @@
 """What ``--show`` and ``--show-dir`` draw."""
-from typing import Optional
 
 import numpy as np
 from mmdet.registry import VISUALIZERS
@@ -18,12 +17,12 @@ class SkyLocalVisualizer(DetLocalVisualizer):
     def add_datasample(self,
                        name: str,
                        image: np.ndarray,
-                       data_sample: Optional[DetDataSample] = None,
+                       data_sample: DetDataSample | None = None,
                        draw_gt: bool = True,
                        draw_pred: bool = True,
                        show: bool = False,
                        wait_time: float = 0,
-                       out_file: Optional[str] = None,
+                       out_file: str | None = None,
                        pred_score_thr: float = 0.3,
                        step: int = 0) -> None:
         """Draw one sample: show it, write it to ``out_file``, or hand it to the backends.

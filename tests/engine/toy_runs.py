@@ -1,6 +1,5 @@
 """A network of a few weights, its data and its runs, for the tests of the engine."""
 from pathlib import Path
-from typing import Dict, List, Optional, Set
 
 import numpy as np
 import torch
@@ -34,7 +33,7 @@ class ToyDataset(Dataset):
 class ToyBackbone(BaseModule):
     """One layer, with or without a normalisation."""
 
-    def __init__(self, width: int = 3, norm: bool = True, init_cfg: Optional[dict] = None) -> None:
+    def __init__(self, width: int = 3, norm: bool = True, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.linear = nn.Linear(4, width)
         self.norm = nn.BatchNorm1d(width) if norm else nn.Identity()
@@ -65,7 +64,7 @@ class ToyMetric(BaseMetric):
 
     default_prefix = 'toy'
 
-    def __init__(self, script: Optional[List[Dict[str, float]]] = None) -> None:
+    def __init__(self, script: list[dict[str, float]] | None = None) -> None:
         super().__init__()
         self._script = iter(script) if script else None
 
@@ -110,7 +109,7 @@ def toy_runner(work_dir: object, **overrides: object) -> DetectionRunner:
     return DetectionRunner.from_cfg(toy_config(work_dir, **overrides))
 
 
-def validation(script: Optional[List[Dict[str, float]]] = None) -> dict:
+def validation(script: list[dict[str, float]] | None = None) -> dict:
     """Overrides by which a run also validates after each epoch."""
     config = toy_config('')
     return {
@@ -125,6 +124,6 @@ def checkpoint_hook(**kwargs) -> dict:
     return {'default_hooks': {'checkpoint': {'type': 'AtomicCheckpointHook', 'interval': 1, **kwargs}}}
 
 
-def checkpoints_in(folder: Path) -> Set[str]:
+def checkpoints_in(folder: Path) -> set[str]:
     """Names of the checkpoints in a folder."""
     return {file.name for file in folder.glob('*.pth')}

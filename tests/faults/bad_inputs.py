@@ -5,8 +5,8 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Dict
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ def loop(path: Path) -> None:
     path.symlink_to(path.name)
 
 
-FILES: Dict[str, Spoil] = {
+FILES: dict[str, Spoil] = {
     'missing': lambda path: None,
     'empty': lambda path: path.write_bytes(b''),
     'text': lambda path: path.write_text('no such thing\n'),
@@ -86,7 +86,7 @@ class Foreign:
     """What no checkpoint may hold."""
 
 
-CHECKPOINTS: Dict[str, Spoil] = {
+CHECKPOINTS: dict[str, Spoil] = {
     'truncated': lambda path: path.write_bytes((path.parent / 'good.pth').read_bytes()[:20_000]),
     'compressed': compressed,
     'foreign class': checkpoint(lambda content: content.update(more=Foreign())),
@@ -121,7 +121,7 @@ def image(**change: object) -> dict:
     return dict(images=[{**good, **change}])
 
 
-RESULTS: Dict[str, Spoil] = {name: written(content) for name, content in {
+RESULTS: dict[str, Spoil] = {name: written(content) for name, content in {
     'a list': [1], 'no images': {}, 'images are text': {'images': 'x'}, 'an image is a number': {'images': [3]},
     'boxes of three': image(boxes=[[0, 0, 4]]), 'boxes are text': image(boxes='x'), 'a box of text': image(boxes=['x']),
     'score is text': image(scores=['x']), 'score above 1': image(scores=[2]), 'two scores': image(scores=[0.5, 0.5]),
@@ -133,7 +133,7 @@ RESULTS: Dict[str, Spoil] = {name: written(content) for name, content in {
     'metric is text': {'images': [], 'metrics': {ESCAPE: 'x'}}, 'environment is text': {**image(), 'environment': 'x'},
 }.items()}
 
-LOGS: Dict[str, Spoil] = {name: written(content) for name, content in {
+LOGS: dict[str, Spoil] = {name: written(content) for name, content in {
     'no loss': '{"step": 1, "x": 2}\n', 'no step': '{"loss": 1}\n', 'loss is text': '{"loss": "x", "step": 1}\n',
     'nan': '{"loss": NaN, "step": 1}\n', 'step is text': '{"loss": 1, "step": "x"}\n', 'half': '{"loss": 1, "st',
     'a number': '3\n', 'true': '{"loss": true, "step": 1}\n', '1e400': '{"loss": 1e400, "step": 1}\n',
@@ -164,7 +164,7 @@ def huge_array(path: Path) -> None:
             out.writestr(name, data)
 
 
-LIBRARIES: Dict[str, Spoil] = {
+LIBRARIES: dict[str, Spoil] = {
     'no pixels': npz(pixels=None), 'more arrays': npz(more=np.zeros(1)), 'pixels of float': npz(pixels=np.zeros(9)),
     'pixels in rows': npz(pixels=np.zeros((3, 3), np.uint8)), 'sizes do not add up': npz(sizes=np.array([[3, 4]])),
     'sizes below 0': npz(sizes=np.array([[-3, -3]])), 'sizes are huge': npz(sizes=np.array([[2**62, 4]])),
@@ -174,7 +174,7 @@ LIBRARIES: Dict[str, Spoil] = {
 }
 
 COLUMNS = 'columns: [mAP_07, recall_07, mAP_12, recall_12]\n'
-TABLES: Dict[str, Spoil] = {name: written(COLUMNS + text) for name, text in {
+TABLES: dict[str, Spoil] = {name: written(COLUMNS + text) for name, text in {
     'a list': '[1]', 'no tables': '', 'other columns': 'columns: [mAP_07]\n', 'tables are text': 'tables: x\n',
     'rows are text': 'tables: {I: {title: t, source: s, rows: x}}\n', 'no rows': 'tables: {I: {title: t, source: s}}\n',
     'config is a number': 'tables: {I: {title: t, source: s, rows: [{name: a, label: b, config: 3}]}}\n',
@@ -254,7 +254,7 @@ def without(folder: str) -> Spoil:
 
 
 GREY = np.full((64, 64), 30, np.uint8)
-KITS: Dict[str, Spoil] = {
+KITS: dict[str, Spoil] = {
     'xml: html': xml(HTML), 'xml: empty': xml(''), 'xml: other root': xml('<html><object/></html>'),
     'xml: half': xml(voc_xml([(1, 1, 4, 4)])[:60]), 'xml: bytes': each('SIRST/BBox/{}.xml', FILES['bytes']),
     'xml: 1e308': box(1, 1, 4, 1e308), 'xml: nan': box(1, 1, 'nan', 4), 'xml: inf': box(1, 1, 'inf', 4),

@@ -3,8 +3,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, List, Tuple
 
 from conftest import load_tool
 
@@ -18,7 +18,7 @@ class Child:
         prepare: Called in the child before it.
     """
 
-    def __init__(self, tool: str, argv: List[object], prepare: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, tool: str, argv: list[object], prepare: Callable[[], object] = lambda: None) -> None:
         self._stderr, writing = os.pipe()
         sys.stdout.flush()
         self.pid = os.fork()
@@ -28,7 +28,7 @@ class Child:
         os.close(writing)
 
     @staticmethod
-    def _run(writing: int, tool: str, argv: List[str], prepare: Callable[[], object]) -> None:
+    def _run(writing: int, tool: str, argv: list[str], prepare: Callable[[], object]) -> None:
         status = 99
         try:
             os.setsid()
@@ -47,7 +47,7 @@ class Child:
             sys.stderr.flush()
             os._exit(status)
 
-    def wait(self) -> Tuple[int, str]:
+    def wait(self) -> tuple[int, str]:
         """Exit status, negative for a signal, and standard error."""
         with open(self._stderr, encoding='utf-8', errors='replace') as file:
             errors = file.read()
@@ -64,7 +64,7 @@ class Child:
         """Send a signal to the process alone."""
         os.kill(self.pid, number)
 
-    def family(self) -> List[int]:
+    def family(self) -> list[int]:
         """Processes of its session that still run."""
         found = []
         for entry in Path('/proc').iterdir():

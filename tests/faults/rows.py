@@ -4,7 +4,7 @@ In a command ``KIT`` stands for a copy of the tiny devkit, ``BAD`` for the file 
 folder, ``NET`` for the checkpoint of a short training, ``GOOD`` for a copy of the weights that ship, ``CONFIG`` for the
 demo's, ``ON_KIT`` for the options that set it on the devkit; further ``KEY=VALUE`` may follow.
 """
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 from bad_inputs import ABSENT_CONFIG, CHECKPOINTS, FILES, KITS, LIBRARIES, LOGS, RESULTS, TABLES, Spoil
 
@@ -68,19 +68,19 @@ class Row(NamedTuple):
         return ' '.join(filter(None, (self.command, self.spoilt, self.more))).replace('/', '|')
 
 
-def options(command: str, *arguments: str) -> List[Row]:
+def options(command: str, *arguments: str) -> list[Row]:
     """Rows of further arguments; a line names their first word, or the key of a setting."""
     return [Row(command, names=words.split('=')[0].split()[0].replace('.', r'\.'), more=words) for words in arguments]
 
 
-def spoilt(command: str, names: str, part: str, kinds: str = '') -> List[Row]:
+def spoilt(command: str, names: str, part: str, kinds: str = '') -> list[Row]:
     """Rows of spoilt devkits; all kinds of a part where none is named."""
     chosen = [f'{part}: {kind}' for kind in kinds.split(', ')] if kinds else [key for key in KITS if
                                                                              key.startswith(f'{part}: ')]
     return [Row(command, names, kind, kit=KITS[kind]) for kind in chosen]
 
 
-def files(command: str, suffix: str, spoils: dict, *kinds: str) -> List[Row]:
+def files(command: str, suffix: str, spoils: dict, *kinds: str) -> list[Row]:
     """Rows of spoilt files; all kinds where none is named."""
     return [Row(command, f'bad{suffix}', kind, bad=spoils[kind], suffix=suffix) for kind in kinds or spoils]
 

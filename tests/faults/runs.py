@@ -3,15 +3,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, List
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/demo/bafenet_r18_demo.py'
 
 
-def options(devkit: Path, **more: object) -> List[str]:
+def options(devkit: Path, **more: object) -> list[str]:
     """``--cfg-options`` of a short run on a devkit."""
-    settings: Dict[str, object] = {
+    settings: dict[str, object] = {
         'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1, 'model.test_cfg.score_thr': 0.001}
     for loader in ('train', 'val', 'test'):
         settings.update({f'{loader}_dataloader.{key}': value for key, value in {
@@ -19,7 +18,7 @@ def options(devkit: Path, **more: object) -> List[str]:
     return [f'{key}={value}' for key, value in {**settings, **more}.items()]
 
 
-def environment() -> Dict[str, str]:
+def environment() -> dict[str, str]:
     """Of a child process that imports this checkout."""
     return {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
 

@@ -2,8 +2,8 @@
 import json
 import resource
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Dict, List
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def full_after_the_check(limit: int) -> Callable[[], None]:
     return prepare
 
 
-def state(folder: Path) -> Dict[str, bytes]:
+def state(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob('*')) if path.is_file()}
 
 
@@ -58,7 +58,7 @@ CALLS = {
 QUICK = ('dataset/build_library.py', 'dataset/check.py')
 
 
-def arguments(words: List[object], kit: Path, folder: Path) -> List[str]:
+def arguments(words: list[object], kit: Path, folder: Path) -> list[str]:
     scalars, results = folder / 'scalars.json', folder / 'results.json'
     scalars.write_text('{"loss": 1, "step": 1}\n')
     image = dict(img_id='a', boxes=[[0, 0, 4, 4]], scores=[0.5], labels=[0], gt_boxes=[[0, 0, 4, 4]], gt_labels=[0])
@@ -71,7 +71,7 @@ def arguments(words: List[object], kit: Path, folder: Path) -> List[str]:
     return argv
 
 
-def assert_refused_and_done_later(tool: str, argv: List[str], name: str, limit: int, folder: Path) -> None:
+def assert_refused_and_done_later(tool: str, argv: list[str], name: str, limit: int, folder: Path) -> None:
     """Call a tool on a full disk, and again with room."""
     before = state(folder)
     status, errors = Child(tool, argv, full_after_the_check(limit)).wait()

@@ -4,7 +4,7 @@ import io
 import resource
 import sys
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ VALUES = st.one_of(
     st.just(torch.zeros(1).expand(10**9)))
 
 
-def places(node: Any, path: Tuple = ()) -> List[Tuple]:
+def places(node: Any, path: tuple = ()) -> list[tuple]:
     """Paths of all values in nested dicts and lists."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     return [path, *(place for key, value in items for place in places(value, (*path, key)))]
@@ -62,7 +62,7 @@ def _bounded_memory():
     resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def spoil(checkpoint: dict, place: Tuple, value: Any, drop: bool) -> None:
+def spoil(checkpoint: dict, place: tuple, value: Any, drop: bool) -> None:
     *path, key = place
     for part in path:
         checkpoint = checkpoint[part]

@@ -3,8 +3,8 @@ import io
 import json
 import resource
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import pytest

@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Dict
 
 import numpy as np
 import pytest
@@ -18,13 +17,13 @@ SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 MOMENTS = [0.02, 0.2]
 
 
-def contents(folder: Path) -> Dict[str, str]:
+def contents(folder: Path) -> dict[str, str]:
     """Every file with a digest of its bytes, hidden ones too but for the lock."""
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(folder.rglob('*')) if path.is_file() and path.name != '.lock'}
 
 
-def without_order(folder: Path) -> Dict[str, str]:
+def without_order(folder: Path) -> dict[str, str]:
     return {name: digest for name, digest in contents(folder).items() if name != 'densify_images.jsonl'}
 
 
@@ -49,7 +48,7 @@ TOOLS = [densify, make_demo]
 
 
 @pytest.fixture(scope='module')
-def whole(source, tmp_path_factory) -> Dict[str, Path]:
+def whole(source, tmp_path_factory) -> dict[str, Path]:
     """What each makes where nothing breaks it."""
     folder = tmp_path_factory.mktemp('whole')
     for tool in TOOLS:
@@ -61,7 +60,7 @@ def is_working(out: Path) -> bool:
     return any(out.parent.glob(f'{out.name}/PNGImages/*')) or any(out.parent.glob(f'.{out.name}-*/**/*.png'))
 
 
-def assert_ends_alike(tool, source: Path, out: Path, whole: Dict[str, Path]) -> None:
+def assert_ends_alike(tool, source: Path, out: Path, whole: dict[str, Path]) -> None:
     status, errors = Child(*tool(source, out)).wait()
     assert status == 0, errors
     assert contents(out) == contents(whole[tool.__name__])
@@ -125,7 +124,7 @@ def begun(tables: Path, devkit: Path, out: Path) -> Child:
     return child
 
 
-def numbers(out: Path) -> Dict:
+def numbers(out: Path) -> dict:
     """The columns of the table, and the metrics of the run to the last bit."""
     table = json.loads((out / 'demo/table_I.json').read_text())['rows'][0]
     result = json.loads((out / 'demo/row/seed_0/result.json').read_text())

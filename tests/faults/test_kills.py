@@ -6,8 +6,8 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Dict
 
 import pytest
 import torch
@@ -77,7 +77,7 @@ def train_and_die(folder: Path, die_at: int) -> None:
     print(-operations.left, file=sys.__stderr__)
 
 
-def end_of(folder: Path) -> Dict:
+def end_of(folder: Path) -> dict:
     return torch.load(folder / f'epoch_{EPOCHS}.pth', weights_only=True)
 
 

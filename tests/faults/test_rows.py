@@ -6,7 +6,6 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, List
 
 import pytest
 from bad_inputs import CHECKPOINTS
@@ -22,7 +21,7 @@ from bafenet.engine import cli  # noqa: E402
 SHIPPED = ROOT / 'bafenet/weights/bafenet_hr_tiny.pth'
 
 
-def state(folder: Path) -> Dict[str, object]:
+def state(folder: Path) -> dict[str, object]:
     """Every file below a folder: its content, or what it is. What a run logs is left out."""
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() and not path.is_symlink() else
             stat.S_IFMT(path.lstat().st_mode) for path in sorted(folder.rglob('*'))
@@ -42,7 +41,7 @@ def call(devkit, tmp_path, monkeypatch, request):
     """Lay out a row's inputs; gives the tool and its arguments."""
     monkeypatch.setenv('LOCAL_RANK', '0')
 
-    def lay_out(row: Row) -> 'tuple[str, List[str]]':
+    def lay_out(row: Row) -> 'tuple[str, list[str]]':
         kit, bad = devkit, tmp_path / f'bad{row.suffix}'
         (tmp_path / 'out').mkdir()
         if row.kit:

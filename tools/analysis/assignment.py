@@ -5,12 +5,11 @@ Asks the head's own target function, as training does; neither images nor weight
 """
 import argparse
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, tool
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, for example configs/bafenet/bafenet_r50_densesirst.py')
@@ -23,7 +22,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool()
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.analysis import assignment_report

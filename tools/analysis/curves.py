@@ -2,12 +2,11 @@
 """Draw the training curves of runs: losses by step and, where they were validated, metrics by epoch."""
 import argparse
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, tool
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
     parser.add_argument('runs', nargs='+', metavar='RUN', help='work dir of tools/train.py, or its scalars.json')
@@ -17,7 +16,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool()
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.visualization import curves

@@ -6,12 +6,11 @@ Misses, false alarms in and out of the sky, localisation and double answers: wha
 """
 import argparse
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, tool
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('results', metavar='RESULTS.json', help='what tools/test.py CONFIG CHECKPOINT --out wrote')
@@ -20,7 +19,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool()
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.analysis import error_report

@@ -6,12 +6,11 @@ nothing crosses; what its own sky map is worth in the scores, and what the true 
 """
 import argparse
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, tool
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, for example configs/bafenet/bafenet_hr_tiny_densesirst.py')
@@ -27,7 +26,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool()
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.analysis import exchange_report

@@ -2,7 +2,6 @@
 """Build the library of targets that BAG-CP and densify.py paste from."""
 import argparse
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, tool
 
@@ -12,7 +11,7 @@ published (mixed, annotations ...). Mind that in a SIRSTdevkit, DenseSIRST, most
 were pasted when that set was made. SIRST-V2 holds real ones alone."""
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, epilog=EPILOG)
     parser.add_argument('root', metavar='DATA_ROOT', help='data set with images, target masks and splits')
@@ -27,7 +26,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool()
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.errors import printable

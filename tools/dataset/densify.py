@@ -2,7 +2,6 @@
 """Make a DenseSIRST-style set: paste clusters of small targets into the sky of annotated infrared images."""
 import argparse
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, real, tool, whole
 
@@ -12,7 +11,7 @@ targets first in each list of boxes and the pasted ones after them, and the spli
 an interrupted run goes on where it was; densify.json in OUT holds them, and a summary once the set is complete."""
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, epilog=EPILOG)
     parser.add_argument('source', metavar='SOURCE', help='data set to start from')
@@ -46,7 +45,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool('the same command goes on where it was')
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = vars(parse_args(argv))
     from bafenet.errors import printable

@@ -4,12 +4,11 @@ import argparse
 import json
 import os
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, complain, tool, whole
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('out', nargs='?', default='data/demo', help='folder to create')
@@ -25,7 +24,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool()
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status, which is 2 for bad input."""
     args = parse_args(argv)
     from bafenet.errors import InputError, printable

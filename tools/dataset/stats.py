@@ -5,12 +5,11 @@ Prints tables and writes statistics.json and PNG figures. How each quantity is d
 """
 import argparse
 import sys
-from typing import List, Optional
 
 from bafenet_command import Parser, tool, whole
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('devkit', help='folder that holds PNGImages, SIRST, SkySeg and Splits; it is never changed')
@@ -22,7 +21,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 @tool()
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     from bafenet.datasets import statistics

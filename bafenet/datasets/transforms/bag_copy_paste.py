@@ -3,8 +3,9 @@ import logging
 import os
 import random
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,19 +70,19 @@ class BAGCopyPaste(BaseTransform):
     """
 
     def __init__(self,
-                 library: Union[str, Sequence[np.ndarray], None] = None,
-                 num_clusters: Tuple[int, int] = (1, 3),
+                 library: str | Sequence[np.ndarray] | None = None,
+                 num_clusters: tuple[int, int] = (1, 3),
                  region_size: int = 20,
-                 targets_per_cluster: Tuple[int, int] = (8, 12),
+                 targets_per_cluster: tuple[int, int] = (8, 12),
                  max_target_size: int = 5,
-                 spacing: Tuple[int, int] = (1, 2),
-                 brightness: Tuple[float, float] = (0.5, 1.0),
-                 sigma: Tuple[float, float] = (0.3, 0.6),
-                 offset: Tuple[float, float] = (-0.2, 0.0),
-                 rotation: Tuple[float, float] = (-90, 90),
+                 spacing: tuple[int, int] = (1, 2),
+                 brightness: tuple[float, float] = (0.5, 1.0),
+                 sigma: tuple[float, float] = (0.3, 0.6),
+                 offset: tuple[float, float] = (-0.2, 0.0),
+                 rotation: tuple[float, float] = (-90, 90),
                  visible_share: float = 0.0,
                  prob: float = 1.0,
-                 max_gt: Optional[int] = None,
+                 max_gt: int | None = None,
                  clustered: bool = True,
                  gaussian: bool = True,
                  background: str = 'sky',
@@ -113,7 +114,7 @@ class BAGCopyPaste(BaseTransform):
         self.remove_background = remove_background
         self.truncate_boxes = truncate_boxes
         self.library_file = library if isinstance(library, (str, os.PathLike)) else None
-        self.library: Optional[TargetLibrary] = None
+        self.library: TargetLibrary | None = None
         if self.library_file is not None and os.path.exists(self.library_file):
             self.library = load_library(self.library_file, max_target_size)
         elif library is not None and self.library_file is None:
@@ -203,7 +204,7 @@ def _range(ends: Any) -> Any:
     return tuple(ends) if isinstance(ends, (list, np.ndarray)) else ends
 
 
-def _patches(library: Any) -> List[np.ndarray]:
+def _patches(library: Any) -> list[np.ndarray]:
     """The patches of a library that is given as such."""
     patches = list(map(np.asarray, library)) if isinstance(library, (list, tuple, np.ndarray)) else []
     if not patches or any(patch.ndim != 2 or patch.dtype != np.uint8 or not patch.size for patch in patches):
@@ -211,7 +212,7 @@ def _patches(library: Any) -> List[np.ndarray]:
     return patches
 
 
-def _corners(boxes: Union[BaseBoxes, np.ndarray]) -> np.ndarray:
+def _corners(boxes: BaseBoxes | np.ndarray) -> np.ndarray:
     return boxes.numpy() if isinstance(boxes, BaseBoxes) else np.asarray(boxes)
 
 

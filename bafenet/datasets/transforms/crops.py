@@ -1,6 +1,5 @@
 """Windows of the native image, drawn so that targets, clutter and empty background are all learnt from."""
 import random
-from typing import Optional, Tuple
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -43,9 +42,9 @@ class BalancedCrop(BaseTransform):
     """
 
     def __init__(self,
-                 size: Tuple[int, int] = (256, 256),
-                 late_size: Optional[Tuple[int, int]] = None,
-                 late_epoch: Optional[int] = None,
+                 size: tuple[int, int] = (256, 256),
+                 late_size: tuple[int, int] | None = None,
+                 late_epoch: int | None = None,
                  target_prob: float = 0.5,
                  other_prob: float = 0.25,
                  min_visible: float = 0.5) -> None:
@@ -88,7 +87,7 @@ class BalancedCrop(BaseTransform):
         self._crop_boxes(results, top, left)
         return results
 
-    def _anchor(self, results: dict) -> Optional[Tuple[int, int]]:
+    def _anchor(self, results: dict) -> tuple[int, int] | None:
         """Row and column of a pixel that the window must hold; None for none."""
         draw = random.random()
         if draw < self.target_prob:
@@ -117,7 +116,7 @@ class BalancedCrop(BaseTransform):
                 f'target_prob={self.target_prob}, other_prob={self.other_prob}, min_visible={self.min_visible})')
 
 
-def _start(pixel: Optional[int], size: int, length: int) -> int:
+def _start(pixel: int | None, size: int, length: int) -> int:
     """First pixel of a window of ``size`` within ``length``, drawn uniformly among those that hold ``pixel``."""
     last = max(length - size, 0)
     if pixel is None:
@@ -125,7 +124,7 @@ def _start(pixel: Optional[int], size: int, length: int) -> int:
     return random.randint(min(max(pixel - size + 1, 0), last), min(pixel, last))
 
 
-def _random_pixel(mask: np.ndarray) -> Optional[Tuple[int, int]]:
+def _random_pixel(mask: np.ndarray) -> tuple[int, int] | None:
     """Row and column of a true pixel of a mask (H, W), drawn uniformly; None if there is none."""
     counts = np.count_nonzero(mask, axis=1)
     ends = np.cumsum(counts)

@@ -1,5 +1,4 @@
 """Loading and packing of images and sky maps: a bad file is named, and nothing is decoded or carried twice."""
-from typing import Dict, Optional, Union
 
 import cv2
 import numpy as np
@@ -29,9 +28,9 @@ class DecodedCache:
     def __init__(self, megabytes: float) -> None:
         require_number('cache_mb', megabytes, 0, MAX_CACHE_MB)
         self.room = int(megabytes * 2**20)
-        self._arrays: Dict[str, np.ndarray] = {}
+        self._arrays: dict[str, np.ndarray] = {}
 
-    def get(self, path: str) -> Optional[np.ndarray]:
+    def get(self, path: str) -> np.ndarray | None:
         """The array of a file, not to be written to, or None."""
         return self._arrays.get(path)
 
@@ -57,7 +56,7 @@ class LoadInfraredImage(LoadImageFromFile):
         InputError: If an argument is out of range.
     """
 
-    def __init__(self, cache_mb: float = 0, color_type: Union[str, int] = cv2.IMREAD_ANYCOLOR, **kwargs) -> None:
+    def __init__(self, cache_mb: float = 0, color_type: str | int = cv2.IMREAD_ANYCOLOR, **kwargs) -> None:
         known = color_type in imread_flags if isinstance(color_type, str) else type(color_type) is int
         if not known:
             raise InputError(f'LoadInfraredImage: color_type={shown(color_type)} must be one of '
@@ -147,7 +146,7 @@ class PackInfraredInputs(PackDetInputs):
         return super().transform(results)
 
 
-def _check_header(path: str, what: str, backend_args: Optional[dict]) -> None:
+def _check_header(path: str, what: str, backend_args: dict | None) -> None:
     """Refuse what must not be decoded: pipes, images that fill the memory, more than 8 bits a channel."""
     # What is no local file is left to mmengine's file clients.
     if backend_args is None and '://' not in str(path):
