@@ -14,7 +14,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from ..engine.options import load_config
-from ..engine.quiet import quiet
+from ..engine.silent_logging import quiet
 from .benchmark import machine_of, require_device, run_apart, summary, time_each
 from .plain import plain_channel_exchange, plain_dynamic_exchange
 

@@ -1,6 +1,6 @@
 """What a checkpoint may hold beyond tensors: the allow-list of ``torch.load(weights_only=True)``.
 
-Importing this module allow-lists the types of mmengine's own checkpoints, and nothing that could be called by a file.
+PyTorch refuses mmengine's own checkpoints otherwise. Allowed are the types in them, and nothing that a file could call.
 """
 from collections.abc import Callable
 from pickle import UnpicklingError
@@ -57,7 +57,7 @@ def history_method(owner: type, name: str) -> Callable:
     return getattr(HistoryBuffer, name)
 
 
-def _allow_mmengine_types() -> None:
+def install() -> None:
     """Allow-list the types of ``HistoryBuffer`` and of NumPy numbers and arrays, under NumPy 1's and 2's names."""
     named = [(history_method, 'builtins.getattr'), (number_dtype, 'numpy.dtype'), (no_array, 'numpy.ndarray')]
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
@@ -66,6 +66,3 @@ def _allow_mmengine_types() -> None:
     filled = [np.ndarray, *(type(np.dtype(code)) for code in _NUMBERS)]
     named += [(kind, f'{kind.__module__}.{kind.__name__}\n') for kind in filled]
     torch.serialization.add_safe_globals([HistoryBuffer, *named])
-
-
-_allow_mmengine_types()

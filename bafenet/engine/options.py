@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 from bafenet.arguments import shown
 from bafenet.errors import InputError, first_line, printable
 
+from ..compat.config_text import parse_config
 from .config_values import check_values, fit_option, iterate_settings, variables_hint
 from .option_text import parse_options, split_options
-from .plain_config import parse_config
 from .registered import closest, find_type, parameters, refused, require_known_types
 
 __all__ = ['check_option', 'find_config', 'load_config', 'parameters', 'parse_config', 'parse_options', 'require_head',
