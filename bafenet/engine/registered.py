@@ -34,9 +34,9 @@ def find_type(name: Any) -> Any:
             return registry.module_dict[name]
     if '.' not in name:
         return getattr(mmcv.ops, name, None) if name in FUNCTIONS else None
-    registries = [item for item in vars(mmdet.registry).values() if isinstance(item, Registry)]
+    of_mmdet = [item for item in vars(mmdet.registry).values() if isinstance(item, Registry)]
     try:
-        return next((item for registry in registries if (item := registry.get(name)) is not None), None)
+        return next((item for registry in of_mmdet if (item := registry.get(name)) is not None), None)
     except (Exception, SystemExit) as error:
         reason = f'{type(error).__name__}: {first_line(error)}'
         raise InputError(f'type {shown(name)} cannot be imported: {reason}') from error

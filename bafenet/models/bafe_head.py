@@ -1,4 +1,5 @@
 """BAFE-Head: detection and sky segmentation from three towers, two of which exchange features (paper Fig. 5)."""
+from typing import NamedTuple
 
 import torch
 import torch.nn as nn
@@ -18,6 +19,23 @@ from .small_target_head import SmallTargetHead
 
 # Sky maps hold 0 other, 1 sky and this value where nothing is known (padding).
 IGNORE_INDEX = 255
+
+
+class HeadOutputs(NamedTuple):
+    """What the head predicts, one tensor per level in each list; the first three stand where mmdet's heads have them.
+
+    Attributes:
+        cls_scores: Class logits, float32 (N, num_classes, H_l, W_l).
+        bbox_preds: Distances, float32 (N, 4, H_l, W_l) in pixels (or logits, (N, 4 K, H_l, W_l), under
+            ``box_coding='distribution'``).
+        centernesses: Centerness logits, float32 (N, 1, H_l, W_l).
+        sky_logits: Sky logits, float32 (N, 1, H_l, W_l); empty without ``with_seg``.
+    """
+
+    cls_scores: list[Tensor]
+    bbox_preds: list[Tensor]
+    centernesses: list[Tensor]
+    sky_logits: list[Tensor] = []
 
 
 @MODELS.register_module()
@@ -117,16 +135,11 @@ class BAFEHead(SmallTargetHead):
         norm = build_norm_layer(self.bottleneck_norm_cfg, out_channels)[1]
         return nn.Conv2d(in_channels, out_channels, 3, padding=1), norm, nn.ReLU(inplace=True)
 
-    def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
+    def forward(self, x: tuple[Tensor, ...]) -> HeadOutputs:
         """Predict on every level.
 
         Args:
             x: FPN features, one (N, C, H_l, W_l) tensor per stride.
-
-        Returns:
-            Lists over the levels: class scores (N, num_classes, H_l, W_l), distances (N, 4, H_l, W_l) in pixels (or
-            logits, (N, 4 K, H_l, W_l), under ``box_coding='distribution'``), centernesses (N, 1, H_l, W_l) and, with
-            ``with_seg``, sky logits (N, 1, H_l, W_l).
 
         Raises:
             InputError: If the number of feature levels is not the number of strides.
@@ -134,7 +147,7 @@ class BAFEHead(SmallTargetHead):
         if len(x) != len(self.strides):
             raise InputError(f'the neck gives {len(x)} levels and the head has {len(self.strides)} strides: '
                              'neck.num_outs, bbox_head.strides and bbox_head.regress_ranges must agree')
-        return super().forward(x)
+        return HeadOutputs(*super().forward(x))
 
     def forward_single(self, x: Tensor, scale: Scale, stride: int) -> tuple[Tensor, ...]:
         """Predict on one level; see :meth:`forward`."""
@@ -184,9 +197,10 @@ class BAFEHead(SmallTargetHead):
         """
         outputs = self(x)
         gt_instances, gt_ignored, img_metas = unpack_gt_instances(batch_data_samples)
-        losses = self.loss_by_feat(*outputs[:3], gt_instances, img_metas, gt_ignored)
+        losses = self.loss_by_feat(outputs.cls_scores, outputs.bbox_preds, outputs.centernesses, gt_instances,
+                                   img_metas, gt_ignored)
         if self.with_seg:
-            losses['loss_seg'] = self.loss_seg_by_feat(outputs[3], batch_data_samples)
+            losses['loss_seg'] = self.loss_seg_by_feat(outputs.sky_logits, batch_data_samples)
         return losses
 
     def loss_seg_by_feat(self, sky_logits: list[Tensor], batch_data_samples: SampleList) -> list[Tensor]:
@@ -228,14 +242,15 @@ class BAFEHead(SmallTargetHead):
         boxes = self._predict_boxes(outputs, batch_data_samples, rescale)
         sky_logits = [
             self._at_pixels(logits[None], sample.metainfo, rescale)
-            for logits, sample in zip(outputs[3][0], batch_data_samples, strict=True)
+            for logits, sample in zip(outputs.sky_logits[0], batch_data_samples, strict=True)
         ]
         return boxes, sky_logits
 
-    def _predict_boxes(self, outputs: tuple[list[Tensor], ...], batch_data_samples: SampleList,
+    def _predict_boxes(self, outputs: HeadOutputs, batch_data_samples: SampleList,
                        rescale: bool) -> InstanceList:
         img_metas = [sample.metainfo for sample in batch_data_samples]
-        return self.predict_by_feat(*outputs[:3], batch_img_metas=img_metas, rescale=rescale)
+        return self.predict_by_feat(outputs.cls_scores, outputs.bbox_preds, outputs.centernesses,
+                                    batch_img_metas=img_metas, rescale=rescale)
 
     def _at_pixels(self, logits: Tensor, img_meta: dict, rescale: bool) -> Tensor:
         """Logits (1, H, W) of pixels from the finest level's (1, 1, H_0, W_0); padding is cut before rescaling."""
