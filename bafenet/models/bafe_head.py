@@ -22,20 +22,20 @@ IGNORE_INDEX = 255
 
 
 class HeadOutputs(NamedTuple):
-    """What the head predicts, one tensor per level in each list; the first three stand where mmdet's heads have them.
+    """What a head that segments predicts, one tensor per level in each list; the first three are those of FCOS.
 
     Attributes:
         cls_scores: Class logits, float32 (N, num_classes, H_l, W_l).
         bbox_preds: Distances, float32 (N, 4, H_l, W_l) in pixels (or logits, (N, 4 K, H_l, W_l), under
             ``box_coding='distribution'``).
         centernesses: Centerness logits, float32 (N, 1, H_l, W_l).
-        sky_logits: Sky logits, float32 (N, 1, H_l, W_l); empty without ``with_seg``.
+        sky_logits: Sky logits, float32 (N, 1, H_l, W_l).
     """
 
     cls_scores: list[Tensor]
     bbox_preds: list[Tensor]
     centernesses: list[Tensor]
-    sky_logits: list[Tensor] = []
+    sky_logits: list[Tensor]
 
 
 @MODELS.register_module()
@@ -135,11 +135,14 @@ class BAFEHead(SmallTargetHead):
         norm = build_norm_layer(self.bottleneck_norm_cfg, out_channels)[1]
         return nn.Conv2d(in_channels, out_channels, 3, padding=1), norm, nn.ReLU(inplace=True)
 
-    def forward(self, x: tuple[Tensor, ...]) -> HeadOutputs:
+    def forward(self, x: tuple[Tensor, ...]) -> HeadOutputs | tuple[list[Tensor], ...]:
         """Predict on every level.
 
         Args:
             x: FPN features, one (N, C, H_l, W_l) tensor per stride.
+
+        Returns:
+            The outputs; without ``with_seg`` the first three of them, a plain tuple as mmdet's heads return.
 
         Raises:
             InputError: If the number of feature levels is not the number of strides.
@@ -147,7 +150,8 @@ class BAFEHead(SmallTargetHead):
         if len(x) != len(self.strides):
             raise InputError(f'the neck gives {len(x)} levels and the head has {len(self.strides)} strides: '
                              'neck.num_outs, bbox_head.strides and bbox_head.regress_ranges must agree')
-        return HeadOutputs(*super().forward(x))
+        outputs = super().forward(x)
+        return HeadOutputs(*outputs) if self.with_seg else outputs
 
     def forward_single(self, x: Tensor, scale: Scale, stride: int) -> tuple[Tensor, ...]:
         """Predict on one level; see :meth:`forward`."""
@@ -197,9 +201,9 @@ class BAFEHead(SmallTargetHead):
         """
         outputs = self(x)
         gt_instances, gt_ignored, img_metas = unpack_gt_instances(batch_data_samples)
-        losses = self.loss_by_feat(outputs.cls_scores, outputs.bbox_preds, outputs.centernesses, gt_instances,
-                                   img_metas, gt_ignored)
-        if self.with_seg:
+        cls_scores, bbox_preds, centernesses = outputs[:3]
+        losses = self.loss_by_feat(cls_scores, bbox_preds, centernesses, gt_instances, img_metas, gt_ignored)
+        if isinstance(outputs, HeadOutputs):
             losses['loss_seg'] = self.loss_seg_by_feat(outputs.sky_logits, batch_data_samples)
         return losses
 
@@ -246,11 +250,10 @@ class BAFEHead(SmallTargetHead):
         ]
         return boxes, sky_logits
 
-    def _predict_boxes(self, outputs: HeadOutputs, batch_data_samples: SampleList,
+    def _predict_boxes(self, outputs: tuple[list[Tensor], ...], batch_data_samples: SampleList,
                        rescale: bool) -> InstanceList:
         img_metas = [sample.metainfo for sample in batch_data_samples]
-        return self.predict_by_feat(outputs.cls_scores, outputs.bbox_preds, outputs.centernesses,
-                                    batch_img_metas=img_metas, rescale=rescale)
+        return self.predict_by_feat(*outputs[:3], batch_img_metas=img_metas, rescale=rescale)
 
     def _at_pixels(self, logits: Tensor, img_meta: dict, rescale: bool) -> Tensor:
         """Logits (1, H, W) of pixels from the finest level's (1, 1, H_0, W_0); padding is cut before rescaling."""

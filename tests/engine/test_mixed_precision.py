@@ -18,7 +18,7 @@ def network() -> nn.Module:
 
 @pytest.mark.parametrize('supported', [True, False])
 def test_bfloat16_steps_where_the_cpu_can_and_float32_weights(network, monkeypatch, supported):
-    monkeypatch.setattr(optimizers, 'multiplies_bfloat16', lambda: supported)
+    monkeypatch.setattr(mixed_precision, 'multiplies_bfloat16', lambda: supported)
     kinds = []
     network[0].register_forward_hook(lambda module, inputs, output: kinds.append(output.dtype))
     wrapper = build_optim_wrapper(network, {
