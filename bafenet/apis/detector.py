@@ -1,6 +1,6 @@
 """A trained network with its config, loaded by the name of shipped weights, a checkpoint file or a work dir."""
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -45,7 +45,7 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu') -> Detect
     if 'cfg' not in meta:
         raise InputError(f'{source} holds no config: give one that training wrote, as epoch_N.pth')
     cfg = parse_config(meta['cfg'], source)
-    model = build_network(cfg, checkpoint, file).to(place)
+    model: Any = build_network(cfg, checkpoint, file).to(place)
     model.cfg = cfg
     model.dataset_meta = {key.lower(): value for key, value in (meta.get('dataset_meta') or {}).items()}
     return Detector(model, cfg)

@@ -70,7 +70,7 @@ class _PlainDicts(ast.NodeTransformer):
     """Turns ``dict(a=1)`` into ``{'a': 1}``, which is a literal."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        node = self.generic_visit(node)
+        self.generic_visit(node)
         if getattr(node.func, 'id', None) != 'dict' or node.args or any(item.arg is None for item in node.keywords):
             return node
         return ast.Dict([ast.Constant(item.arg) for item in node.keywords], [item.value for item in node.keywords])

@@ -158,7 +158,7 @@ def install() -> None:
     for function in (nms, softnms, sigmoid_focal_loss_forward, sigmoid_focal_loss_backward, get_compiler_version,
                      get_compiling_cuda_version):
         setattr(ext, function.__name__, function)
-    ext.__getattr__ = _missing_operator
+    vars(ext)['__getattr__'] = _missing_operator
     sys.modules['mmcv._ext'] = ext
 
 

@@ -65,6 +65,7 @@ class AtomicCheckpointHook(CheckpointHook):
     # A slash starts a metric's name after its prefix: FPPI_sky_recall90 is no recall.
     _default_greater_keys = [*CheckpointHook._default_greater_keys, '/recall', '/f1', '/sky_iou']
     _default_less_keys = [*CheckpointHook._default_less_keys, '/FPPI']
+    file_backend: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -111,7 +112,7 @@ class AtomicCheckpointHook(CheckpointHook):
         info['keep_ckpt_ids'] = [step for step in kept if Path(folder, self.filename_tmpl.format(step)).is_file()
                                  ] if ours and is_ids else []
         info.pop('last_ckpt', None)
-        if ours:
+        if ours and resumed is not None:
             info['last_ckpt'] = os.path.join(folder, resumed.name)
         keys = getattr(self, 'key_indicators', ())
         for key in keys:

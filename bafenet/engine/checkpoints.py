@@ -117,7 +117,7 @@ def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
     weights = {re.sub(r'^module\.', '', str(name)): value for name, value in source.items()}
     expected = model.state_dict()
     reshaped = [name for name, value in weights.items() if name in expected and not _is_alike(value, expected[name])]
-    fitting = OrderedDict((name, value) for name, value in weights.items() if name not in reshaped)
+    fitting: Any = OrderedDict((name, value) for name, value in weights.items() if name not in reshaped)
     if hasattr(source, '_metadata'):
         fitting._metadata = source._metadata  # versions of the modules' formats
     missing, unexpected = model.load_state_dict(fitting, strict=False)

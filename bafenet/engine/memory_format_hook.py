@@ -33,4 +33,4 @@ class MemoryFormatHook(Hook):
 
     def lay_out(self, model: nn.Module) -> None:
         """Convert a network; where several processes share it, before it is wrapped for them."""
-        model.to(memory_format=self.memory_format)
+        model.to(memory_format=self.memory_format)  # type: ignore[call-overload]

@@ -53,9 +53,10 @@ class TestProgressHook(Hook):
     def _open(self, runner: Runner, dataloader: DataLoader, what: str) -> None:
         if self._disable or not is_main_process() or not sys.stderr.isatty():
             return
+        sampler: Any = dataloader.sampler
         # Log lines are printed above the bar instead of through it.
         self._context = tqdm_logging_redirect(
-            total=len(dataloader.sampler), desc=what, unit='image', leave=False, loggers=[runner.logger])
+            total=len(sampler), desc=what, unit='image', leave=False, loggers=[runner.logger])
         self._bar = self._context.__enter__()
 
     def _advance(self, outputs: Sequence) -> None:

@@ -53,6 +53,9 @@ class DetectionRunner(Runner):
     _strict = True
     _resumed_at: int | None = None
     _timestamps: set[str] = set()
+    _timestamp: str
+    _resume: bool
+    _load_from: Any
 
     @classmethod
     def from_cfg(cls, cfg: Any) -> 'DetectionRunner':
@@ -217,7 +220,7 @@ def _refused_state(filename: str) -> Iterator[None]:
                          f'{first_line(error)}); {ANOTHER}') from error
 
 
-def _pretrained(model: nn.Module) -> Iterator[tuple[str, nn.Module, dict]]:
+def _pretrained(model: nn.Module) -> Iterator[tuple[str, Any, dict]]:
     """Yield path in the config, module and ``init_cfg`` of each module that asks for pretrained weights."""
     for name, module in model.named_modules():
         cfg = getattr(module, 'init_cfg', None)

@@ -1,5 +1,6 @@
 """BAFE-Head: detection and sky segmentation from three towers, two of which exchange features (paper Fig. 5)."""
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
@@ -63,6 +64,8 @@ class BAFEHead(SmallTargetHead):
     Raises:
         InputError: If an argument is of the wrong type, out of range, or does not fit another.
     """
+
+    init_cfg: Any
 
     def __init__(self,
                  *args,
@@ -187,7 +190,7 @@ class BAFEHead(SmallTargetHead):
             cls_feat, seg_feat = self.cls_bottleneck(cls_feat), self.seg_bottleneck(seg_feat)
         return cls_feat, reg_feat, seg_feat
 
-    def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList) -> dict[str, Tensor]:
+    def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList) -> dict[str, Any]:
         """Losses of both tasks.
 
         Args:
@@ -202,7 +205,8 @@ class BAFEHead(SmallTargetHead):
         outputs = self(x)
         gt_instances, gt_ignored, img_metas = unpack_gt_instances(batch_data_samples)
         cls_scores, bbox_preds, centernesses = outputs[:3]
-        losses = self.loss_by_feat(cls_scores, bbox_preds, centernesses, gt_instances, img_metas, gt_ignored)
+        losses: dict[str, Any] = self.loss_by_feat(cls_scores, bbox_preds, centernesses, gt_instances, img_metas,
+                                                   gt_ignored)
         if isinstance(outputs, HeadOutputs):
             losses['loss_seg'] = self.loss_seg_by_feat(outputs.sky_logits, batch_data_samples)
         return losses
@@ -270,7 +274,7 @@ def sky_map(logits: Tensor) -> PixelData:
     return PixelData(sem_seg=(logits >= 0).to(torch.uint8))
 
 
-def sample_at_points(maps: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
+def sample_at_points(maps: Tensor, stride: int, size: Sequence[int]) -> Tensor:
     """Read maps at the points (i + 1/2) * stride of a feature level.
 
     Where the map's size is a multiple of the stride this is ``F.interpolate(mode='nearest-exact')``.

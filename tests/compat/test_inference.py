@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from mmcv.transforms import Compose
 from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
@@ -110,6 +111,14 @@ def test_the_inferencer_predicts_what_a_test_does_and_writes_it(network, expecte
             np.testing.assert_array_equal(sky, expected.pred_sem_seg.sem_seg[0])
 
 
+def test_a_pipeline_of_mmdets_loader_and_our_packer_gives_the_same(devkit):
+    model = init_detector(HR_TINY, SHIPPED, device='cpu')
+    path = str(devkit / 'PNGImages' / 'scene_0.png')
+    pipeline = Compose([dict(type='mmdet.LoadImageFromNDArray'), dict(type='PackInfraredInputs')])
+    for frame in forms(cv2.imread(path, cv2.IMREAD_GRAYSCALE)):
+        assert_same(inference_detector(model, frame, pipeline), inference_detector(model, path))
+
+
 def test_shipped_weights_have_a_name_at_both_doors(devkit):
     path = devkit / 'PNGImages' / 'scene_0.png'
     sample = inference_detector(init_detector(HR_TINY, SHIPPED, device='cpu'), str(path))
@@ -132,6 +141,14 @@ def test_a_coloured_frame_is_drawn_in_its_colours():
     assert picture[..., 2].mean() > picture[..., 0].mean()  # RGB
 
 
+@pytest.fixture(scope='module')
+def doors():
+    """Both doors with the shipped network."""
+    model = init_detector(HR_TINY, SHIPPED, device='cpu')
+    return lambda frame: inference_detector(model, frame), DetInferencer(HR_TINY, SHIPPED, device='cpu',
+                                                                         show_progress=False)
+
+
 @pytest.mark.parametrize(('frame', 'message'), [
     (np.zeros((64, 64), np.uint16), 'uint16 64x64 and has more than 8 bits'),
     (np.zeros((64, 64), np.float32), 'float32 64x64 and has more than 8 bits'),
@@ -141,22 +158,18 @@ def test_a_coloured_frame_is_drawn_in_its_colours():
     (np.zeros((0, 64), np.uint8), 'uint8 0x64: give'),
     (np.broadcast_to(np.uint8(0), (2**14, 2**13)), 'more than 67,108,864 pixels'),
 ])
-def test_other_arrays_are_refused_by_name(frame, message):
-    model = init_detector(HR_TINY, SHIPPED, device='cpu')
-    inferencer = DetInferencer(HR_TINY, SHIPPED, device='cpu', show_progress=False)
-    for call in (lambda: inference_detector(model, frame), lambda: inferencer(frame)):
+def test_other_arrays_are_refused_by_name(doors, frame, message):
+    for door in doors:
         with pytest.raises(InputError, match=message):
-            call()
+            door(frame)
 
 
-def test_a_file_of_16_bits_is_refused_as_by_the_tools(tmp_path):
+def test_a_file_of_16_bits_is_refused_as_by_the_tools(doors, tmp_path):
     file = tmp_path / 'deep.png'
     cv2.imwrite(str(file), np.full((64, 64), 4000, np.uint16))
-    model = init_detector(HR_TINY, SHIPPED, device='cpu')
-    inferencer = DetInferencer(HR_TINY, SHIPPED, device='cpu', show_progress=False)
-    for call in (lambda: inference_detector(model, str(file)), lambda: inferencer(str(file))):
+    for door in doors:
         with pytest.raises(InputError, match='deep.png.*more than 8 bits'):
-            call()
+            door(str(file))
 
 
 def test_other_pipelines_are_left_to_mmdet(devkit):
