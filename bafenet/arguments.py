@@ -1,4 +1,4 @@
-"""Checks of the arguments of constructors and options: a wrong type, or a value out of range, is one line."""
+"""Validate arguments of constructors and options: a wrong type, or a value out of range, is one line."""
 import math
 from collections.abc import Sequence
 from numbers import Integral, Number, Real

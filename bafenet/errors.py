@@ -1,4 +1,4 @@
-"""The error that a user sees as one line, and what others say in one."""
+"""InputError, the error for bad input that a user sees as one line, and messages of errors made printable."""
 
 
 class InputError(ValueError):

@@ -1,4 +1,4 @@
-"""Checks of single values that were read from a file: what is wrong is said in one line that names the field."""
+"""Validate values read from a file (numbers, texts, lists): what is wrong is one line that names the field."""
 from collections.abc import Sequence
 from typing import Any
 

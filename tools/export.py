@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     import bafenet  # noqa: F401
-    from bafenet.engine.export import export
+    from bafenet.release.export import export
     print(json.dumps(export(**vars(args)), indent=1))
     return 0
 

@@ -1,4 +1,4 @@
-"""What ``tools/analysis/assignment.py`` counts: the targets that a config's label assignment gives a point to."""
+"""Label assignment, counted: the targets of a split that a config's assignment gives a point to."""
 from collections.abc import Iterator
 
 import numpy as np

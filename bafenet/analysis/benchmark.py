@@ -1,4 +1,4 @@
-"""What ``tools/benchmark.py`` measures: times as median and 95th percentile, with the machine beside them."""
+"""Benchmarks of speed and memory: timing, the machine, and augmentation (BAG-CP, the training pipeline, a worker)."""
 import copy
 import os
 import platform

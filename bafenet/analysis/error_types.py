@@ -1,4 +1,4 @@
-"""What ``tools/analysis/errors.py`` prints: the gap to an mAP of 1 by type of error, and where the boxes lie."""
+"""Error types of a tested checkpoint: the gap to an mAP of 1 by type, and localisation errors; printed and written."""
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from bafenet.markup import cell
 from ..evaluation.metric import IOU_SUFFIXES
 from ..evaluation.results import read_results
 from . import localisation
-from .error_types import Frame, classify, gap
+from .tide import Frame, classify, gap
 
 _KEYS = ('boxes', 'scores', 'labels', 'gt_boxes', 'gt_labels')
 
@@ -27,7 +27,7 @@ def report(results: str, out: str | None = None) -> dict:
 
     Returns:
         ``results``, ``checkpoint``, ``split``, number of ``images`` and ``targets``; ``gaps``:
-        :func:`~bafenet.analysis.error_types.gap` at IoU ``'0.5'`` and ``'0.75'``; ``localisation``:
+        :func:`~bafenet.analysis.tide.gap` at IoU ``'0.5'`` and ``'0.75'``; ``localisation``:
         :func:`~bafenet.analysis.localisation.describe`.
 
     Raises:
@@ -99,9 +99,9 @@ def print_tables(report: dict) -> None:
 
 def _gap_table(iou_thr: str, values: dict) -> Table:
     table = _table(f'mAP_12 at IoU {iou_thr}: {values["mAP_12"]:.3f}, gap to 1: {values["gap"]:.3f}',
-                   'error', 'number', 'mAP_12 mended', 'gain', 'share of the gap')
+                   'error', 'number', 'mAP_12 fixed', 'gain', 'share of the gap')
     for kind, row in values['types'].items():
-        table.add_row(kind, str(row['count']), f'{row["mended"]:.3f}', f'{row["gain"]:+.3f}', _percent(row['share']))
+        table.add_row(kind, str(row['count']), f'{row["fixed"]:.3f}', f'{row["gain"]:+.3f}', _percent(row['share']))
     return table
 
 

@@ -1,4 +1,4 @@
-"""What ``tools/analysis/exchange.py`` measures: what crosses between the two tasks, and what could.
+"""Feature exchange of a trained network, measured: what crosses between the two tasks, and what could.
 
 Three questions to a trained network: could each task have read off its own features what the other sends it; what does
 it lose when nothing comes; and how much would the other's answer be worth, the network's own or the true one?
@@ -26,7 +26,7 @@ from bafenet.markup import cell
 
 from ..engine.checkpoints import load_from_local
 from ..engine.cli import find_checkpoint
-from ..engine.export import build_network
+from ..engine.network import build_network
 from ..engine.options import load_config, require_head
 from ..engine.quiet import quiet
 from ..evaluation.matching import threshold_at_recall

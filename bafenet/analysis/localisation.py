@@ -1,4 +1,4 @@
-"""Where a detector's boxes lie against the true ones, in native pixels, and the jitter that this equals."""
+"""Localisation errors: detected against true boxes, in native pixels, and the jitter of true boxes that this equals."""
 from collections.abc import Sequence
 
 import numpy as np
@@ -6,7 +6,7 @@ import torch
 from mmdet.structures.bbox import bbox_overlaps
 from scipy.stats import median_abs_deviation
 
-from .error_types import BACKGROUND_IOU, Frame, matched
+from .tide import BACKGROUND_IOU, Frame, matched
 
 # Standard deviations in pixels at which the jitter of true boxes is tabled.
 JITTERS = (0.25, 0.4, 0.5, 0.6)
@@ -82,7 +82,7 @@ def equal_jitter(truth: np.ndarray, shares: dict[str, float]) -> dict[str, float
 
 
 def describe(frames: Sequence[Frame]) -> dict:
-    """All that this module tells of a set of images.
+    """Everything that this module measures of a set of images.
 
     Returns:
         ``pairs``, their number; ``errors`` (:func:`box_errors`); ``shares`` (:func:`iou_shares`) of the pairs;

@@ -1,4 +1,4 @@
-"""What ``tools/benchmark.py model`` measures: training steps and predictions of networks, and the exchanges alone."""
+"""Benchmark of networks: training steps and predictions against FCOS, and the exchange modules alone."""
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 from ..engine.options import load_config
 from ..engine.quiet import quiet
 from .benchmark import machine_of, require_device, run_apart, summary, time_each
-from .plain import plain_channel_exchange, plain_dynamic_exchange
+from .reference_exchange import plain_channel_exchange, plain_dynamic_exchange
 
 # Config file, options, and the layout of the weights, which the features take on.
 Network = tuple[str, Sequence[str], torch.memory_format]

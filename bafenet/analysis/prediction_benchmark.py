@@ -1,4 +1,4 @@
-"""What ``tools/benchmark.py predict`` measures: whole frames of a test split through a network, one by one."""
+"""Benchmark of predictions: whole frames of a test split through a network, one by one."""
 from collections.abc import Iterator
 from itertools import islice
 
@@ -10,7 +10,7 @@ from bafenet.datasets.densesirst import image_size
 from bafenet.errors import InputError
 
 from ..engine.checkpoints import load_from_local
-from ..engine.export import build_network
+from ..engine.network import build_network
 from ..engine.options import load_config
 from ..engine.quiet import quiet
 from .benchmark import machine_of, require_device, summary, time_each
@@ -32,7 +32,7 @@ def benchmark_predict(config: str,
             boxes and so take other times.
         shape: Height and width of the frames that are taken.
         images: How many of them, at most.
-        data_root: Devkit, in the place of the config's.
+        data_root: Devkit, instead of the config's.
         device: ``'cpu'`` or ``'cuda'``.
 
     Returns:

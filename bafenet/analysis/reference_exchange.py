@@ -1,4 +1,4 @@
-"""The exchange modules written plainly, as formulas and loops: what the benchmark and the tests compare them with."""
+"""Reference exchange modules, plain formulas and loops: what the benchmark and the tests compare the fast ones with."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What keeps a detector from an mAP of 1: its errors by type, and what mending each type is worth.
+"""TIDE: detection errors by type (misses, false alarms, localisation), and what fixing each is worth in mAP.
 
 After TIDE (Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection Errors"), for one class.
 """
@@ -41,15 +41,15 @@ class Errors(NamedTuple):
     Attributes:
         scores: float (N,).
         kinds: str (N,): ``TRUE`` or a type of error.
-        mended: bool (N,): the detections that become true when localisation is mended.
+        fixable: bool (N,): the detections that become true when localisation is fixed.
         num_targets: Number of targets G.
         num_missed: How many of them no detection reaches.
-        types: The types of error told apart, misses last.
+        types: The types of error that are distinguished, misses last.
     """
 
     scores: np.ndarray
     kinds: np.ndarray
-    mended: np.ndarray
+    fixable: np.ndarray
     num_targets: int
     num_missed: int
     types: tuple[str, ...]
@@ -98,31 +98,31 @@ def classify(frames: Sequence[Frame], iou_thr: float) -> Errors:
         offset += len(frame.truth)
     kinds, targets = np.concatenate(kinds), np.concatenate(targets)
     scores = np.concatenate([frame.scores for frame in frames])
-    return Errors(scores, kinds, _mended(scores, kinds, targets), offset,
+    return Errors(scores, kinds, _fixable(scores, kinds, targets), offset,
                   offset - len(np.unique(targets[targets >= 0])), (LOCALISATION, DOUBLE, *alarms, MISS))
 
 
-def _mended(scores: np.ndarray, kinds: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _fixable(scores: np.ndarray, kinds: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """The best-scored misplaced detection of each target that has no true one; the others would be second answers."""
     free = (kinds == LOCALISATION) & ~np.isin(targets, targets[kinds == TRUE])
     candidates = np.flatnonzero(free)[np.argsort(-scores[free], kind='stable')]
     _, first = np.unique(targets[candidates], return_index=True)
-    mended = np.zeros(len(scores), bool)
-    mended[candidates[first]] = True
-    return mended
+    fixed = np.zeros(len(scores), bool)
+    fixed[candidates[first]] = True
+    return fixed
 
 
-def mended_ap(errors: Errors, types: frozenset[str]) -> float:
-    """mAP_12 after mending some types of error.
+def fixed_ap(errors: Errors, types: frozenset[str]) -> float:
+    """mAP_12 after fixing some types of error.
 
     A misplaced detection is put on its target if no other detection holds it, and else removed; double answers and
-    false alarms are removed; a miss is struck from the targets. With all types mended this is 1.
+    false alarms are removed; a miss is struck from the targets. With all types fixed this is 1.
 
     Args:
         errors: The errors.
-        types: Those to mend.
+        types: Those to fix.
     """
-    is_true = (errors.kinds == TRUE) | (errors.mended & (LOCALISATION in types))
+    is_true = (errors.kinds == TRUE) | (errors.fixable & (LOCALISATION in types))
     keep = is_true | ~np.isin(errors.kinds, list(types))
     num_targets = errors.num_targets - (errors.num_missed if MISS in types else 0)
     if not num_targets:
@@ -133,22 +133,22 @@ def mended_ap(errors: Errors, types: frozenset[str]) -> float:
 def gap(errors: Errors) -> dict:
     """Divide what is missing from an mAP_12 of 1 among the types of error.
 
-    TIDE mends each type alone, and these gains add up to more or less than the gap. A type's share is therefore what
-    it gains on average over all orders in which the types can be mended one after the other (its Shapley value): the
+    TIDE fixes each type alone, and these gains add up to more or less than the gap. A type's share is therefore what
+    it gains on average over all orders in which the types can be fixed one after the other (its Shapley value): the
     shares add up to 1.
 
     Returns:
         ``mAP_12``; ``gap``, 1 less that; ``types``: by type ``count`` (of detections, or of targets for misses),
-        ``mended`` (mAP_12 with this type alone mended), ``gain`` over mAP_12 and ``share`` of the gap (None if there
+        ``fixed`` (mAP_12 with this type alone fixed), ``gain`` over mAP_12 and ``share`` of the gap (None if there
         is no gap).
     """
-    values = {types: mended_ap(errors, types) for types in _subsets(errors.types)}
+    values = {types: fixed_ap(errors, types) for types in _subsets(errors.types)}
     ap = values[frozenset()]
     rows = {}
     for kind in errors.types:
-        mended = values[frozenset([kind])]
+        fixed = values[frozenset([kind])]
         count = errors.num_missed if kind == MISS else np.count_nonzero(errors.kinds == kind)
-        rows[kind] = dict(count=int(count), mended=mended, gain=mended - ap,
+        rows[kind] = dict(count=int(count), fixed=fixed, gain=fixed - ap,
                           share=_shapley(values, errors.types, kind) / (1 - ap) if ap < 1 else None)
     return dict(mAP_12=ap, gap=1 - ap, types=rows)
 

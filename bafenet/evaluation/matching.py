@@ -1,4 +1,4 @@
-"""Which detections are true, and the figures that follow from it. Matching and AP are mmdet's own."""
+"""Match detections to targets, and AP, recall and F1 from that. Matching and AP are mmdet's own."""
 from typing import NamedTuple
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The figures by which detectors are compared on DenseSIRST."""
+"""The metric of DenseSIRST: mAP, recall, F1, false alarms in and out of the sky, sky IoU."""
 import logging
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Weights to ship: a training checkpoint without its optimizer, in half precision, with its config and provenance."""
+"""Export the weights of a training checkpoint: float16, without the optimizer, with config and provenance."""
 import hashlib
 import io
 from collections import OrderedDict
@@ -16,11 +16,12 @@ from bafenet.errors import InputError, printable
 from bafenet.fields import require_list, require_text, require_whole
 from bafenet.fileio import require_writable_file, write_bytes
 
-from .checkpoints import load_from_local
-from .cli import find_checkpoint
-from .network import build_network
-from .options import parse_config
-from .training_images import KEY as TRAINING_IMAGES
+from ..engine.checkpoints import load_from_local
+from ..engine.cli import find_checkpoint
+from ..engine.network import build_network
+from ..engine.options import parse_config
+from ..engine.setting import setting
+from ..engine.training_images import KEY as TRAINING_IMAGES
 
 # Where a user has the dataset (data/README.md), whatever its place on the machine that trained.
 DATA_ROOT = 'data/SIRSTdevkit'
@@ -114,13 +115,6 @@ def shipped_config(cfg: Config, source: str) -> Config:
         raise InputError(f'checkpoint {source}: its config names a place of the machine that trained it, '
                          f'{absolute[0]}; train with paths relative to the repository')
     return Config(values)
-
-
-def setting(cfg: Config, *path: str) -> Any:
-    """What a config says at a path of keys; None where it has no such place."""
-    for key in path:
-        cfg = cfg.get(key) if isinstance(cfg, (Config, dict)) else None
-    return cfg
 
 
 def _map_strings(value: Any, function: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One picture of one sample: targets of a few pixels, enlarged until a person can judge them."""
+"""Draw boxes and the sky map on an enlarged image; several such pictures as one panel; write an image file."""
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def _numpy(values) -> np.ndarray:
 def write_image(path: PathLike, image: np.ndarray) -> None:
     """Write an image atomically, in the format that its name says.
 
-    OpenCV encodes it and does not write it: it would tell of a disk that is full by what it returns, if at all.
+    OpenCV encodes it and does not write it: it would report a full disk by its return value, if at all.
 
     Args:
         path: File to write, such as ``.png`` or ``.jpg``.

@@ -1,4 +1,4 @@
-"""Pictures that a run leaves behind."""
+"""Hook that writes a picture of test images with true boxes, predicted boxes and the predicted sky."""
 import os.path
 from collections.abc import Sequence
 

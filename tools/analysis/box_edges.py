@@ -24,8 +24,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.analysis import edge_report
-    edge_report.report(**vars(args))
+    from bafenet.analysis import box_edges
+    box_edges.report(**vars(args))
     return 0
 
 
