@@ -3,8 +3,6 @@ import copy
 import json
 import os
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -253,46 +251,7 @@ def test_shipped_weights_test_and_fine_tune_and_cannot_be_resumed(config, checkp
         runner.load_or_resume()
 
 
-# --- The package ------------------------------------------------------------------------------------------------------
-
-
-def test_an_installed_wheel_has_the_weights_and_knows_their_name(exported, tmp_path):
-    source = tmp_path / 'source'
-    for folder in ('bafenet', 'configs'):
-        copy_python(ROOT / folder, source / folder)
-    for name in ('setup.py', 'README.md', 'bafenet_command.py'):
-        (source / name).write_bytes((ROOT / name).read_bytes())
-    ours = [source / 'bafenet/weights' / f'{NAME}{suffix}' for suffix in ('.pth', '.md', '.json')]
-    ours[0].write_bytes((exported[0] / f'{NAME}.pth').read_bytes())
-    for file in ours[1:]:
-        file.write_text('{}')
-    run(sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation', '--no-index',
-        '--wheel-dir', tmp_path, source)
-    site = tmp_path / 'site'
-    with zipfile.ZipFile(next(tmp_path.glob('*.whl'))) as wheel:
-        assert {f'bafenet/weights/{file.name}' for file in ours} <= set(wheel.namelist())
-        wheel.extractall(site)
-    shown = run(sys.executable, '-c', 'import bafenet_command, bafenet; from mmengine.runner import CheckpointLoader; '
-                'print(bafenet_command.__file__, bafenet.__file__, '
-                f'len(CheckpointLoader.load_checkpoint("{NAME}")["state_dict"]))',
-                cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(site)})
-    *paths, count = shown.split()[-3:]
-    assert all(Path(path).is_relative_to(site) for path in paths)
-    assert int(count) == len(torch.load(ours[0])['state_dict'])
-
-
-def copy_python(source, target):
-    for file in source.rglob('*'):
-        if file.suffix in ('.py', '.yaml', '.txt'):
-            copied = target / file.relative_to(source)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            copied.write_bytes(file.read_bytes())
-
-
-def run(*command, **kwargs):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **kwargs)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+# --- The repository --------------------------------------------------------------------------------------------------
 
 
 def test_git_keeps_the_weights_of_the_package_and_no_others():
