@@ -120,7 +120,7 @@ def _measure_split(settings: ConfigDict) -> dict[str, Edges]:
     dataset = DATASETS.build(dict(settings, pipeline=loads + pastes))
     load, paste = (Compose(list(part)) for part in (dataset.pipeline.transforms[:len(loads)],
                                                     dataset.pipeline.transforms[len(loads):]))
-    found = {'present': [], **({'pasted': []} if pastes else {})}
+    found: dict[str, list[Edges]] = {'present': [], **({'pasted': []} if pastes else {})}
     for i in range(len(dataset)):
         sample = load(dataset.get_data_info(i))
         present = len(sample['gt_bboxes'])

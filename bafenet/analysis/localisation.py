@@ -1,5 +1,6 @@
 """Localisation errors: detected against true boxes, in native pixels, and the jitter of true boxes that this equals."""
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ def iou_shares(detected: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {f'iou_{thr:g}': float((ious >= thr).mean()) for thr in IOU_THRS}
 
 
-def jittered_shares(truth: np.ndarray, jitters: Sequence[float], seed: int = 0) -> dict[float, dict[str, float]]:
+def jittered_shares(truth: np.ndarray, jitters: Iterable[float], seed: int = 0) -> dict[float, dict[str, float]]:
     """Shares of true boxes that keep their IoU when each side is moved by independent normal noise.
 
     Args:
@@ -92,7 +93,7 @@ def describe(frames: Sequence[Frame]) -> dict:
     """
     truth = np.concatenate([frame.truth for frame in frames]).astype(float)
     detected, targets = (boxes.astype(float) for boxes in matched_pairs(frames))
-    result = dict(pairs=len(targets))
+    result: dict[str, Any] = dict(pairs=len(targets))
     if len(truth):
         result['jittered_truth'] = {f'{key:g}': value for key, value in jittered_shares(truth, JITTERS).items()}
     if len(targets):

@@ -4,6 +4,7 @@ from itertools import islice
 
 import numpy as np
 import torch
+from mmdet.models.detectors import BaseDetector
 from mmdet.registry import DATASETS, MODELS
 
 from bafenet.datasets.densesirst import image_size
@@ -49,13 +50,14 @@ def benchmark_predict(config: str,
     frames = list(islice(_frames(cfg.test_dataloader.dataset, shape), images))
     if not frames:
         raise InputError(f'{config}: its test split has no image of {shape[0]}x{shape[1]} (height x width)')
+    network: BaseDetector
     with quiet():
         if checkpoint:
             network = build_network(cfg, load_from_local(checkpoint, map_location='cpu'), checkpoint)
         else:
             network = MODELS.build(cfg.model)
             network.init_weights()
-        network.eval().to(device, memory_format=torch.channels_last)
+        network.eval().to(device).to(memory_format=torch.channels_last)
     boxes = []
 
     def predict(run: int) -> None:

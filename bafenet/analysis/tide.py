@@ -87,16 +87,16 @@ def classify(frames: Sequence[Frame], iou_thr: float) -> Errors:
     """
     split = all(frame.in_sky is not None for frame in frames)
     alarms = (ALARM_SKY, ALARM_OTHER) if split else (ALARM,)
-    kinds, targets, offset = [], [], 0
+    all_kinds, all_targets, offset = [], [], 0
     for frame in frames:
         is_true, iou, target = matched(frame, iou_thr)
-        sky = frame.in_sky if split else np.ones(len(iou), bool)
-        kinds.append(np.select([is_true, iou >= iou_thr, iou >= BACKGROUND_IOU, sky],
-                               [TRUE, DOUBLE, LOCALISATION, alarms[0]], alarms[-1]))
+        sky = np.ones(len(iou), bool) if frame.in_sky is None else frame.in_sky
+        names = [np.array(name) for name in (TRUE, DOUBLE, LOCALISATION, alarms[0])]
+        all_kinds.append(np.select([is_true, iou >= iou_thr, iou >= BACKGROUND_IOU, sky], names, np.array(alarms[-1])))
         # A target by its number in the whole set.
-        targets.append(np.where(iou >= BACKGROUND_IOU, target + offset, -1))
+        all_targets.append(np.where(iou >= BACKGROUND_IOU, target + offset, -1))
         offset += len(frame.truth)
-    kinds, targets = np.concatenate(kinds), np.concatenate(targets)
+    kinds, targets = np.concatenate(all_kinds), np.concatenate(all_targets)
     scores = np.concatenate([frame.scores for frame in frames])
     return Errors(scores, kinds, _fixable(scores, kinds, targets), offset,
                   offset - len(np.unique(targets[targets >= 0])), (LOCALISATION, DOUBLE, *alarms, MISS))

@@ -2,10 +2,12 @@
 import hashlib
 import io
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from torch import Tensor, nn
@@ -127,7 +129,7 @@ def _map_strings(value: Any, function: Any) -> Any:
 
 def _plain(dataset_meta: dict, source: str) -> dict:
     """Classes and palette alone, in Python values."""
-    readers = dict(classes=require_text, palette=_colour)
+    readers: dict[str, Callable[[Any, str], Any]] = dict(classes=require_text, palette=_colour)
     try:
         return {key.lower(): [readers[key.lower()](item, f'meta.dataset_meta.{key}[{i}]')
                               for i, item in enumerate(require_list(values, f'meta.dataset_meta.{key}'))]
@@ -151,7 +153,7 @@ def half_weights(network: nn.Module, source: str) -> 'OrderedDict[str, Tensor]':
     Raises:
         InputError: If a value is not finite, or not in float16.
     """
-    state = network.state_dict()
+    state = OrderedDict(network.state_dict())
     for name, value in state.items():
         # A network may be laid out in memory in several ways; the file should not tell.
         state[name] = value.to(torch.float16 if value.is_floating_point() else value.dtype,
@@ -183,7 +185,7 @@ def compare(network: nn.Module, other: nn.Module) -> dict[str, float]:
                 relative_difference=max(float(difference / largest) for difference, largest in differences))
 
 
-def _outputs(network: nn.Module) -> list[Tensor]:
+def _outputs(network: BaseDetector) -> list[Tensor]:
     """The network's raw outputs for two images of clouds with bright spots."""
     generator = torch.Generator().manual_seed(0)
     clouds = interpolate(torch.rand(2, 1, 8, 8, generator=generator) * 150, size=(256, 256), mode='bilinear')

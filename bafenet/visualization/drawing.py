@@ -137,7 +137,8 @@ def save_panel(path: str, pictures: Sequence[np.ndarray], titles: Sequence[str])
         # A name with dollar signs is no formula.
         axis.set_title(printable(title), parse_math=False)
     legend = {'true box': TRUE_COLOR, 'predicted box': PREDICTED_COLOR, 'predicted sky': SKY_COLOR}
-    patches = [Patch(color=np.array(color) / 255, label=label) for label, color in legend.items()]
+    patches = [Patch(color=(red / 255, green / 255, blue / 255), label=label)
+               for label, (red, green, blue) in legend.items()]
     figure.legend(handles=patches, loc='outside lower center', ncols=3)
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_figure(temporary, dpi=100)
