@@ -11,15 +11,17 @@ def folders_of(root: str) -> list[str]:
 
 
 CONFIGS, TOOLS = folders_of('configs'), folders_of('tools')
+# DenseSIRST's splits by recording.
+SPLITS = ['.'.join(folder.parts) for folder in Path('bafenet').rglob('splits')]
 
 setup(
     # bafenet_command: how the tools start, apart from the package, whose imports take seconds.
-    packages=find_packages(include=['bafenet', 'bafenet.*', 'bafenet_command']) + CONFIGS + TOOLS,
+    packages=find_packages(include=['bafenet', 'bafenet.*', 'bafenet_command']) + CONFIGS + TOOLS + SPLITS,
     package_dir={'bafenet.configs': 'configs', 'bafenet.tools': 'tools'},
-    # DenseSIRST's splits by recording, wherever their folder lies; tables; weights and their cards.
     package_data={
-        'bafenet': ['py.typed', '**/splits/*.txt'],
+        'bafenet': ['py.typed'],
         'bafenet.weights': ['*.pth', '*.md', '*.json'],
         **{folder: ['*.yaml'] for folder in CONFIGS},
+        **{folder: ['*.txt'] for folder in SPLITS},
     },
 )

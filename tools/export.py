@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the weights of a training checkpoint to ship: float16, without optimizer, with config and provenance."""
+"""Export the weights of a training checkpoint: float16, without the optimizer, with config and provenance."""
 import argparse
 import json
 import sys

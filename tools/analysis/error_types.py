@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Tell what keeps a tested checkpoint from an mAP of 1, and where its boxes lie against the true ones.
+"""Divide what a tested checkpoint lacks to an mAP of 1 by error type (TIDE), and measure where its boxes lie.
 
 Misses, false alarms in and out of the sky, localisation and double answers: what fixing each is worth at IoU 0.5 and
 0.75; then the error of each side of the boxes in pixels, and the jitter of true boxes that it equals.
