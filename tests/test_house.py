@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports rooms of lower floors alone; single modules, which are one floor, each other too.
 FLOORS = (
     ('bafenet_command', ),
-    ('_version', 'arguments', 'errors', 'fields', 'fileio', 'markup', 'parallel', 'plain_yaml', 'reading', 'weights'),
+    ('_version', 'arguments', 'errors', 'fields', 'fileio', 'markup', 'parallel', 'plain_yaml', 'reading', 'renamed',
+     'weights'),
     ('devkit', ),
     ('synthesis', ),
     ('compat', ),
@@ -87,7 +88,8 @@ def circles(root: Path) -> list[str]:
     known = modules(root)
     edges = {name: sorted({target for target, _ in imports(name, file, known) if target in known and target != name})
              for name, file in known.items()}
-    found, done = {}, set()
+    found: dict[frozenset, str] = {}
+    done: set[str] = set()
 
     def visit(name: str, path: list[str]) -> None:
         if name in path:
