@@ -8,7 +8,8 @@ from . import compat
 compat.install()  # First: importing mmdet needs the operators.
 
 from . import apis, datasets, engine, evaluation, models, visualization  # noqa: E402
+from ._version import __version__  # noqa: E402
 from .apis import Detector, load  # noqa: E402
 
-__version__ = '0.1.0'
-__all__ = ['Detector', 'apis', 'compat', 'datasets', 'engine', 'evaluation', 'load', 'models', 'visualization']
+__all__ = ['Detector', '__version__', 'apis', 'compat', 'datasets', 'engine', 'evaluation', 'load', 'models',
+           'visualization']

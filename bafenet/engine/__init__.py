@@ -10,7 +10,7 @@
   values settings may have), registered.py (what a ``type`` may name)
 - checkpoints.py (which one is meant, and its weights into a network), training_state.py (what is resumed), network.py
   (a network that its weights fit); how a checkpoint is read is in bafenet/compat/
-- export.py (weights to ship), model_card.py
+- setting.py: a setting of a config by its path of keys
 
 Importing registers all.
 """
