@@ -23,7 +23,7 @@ setup(
     # The tables, which tools/reproduce.py reads; DenseSIRST's splits by recording; weights and their cards.
     package_data={
         'bafenet.configs': ['*.yaml'],
-        'bafenet.datasets': ['splits/*.txt'],
+        'bafenet.devkit': ['splits/*.txt'],
         'bafenet.weights': ['*.pth', '*.md', '*.json'],
     },
     install_requires=[

@@ -1,4 +1,4 @@
-"""A map over processes that end with their parent, however it ends."""
+"""Parallel map over processes that end with their parent, however it ends, with a progress bar or without."""
 import multiprocessing
 import os
 import signal
@@ -6,9 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from typing import Any, TypeVar
 
-from ..errors import InputError
+from tqdm import tqdm
+
+from .arguments import MAX_WORKERS, require_number
+from .errors import InputError
 
 Item, Result = TypeVar('Item'), TypeVar('Result')
 
@@ -42,6 +46,28 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], work
                          '--workers') from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def map_with_progress(function: Callable[[Item], Result], items: Sequence[Item], workers: int, label: str,
+                      done: int = 0) -> Iterator[Result]:
+    """:func:`parallel_map` with a progress bar on a terminal.
+
+    Args:
+        function: What to call.
+        items: What to call it with, one image each.
+        workers: Processes.
+        label: What goes before the bar.
+        done: Images that were done before, for the bar.
+
+    Yields:
+        The results, in order.
+
+    Raises:
+        InputError: If ``workers`` is out of range, or a process was killed.
+    """
+    require_number('--workers', workers, 1, MAX_WORKERS, whole=True)
+    with closing(parallel_map(function, items, workers)) as results:
+        yield from tqdm(results, label, done + len(items), initial=done, unit='image', disable=None)
 
 
 def _call(item: Any) -> Any:

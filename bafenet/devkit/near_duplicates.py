@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bafenet.devkit import read_boxes, read_grey
-from bafenet.synthesis.devkit import BOXES, IMAGES, TARGET_PALETTE
-
-from .densesirst import DenseSIRSTDataset
-from .image_statistics import file_of, read_map
+from .images import read_grey
+from .layout import BOXES, CLASSES, IMAGES, TARGET_PALETTE, find_file
+from .read import read_boxes
+from .stats_image import read_map
 
 # The longer side of an image when its keypoints are found, and their number; the strongest are kept.
 SIDE, KEYPOINTS = 384, 160
@@ -59,10 +58,10 @@ def read_scene(root: Path, name: str) -> Scene:
     Raises:
         InputError: If a file is missing or bad.
     """
-    image, _ = read_grey(file_of(root, IMAGES, name))
+    image, _ = read_grey(find_file(root, IMAGES, name))
     size = image.shape[::-1]
     mask = read_map(root, TARGET_PALETTE, name, image.shape)
-    boxes, _ = read_boxes(file_of(root, BOXES, name), DenseSIRSTDataset.METAINFO['classes'], size)
+    boxes, _ = read_boxes(find_file(root, BOXES, name), CLASSES, size)
     return Scene(name, size, len(boxes), *keypoints(image, mask > 0))
 
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from ..errors import InputError, first_line, printable
 from ..reading import PathLike, open_file, read_bytes
-
-CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+from .layout import CORNERS
 
 MAX_XML_BYTES, MAX_SPLIT_BYTES = 2**26, 2**24
 MAX_OBJECTS, MAX_ELEMENTS, MAX_DEPTH, MAX_TEXT = 10_000, 500_000, 64, 1_000
@@ -118,7 +117,7 @@ def read_annotation(path: PathLike) -> Annotation:
     """Read a VOC-style XML file, at most 64 MiB and 10,000 objects.
 
     Raises:
-        InputError: If the file as a whole is no annotation; a bad object is told of in itself.
+        InputError: If the file as a whole is no annotation; a bad object is reported in itself.
     """
     parser, total = _AnnotationParser(), 0
     with open_file(path) as file:

@@ -15,8 +15,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..arguments import shown
-from ..datasets.checks import extents, match_boxes
 from ..devkit import read_mask
+from ..devkit.box_matching import extents, match_boxes
 from ..errors import InputError, printable
 from .checkpoint_fields import is_finite
 from .options import parse_config

@@ -10,10 +10,9 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..datasets.densesirst import find_split
-from ..devkit import read_split
+from ..devkit import find_split, read_split
+from ..devkit.layout import IMAGES
 from ..errors import InputError, printable
-from ..synthesis.devkit import IMAGES
 from .checkpoint_fields import HASH_BYTES
 from .options import parse_config
 

@@ -1,7 +1,7 @@
 """The sky map as the metric sees it: how well it is predicted, and which boxes lie in it."""
 import numpy as np
 
-SKY, IGNORED = 1, 255
+from ..devkit.layout import IGNORED, SKY
 
 
 def sky_overlap(predicted: np.ndarray, truth: np.ndarray) -> tuple[int, int]:

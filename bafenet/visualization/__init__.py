@@ -1,5 +1,5 @@
 """What a person looks at."""
-from .contact_sheet import write_contact_sheet
+from .browse import write_contact_sheet
 from .drawing import draw_sample, save_panel
 from .hooks import TestPanelHook
 from .visualizer import SkyLocalVisualizer

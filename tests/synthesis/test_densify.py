@@ -12,9 +12,11 @@ from PIL import Image
 from scipy import ndimage
 
 from bafenet.datasets import DenseSIRSTDataset
+from bafenet.devkit import read_sky
+from bafenet.devkit.box_matching import read_boxes_on_mask
 from bafenet.errors import InputError
-from bafenet.synthesis.clusters import ClusterRecipe, TargetLibrary
-from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify, densify_image, read_boxes, read_sky
+from bafenet.synthesis import ClusterRecipe, TargetLibrary
+from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify, densify_image
 
 
 @pytest.fixture(scope='module')
@@ -220,7 +222,7 @@ def test_boxes_are_moved_only_onto_a_component(tmp_path):
     path = tmp_path / 'boxes.xml'
     # Right, one too far right and down, and one that fits neither way.
     path.write_text(voc_xml([(10, 10, 12, 14), (4, 3, 7, 6), (9, 9, 13, 15)]))
-    boxes, moved = read_boxes(path, mask)
+    boxes, moved = read_boxes_on_mask(path, mask)
     assert boxes.tolist() == [[10, 10, 12, 14], [3, 2, 6, 5], [9, 9, 13, 15]]
     assert moved == 1
 

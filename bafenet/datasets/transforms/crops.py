@@ -6,9 +6,9 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
 from bafenet.arguments import require_number, shown
+from bafenet.devkit.layout import OTHER
 from bafenet.errors import InputError
 
-OTHER = 0
 MAX_SIDE, MAX_EPOCH = 2**16, 2**31
 
 
