@@ -299,9 +299,9 @@ def test_real_images_are_measured_as_by_opencv(real_data):
         image = cv2.imread(str(real_data / 'PNGImages' / f'{name}.png'), cv2.IMREAD_GRAYSCALE)
         mask = cv2.imread(str(real_data / 'SIRST/BinaryMask' / f'{name}_pixels0.png'), cv2.IMREAD_GRAYSCALE)
         sky = cv2.imread(str(real_data / 'SkySeg/BinaryMask' / f'{name}_pixels0.png'), cv2.IMREAD_GRAYSCALE)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        count, labels, extents, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         peaks = [image[labels == label].max() / image.max() for label in range(1, count)]
-        assert sorted(ours.sizes.tolist()) == sorted(stats[1:, 2:4].tolist()) and ours.boxes == count - 1
+        assert sorted(ours.sizes.tolist()) == sorted(extents[1:, 2:4].tolist()) and ours.boxes == count - 1
         np.testing.assert_allclose(np.sort(ours.brightness), np.sort(peaks))
         assert ours.in_sky.sum() == sum(sky[labels == label].mean() >= 127.5 for label in range(1, count))
     summary = stats.summarize(images)
