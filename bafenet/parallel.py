@@ -3,7 +3,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -14,12 +14,14 @@ from tqdm import tqdm
 from .arguments import MAX_WORKERS, require_number
 from .errors import InputError
 
-Item, Result = TypeVar('Item'), TypeVar('Result')
+Item = TypeVar('Item')
+Result = TypeVar('Result')
 
 _function: Callable[[Any], Any]
 
 
-def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+def parallel_map(function: Callable[[Item], Result], items: Sequence[Item],
+                 workers: int) -> Generator[Result, None, None]:
     """``map`` in so many processes; the results come in the order of the items.
 
     An error or an interrupt drops what has not begun. Workers leave Ctrl-C to their parent, and end when it is gone.
@@ -49,7 +51,7 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], work
 
 
 def map_with_progress(function: Callable[[Item], Result], items: Sequence[Item], workers: int, label: str,
-                      done: int = 0) -> Iterator[Result]:
+                      done: int = 0) -> Generator[Result, None, None]:
     """:func:`parallel_map` with a progress bar on a terminal.
 
     Args:
@@ -82,5 +84,7 @@ def _start_worker(function: Callable[[Any], Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
     os._exit(1)

@@ -2,13 +2,12 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from numbers import Integral
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 
-from bafenet.arguments import shown
+from bafenet.arguments import is_whole, shown
 from bafenet.devkit import find_split, image_size, read_boxes, read_split, require_palette_sky
 from bafenet.devkit.layout import BOXES, CLASSES, IMAGES, SKY_PALETTE, SUFFIXES, TARGET_PALETTE
 from bafenet.errors import InputError, printable
@@ -45,6 +44,7 @@ class DenseSIRSTDataset(BaseDetDataset):
             are not among the images.
     """
 
+    ann_file: str
     METAINFO = {'classes': CLASSES, 'palette': [(255, 64, 64)]}
 
     def __init__(self,
@@ -180,19 +180,18 @@ def _check_paths(data_prefix: Any, img_suffix: Any, others: dict[str, Any]) -> N
             raise InputError(f'DenseSIRSTDataset: {name}={shown(value)} must be a path')
 
 
-def _check_indices(indices: int | Sequence[int] | None, images: int) -> None:
+def _check_indices(indices: Any, images: int) -> None:
     """Refuse indices that a slice would cut off, or count from the end, in silence."""
     if indices is None:
         return
-    if isinstance(indices, Integral) and not isinstance(indices, bool):
+    if is_whole(indices):
         if not 1 <= indices <= images:
             raise InputError(f'DenseSIRSTDataset: indices={indices} must be from 1 to {images}, the images of the '
                              'split')
         return
     if not isinstance(indices, Sequence) or isinstance(indices, str) or not indices:
         raise InputError(f'DenseSIRSTDataset: indices={shown(indices)} must be a number of images, or a list of theirs')
-    bad = [index for index in indices if not isinstance(index, Integral) or isinstance(index, bool)
-           or not 0 <= index < images]
+    bad = [index for index in indices if not is_whole(index) or not 0 <= index < images]
     if bad:
         raise InputError(f'DenseSIRSTDataset: indices name {shown(bad[0])}, but the split has the images 0 to '
                          f'{images - 1}')

@@ -132,7 +132,7 @@ def read_boxes_on_mask(path: PathLike, mask: np.ndarray) -> tuple[np.ndarray, in
 def _require_targets(path: PathLike, boxes: np.ndarray, mask: np.ndarray) -> None:
     height, width = mask.shape
     low, high = boxes[:, :2], boxes[:, 2:]
-    inside = (low >= 0).all(axis=1) & (high <= (width, height)).all(axis=1) & (high > low).all(axis=1)
+    inside = np.all((low >= 0) & (high <= (width, height)) & (high > low), axis=1)
     x1, y1, x2, y2 = np.where(inside[:, None], boxes, 0).astype(np.int64).T
     # Sums over rectangles by the four corners of the summed area table.
     table = cv2.integral(mask.view(np.uint8))

@@ -3,6 +3,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -109,7 +110,7 @@ class _ImageCheck:
         if image.mode not in ('1', 'L', 'P'):
             self._add(folder, 'mask values', f'has the mode {image.mode}; one channel of {expected} is expected')
             return None
-        values = {value for _, value in image.getcolors(256)}
+        values: set[Any] = {value for _, value in image.getcolors(256) or ()}
         if folder == SKY_PALETTE:
             self.report.sky_values = frozenset(values)
         strange = sorted(values - set(MASK_VALUES[folder]))
@@ -126,7 +127,7 @@ class _ImageCheck:
         # Without a sound image to go by, each may have another size.
         if first is None or second is None or first.shape != second.shape:
             return
-        different = np.count_nonzero(((first == 1) != (second > 0)) & (first != IGNORED))
+        different = np.count_nonzero(((first == MASK_VALUES[palette][1]) != (second > 0)) & (first != IGNORED))
         if different:
             self._add(binary, 'masks differ',
                        f'{different} pixels differ from {file_below(palette, self.report.name)}')
@@ -164,7 +165,7 @@ class _ImageCheck:
             self._add(BOXES, 'XML', f'{what} is of class {item.name!r}, which is not among {CLASSES}')
         box = item.corners
         if box is None or not np.isfinite(box).all():
-            self._add(BOXES, 'XML', f'{what} has no box of four numbers ({item.problem or _numbers(box)})')
+            self._add(BOXES, 'XML', f'{what} has no box of four numbers ({item.problem or _numbers(box or ())})')
             return None
         if without_area(np.array([box])).any():
             self._add(BOXES, 'box', f'{what}: the box {_numbers(box)} has no area')
@@ -212,14 +213,14 @@ class _ImageCheck:
             return
         try:
             lines = read_bytes(path, MAX_POINTS_BYTES).decode('utf-8').splitlines()
-            points = [[float(x), float(y)] for x, y in (line.split() for line in lines if line.strip())]
+            pairs = [[float(x), float(y)] for x, y in (line.split() for line in lines if line.strip())]
         except InputError as error:
             self._add(POINTS, 'unreadable', _reason(error, path))
             return
         except ValueError as error:
             self._add(POINTS, 'unreadable', f'does not hold two numbers in each line ({one_line(error)})')
             return
-        points = np.array(points).reshape(-1, 2)
+        points = np.array(pairs).reshape(-1, 2)
         if boxes is None:
             return
         corners = np.array(list(boxes.values()), float).reshape(-1, 4)
@@ -228,10 +229,10 @@ class _ImageCheck:
         if len(points) > MAX_OBJECTS or len(points) * len(corners) > MAX_PAIRS:
             self._add(POINTS, 'point', f'{len(points)} points and {len(corners)} boxes are too many to be compared')
             return
-        inside = ((points[:, None] >= corners[None, :, :2]) & (points[:, None] < corners[None, :, 2:])).all(axis=2)
-        for point in points[~inside.any(axis=1)]:
+        inside = np.all((points[:, None] >= corners[None, :, :2]) & (points[:, None] < corners[None, :, 2:]), axis=2)
+        for point in points[~np.any(inside, axis=1)]:
             self._add(POINTS, 'point', f'the point {_numbers(point)} lies in no box')
-        for box in corners[~inside.any(axis=0)]:
+        for box in corners[~np.any(inside, axis=0)]:
             self._add(POINTS, 'point', f'no point lies in the box {_numbers(box)}')
 
 

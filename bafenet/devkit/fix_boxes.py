@@ -67,5 +67,5 @@ def _corrected(path: Path, boxes: dict[int, list[int]]) -> str:
     objects = root.findall('object')
     for index, box in boxes.items():
         for corner, number in zip(CORNERS, box, strict=True):
-            objects[index].find(f'bndbox/{corner}').text = str(number)
+            next(objects[index].iterfind(f'bndbox/{corner}')).text = str(number)
     return ElementTree.tostring(root, encoding='unicode') + '\n'

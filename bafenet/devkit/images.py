@@ -45,10 +45,11 @@ def _is_deep(image: Image.Image) -> bool:
     """Whether the header tells of more than 8 bits a channel; Pillow cuts some of these to 8 without a word."""
     if image.mode.startswith(('I', 'F')):
         return True
-    arguments = image.tile[0][3] if image.tile else ()
+    tiles = getattr(image, 'tile', ())
+    arguments = tiles[0][3] if tiles else ()
     arguments = arguments if isinstance(arguments, tuple) else (arguments, )
     if image.format == 'TIFF':
-        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1, ))) > 8
+        return max(getattr(image, 'tag_v2', {}).get(_BITS_PER_SAMPLE, (1, ))) > 8
     if image.format == 'PPM':
         return any(isinstance(argument, int) and argument > 255 for argument in arguments)
     return image.format == 'PNG' and any(';16' in str(argument) for argument in arguments)

@@ -216,8 +216,8 @@ def find_layout(root: PathLike, sky: PathLike | None = None) -> Layout:
         InputError: It is neither, or a folder is missing.
     """
     root = Path(root)
-    for folder in filter(None, (root, sky)):
-        if not Path(folder).is_dir():
+    for folder in [root, Path(sky)] if sky else [root]:
+        if not folder.is_dir():
             raise InputError(f'{printable(folder)}: no such folder; see data/README.md for where to put a dataset')
     for layout in (SIRST_DEVKIT, SIRST_V2):
         masks = [folder for folder, _ in layout.target_masks]

@@ -133,7 +133,8 @@ def read_annotation(path: PathLike) -> Annotation:
         # Beside the parser's own errors, those of the encoding that the file declares.
         except (expat.ExpatError, OSError, ValueError, LookupError) as error:
             raise _no_annotation(path, f'does not parse ({first_line(error)})') from error
-    size = tuple(parser.head.get(side, [''])[0] for side in ('width', 'height')) if 'size' in parser.head else None
+    width, height = (parser.head.get(side, [''])[0] for side in ('width', 'height'))
+    size = (width, height) if 'size' in parser.head else None
     return Annotation(list(map(_object, parser.objects)), parser.head.get('filename', [None])[0], size)
 
 
@@ -151,7 +152,8 @@ def _object(fields: dict[str, list[str]]) -> BoxObject:
         except ValueError:
             return BoxObject(name, None, f'{corner} is {printable(repr(texts[0][:50]))}' if texts[0] else
                              f'{corner} is empty')
-    return BoxObject(name, tuple(corners), '')
+    xmin, ymin, xmax, ymax = corners
+    return BoxObject(name, (xmin, ymin, xmax, ymax), '')
 
 
 def read_boxes(path: PathLike, classes: Sequence[str] | None = None, size: tuple[int, int] | None = None,
@@ -175,9 +177,11 @@ def read_boxes(path: PathLike, classes: Sequence[str] | None = None, size: tuple
     for number, item in enumerate(objects, 1):
         if item.corners is None:
             raise _no_annotation(path, f'object {number} has no box of four numbers: {item.problem}')
-        if classes is not None and item.name is None:
+        if classes is None:
+            continue
+        if item.name is None:
             raise _no_annotation(path, f'object {number} has not one class name')
-        if classes is not None and item.name not in classes:
+        if item.name not in classes:
             raise InputError(f'{printable(path)}: object {number} is of class {printable(repr(item.name[:50]))}, which '
                              f'is not among {tuple(classes)}; correct the file, or name the class in '
                              'metainfo.classes')
@@ -203,7 +207,7 @@ def without_area(corners: np.ndarray) -> np.ndarray:
     """Which boxes (n, 4) have no area: (n,) bool, true where a number is NaN too."""
     # As networks see them, in float32, where a sliver of a pixel may have none.
     low, high = np.split(np.clip(corners, -FARTHEST, FARTHEST).astype(np.float32), 2, axis=1)
-    return ~(high > low).all(axis=1)
+    return ~np.all(high > low, axis=1)
 
 
 def _no_annotation(path: PathLike, reason: str) -> InputError:

@@ -225,8 +225,9 @@ def print_tables(report: dict) -> None:
     """Print the groups, the leak of the devkit's splits and the division."""
     console = Console()
     table = Table(title=f'{report["images"]} images, {report["groups"]} groups, {report["single_images"]} of one image')
-    for column, justify in (('images', 'right'), ('prefixes', 'left'), ('part', 'left')):
-        table.add_column(column, justify=justify)
+    table.add_column('images', justify='right')
+    table.add_column('prefixes')
+    table.add_column('part')
     for group in report['largest_groups']:
         prefixes = ', '.join(f'{key} {count}' for key, count in group['prefixes'].items())
         table.add_row(str(group['images']), escape(printable(prefixes)), group['part'])

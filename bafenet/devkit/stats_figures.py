@@ -1,6 +1,7 @@
 """Figures of a devkit's statistics: Fig. 4 (a) to (d) of the paper and one of the clusters, as PNG files."""
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,16 +40,16 @@ def draw_figures(images: Sequence[ImageStatistics], summary: dict, out: Path) ->
         summary: What :func:`summarize` gives for them.
         out: Folder for the files.
     """
-    figure, axis = _figure()
+    figure, (axis, ) = _figure()
     _draw_sizes(axis, summary['image_sizes'], 'image', largest=900)
     _save(figure, out / 'fig4a_image_sizes.png')
-    figure, axis = _figure()
+    figure, (axis, ) = _figure()
     _draw_sizes(axis, summary['target_sizes'], 'target', largest=600)
     _save(figure, out / 'fig4b_target_sizes.png')
-    figure, axis = _figure()
+    figure, (axis, ) = _figure()
     _draw_contrast(axis, images)
     _save(figure, out / 'fig4c_local_contrast.png')
-    figure, axis = _figure()
+    figure, (axis, ) = _figure()
     _draw_shares(axis, summary['brightness']['histogram'], 'brightest pixel of the target / of the image',
                  f'{summary["brightness"]["share_brightest"]:.1%} of the targets are as bright as any pixel')
     _save(figure, out / 'fig4d_brightness.png')
@@ -59,9 +60,9 @@ def draw_figures(images: Sequence[ImageStatistics], summary: dict, out: Path) ->
     _save(figure, out / 'clusters.png')
 
 
-def _figure(columns: int = 1) -> tuple[Figure, Axes | np.ndarray]:
+def _figure(columns: int = 1) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(6.4 * columns, 4.8), layout='constrained')
-    return figure, figure.subplots(1, columns)
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -83,14 +84,15 @@ def _draw_sizes(axis: Axes, sizes: list[dict[str, int]], what: str, largest: flo
 
 
 def _draw_contrast(axis: Axes, images: Sequence[ImageStatistics]) -> None:
-    for key, label, style in (('contrast', 'true boxes', dict(color=COLOR, alpha=0.5)),
-                              ('contrast_paper_boxes', 'boxes one pixel off,\nas in the paper\'s release',
-                               dict(color='#c4511b', fill=False, linewidth=1.5))):
+    kinds: list[tuple[str, str, dict[str, Any]]] = [
+        ('contrast', 'true boxes', dict(fill=True, color=COLOR, alpha=0.5)),
+        ('contrast_paper_boxes', 'boxes one pixel off,\nas in the paper\'s release',
+         dict(fill=False, color='#c4511b', linewidth=1.5))]
+    for key, label, style in kinds:
         values = np.concatenate([getattr(image, key) for image in images])
         drawn = histogram(values, CONTRAST_EDGES)
         below = (values[np.isfinite(values)] < 2).mean() if np.isfinite(values).any() else np.nan
-        axis.stairs(drawn['share'], drawn['edges'], label=f'{label}: {below:.1%} below 2',
-                    **{'fill': True, **style})
+        axis.stairs(drawn['share'], drawn['edges'], label=f'{label}: {below:.1%} below 2', **style)
     axis.axvline(2, color='black', linewidth=1, linestyle='--')
     axis.legend(loc='center right')
     axis.yaxis.set_major_formatter(PercentFormatter(1))

@@ -86,7 +86,8 @@ def _voc_palette() -> list[int]:
     """Pascal VOC's colours: red has bits 0, 3, 6 of the index as its highest, green 1, 4, 7, blue 2 and 5."""
     index = np.arange(256)[:, None]
     channel = np.arange(3)
-    return sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3)).ravel().tolist()
+    bits = [((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3)]
+    return np.sum(bits, axis=0).ravel().tolist()
 
 
 def _write_xml(path: Path, head: dict, shape: tuple, depth: int, objects: list[dict]) -> None:

@@ -1,5 +1,5 @@
 """How far brightness alone solves a set of scenes: two plain detectors, with the sky unknown and with it given."""
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ def _top_hat(image: np.ndarray) -> np.ndarray:
     return cv2.morphologyEx(image, cv2.MORPH_TOPHAT, np.ones((7, 7), np.uint8))
 
 
-SCORES = {'brightness': np.asarray, 'local_contrast': _top_hat}
+SCORES: dict[str, Callable[[np.ndarray], np.ndarray]] = {'brightness': np.asarray, 'local_contrast': _top_hat}
 """The scores of the detectors in :func:`brightness_report`."""
 
 
@@ -37,7 +37,7 @@ def brightness_report(scenes: Iterable[Scene]) -> dict[str, dict[str, float]]:
     Raises:
         InputError: The scenes hold no target or no hot spot.
     """
-    gathered = {name: [] for name in SCORES}
+    gathered: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in SCORES}
     for scene in scenes:
         for name, score in SCORES.items():
             gathered[name].append(_marks(scene, score(scene.image).astype(int)))

@@ -134,7 +134,7 @@ def place_clusters(allowed: np.ndarray, sizes: np.ndarray, rng: Rng, recipe: Clu
         top left corners. n is 0 where nothing fits.
     """
     low, high = recipe.spacing
-    gaps = [tuple(max(round(gap * factor), min(gap, 1)) for factor in scale) for gap in range(low, high + 1)]
+    gaps = [(_scaled_gap(gap, scale[0]), _scaled_gap(gap, scale[1])) for gap in range(low, high + 1)]
     count = draw_integer(rng, *recipe.num_clusters)
     if not recipe.clustered:
         number = int(draw_integers(rng, *recipe.targets_per_cluster, count).sum())
@@ -154,6 +154,11 @@ def place_clusters(allowed: np.ndarray, sizes: np.ndarray, rng: Rng, recipe: Clu
 def _scaled_sizes(sizes: np.ndarray, scale: Sequence[float]) -> np.ndarray:
     """Sizes (n, 2) at ``scale`` pixels per pixel, vertically and horizontally: rounded, none below 1; int64."""
     return np.maximum(np.rint(sizes * np.asarray(scale)), 1).astype(np.int64)
+
+
+def _scaled_gap(gap: int, factor: float) -> int:
+    """Empty pixels at ``factor`` pixels per pixel: rounded, and not 0 unless they are."""
+    return max(round(gap * factor), min(gap, 1))
 
 
 def _place_one_by_one(allowed: np.ndarray, sizes: np.ndarray, drawn: np.ndarray, gap: tuple[int, int],

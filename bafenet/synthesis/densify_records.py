@@ -97,7 +97,8 @@ def read_records(out: Path, names: list[str]) -> dict[str, dict]:
     Raises:
         InputError: If a line is not such a record.
     """
-    path, known, records = out / RECORDS_FILE, set(names), {}
+    path, known = out / RECORDS_FILE, set(names)
+    records: dict[str, dict] = {}
     if not path.exists():
         return records
     # What comes after the last end of a line was not finished.

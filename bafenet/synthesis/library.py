@@ -47,12 +47,10 @@ def save_library(path: PathLike, patches: Sequence[np.ndarray], meta: dict) -> N
     Raises:
         OSError: The file cannot be written.
     """
-    arrays = dict(
-        pixels=np.concatenate([patch.ravel() for patch in patches]),
-        sizes=np.array([patch.shape for patch in patches], np.int64),
-        meta=np.array(json.dumps(meta)))
+    pixels = np.concatenate([patch.ravel() for patch in patches])
+    sizes = np.array([patch.shape for patch in patches], np.int64)
     with atomic_path(path) as temporary, open(temporary, 'wb') as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, pixels=pixels, sizes=sizes, meta=np.array(json.dumps(meta)))
 
 
 def load_library(path: PathLike, max_target_size: int | None = None) -> TargetLibrary:

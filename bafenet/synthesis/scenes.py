@@ -54,7 +54,7 @@ def make_library(seed: int) -> TargetLibrary:
     shorter = rng.choice([3, 4, 5], LIBRARY_SIZE, p=[0.6, 0.3, 0.1])
     longer = np.minimum(shorter + rng.choice([0, 1], LIBRARY_SIZE, p=[0.6, 0.4]), 5)
     sizes = rng.permuted(np.stack([shorter, longer], axis=1), axis=1)
-    return TargetLibrary.from_patches([_blob(*size, rng) for size in sizes])
+    return TargetLibrary.from_patches([_blob(height, width, rng) for height, width in sizes])
 
 
 def _blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -112,7 +112,7 @@ def _draw_background(kind: str, size: int, rng: np.random.Generator) -> tuple[np
 
 def _sense(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Optics and sensor: a slight blur, pixel noise, column noise, a few hot pixels; 8 bits with room for targets."""
-    image = cv2.GaussianBlur(radiance, (0, 0), rng.uniform(0.5, 0.8))
+    image: np.ndarray = cv2.GaussianBlur(radiance, (0, 0), rng.uniform(0.5, 0.8))
     image += rng.uniform(0.8, 2.5) * rng.standard_normal(image.shape)
     image += rng.uniform(0, 0.7) * rng.standard_normal(image.shape[1])
     hot = rng.integers(0, image.size, rng.poisson(3))
@@ -175,7 +175,7 @@ def _buildings(size: int, level: float, sky_level: float, rng: np.random.Generat
     ground = level + 0.1 * (row - horizon) + 3 * _smooth_noise((size, size), (6, 40), rng)
     sky = np.broadcast_to(row < horizon, (size, size)).copy()
     for near in (0.0, 1.0):
-        x = -int(rng.integers(0, 0.1 * size))
+        x = -int(rng.integers(0, int(0.1 * size)))
         while x < size:
             width = int(size * rng.uniform(0.05, 0.12) * (1 + 1.2 * near))
             height = size * rng.uniform(0.03, 0.2) * (1 + 0.5 * near)
@@ -215,8 +215,8 @@ def _roof(ground: np.ndarray, sky: np.ndarray, across: slice, top: int, tone: fl
         spot = (slice(max(top - height, 0), top), slice(left, min(left + width, across.stop)))
         ground[spot], sky[spot] = tone + rng.uniform(0, 40), False
     if rng.random() < 0.3:
-        spot = (slice(max(top - int(rng.integers(6, 20)), 0), top), int(rng.integers(across.start, across.stop)))
-        ground[spot], sky[spot] = tone + rng.uniform(-10, 10), False
+        mast = (slice(max(top - int(rng.integers(6, 20)), 0), top), int(rng.integers(across.start, across.stop)))
+        ground[mast], sky[mast] = tone + rng.uniform(-10, 10), False
 
 
 def _sea(size: int, level: float, sky_level: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -264,9 +264,9 @@ def _land_from_above(size: int, level: float, _: float, rng: np.random.Generator
     land += rng.uniform(2, 6) * _smooth_noise((size, size), (6, 6), rng)
     for _ in range(rng.integers(1, 4)):
         ends = rng.integers(0, size, (2, 2))
-        reach = ends[0] + 3 * (ends[1] - ends[0]), ends[0] - 3 * (ends[1] - ends[0])
+        reach = 3 * (ends[1] - ends[0])
         tone, width = float(level + rng.uniform(-25, 25)), int(rng.integers(3, 9))
-        cv2.line(land, *[end.tolist() for end in reach], tone, width)
+        cv2.line(land, (ends[0] + reach).tolist(), (ends[0] - reach).tolist(), tone, width)
     for _ in range(rng.integers(2, 9)):
         (y, x), (height, width) = rng.integers(0, size - 8, 2), rng.integers(8, 30, 2)
         land[y:y + height, x:x + width] = level + rng.uniform(-20, 30)
