@@ -32,7 +32,6 @@ from spoiled_devkits import (
 )
 
 from bafenet.devkit import check, fix_boxes
-from bafenet.devkit.box_matching import match_boxes
 from bafenet.devkit.check import check_devkit
 from bafenet.devkit.check_image import check_image
 from bafenet.devkit.check_report import DevkitReport
@@ -207,20 +206,6 @@ def test_workers_change_nothing(copy):
     assert one.as_dict() == two.as_dict() and one.errors == 2
     with pytest.raises(InputError, match='--workers 0'):
         check_devkit(copy, 0)
-
-
-@pytest.mark.parametrize('shift', [(1, 1, 1, 1), (-2, -2, -2, -2), (0, 0, 1, 1), (-1, 0, 2, 1)])
-def test_boxes_are_matched_to_the_components_they_were_made_from(shift):
-    rng = np.random.default_rng(3)
-    for _ in range(20):
-        # Components at least 2 pixels apart, so that no other is as near.
-        cells = rng.permutation(100)[:rng.integers(0, 30)]
-        corner = 8 * np.stack([cells % 10, cells // 10], axis=1) + rng.integers(0, 2, (len(cells), 2))
-        components = np.hstack([corner, corner + rng.integers(2, 5, (len(cells), 2))])
-        order = rng.permutation(len(cells))
-        boxes = (components + np.where(rng.random((len(cells), 1)) < 0.5, shift, 0))[order].astype(float)
-        pairs = match_boxes(boxes, components)
-        np.testing.assert_array_equal(pairs, np.stack([np.arange(len(cells)), order], axis=1).reshape(-1, 2))
 
 
 def test_fixed_boxes_are_the_true_ones_and_the_source_is_untouched(full, copy, tmp_path):

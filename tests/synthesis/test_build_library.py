@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from bafenet.devkit import find_layout, read_grey, read_split
+from bafenet.devkit import find_layout, read_split
 from bafenet.devkit.box_matching import component_boxes
 from bafenet.errors import InputError
 from bafenet.synthesis.build_library import RING, build_library, split_patches, write_library
@@ -152,86 +152,6 @@ def test_real_targets(real_data):
         expected += [image[spot] for spot in extents(mask)]
     assert len(expected) > 10
     assert same(split_patches(layout, 'mini_trainval'), expected)
-
-
-# Images
-
-
-def test_colours_become_grey_and_are_reported(tmp_path):
-    grey = random_scene(0)[0]
-    colour = np.stack([grey, grey[::-1], grey], axis=-1)
-    alpha = np.dstack([grey, grey, grey, grey[::-1]])
-    for name, image, expected, has_colours in (
-        ('grey', grey, grey, False), ('equal', np.dstack([grey] * 3), grey, False), ('alpha', alpha, grey, False),
-        ('colour', colour, np.rint(colour @ [0.299, 0.587, 0.114]), True)):
-        path = tmp_path / f'{name}.png'
-        Image.fromarray(image).save(path)
-        read, coloured = read_grey(path)
-        assert read.dtype == np.uint8 and coloured is has_colours
-        np.testing.assert_allclose(read, expected, atol=0 if not has_colours else 1)
-
-
-@pytest.mark.parametrize('content, message', [
-    (b'no image', 'does not decode'), (b'', 'does not decode'), (None, 'no such file')])
-def test_bad_images_are_named(tmp_path, content, message):
-    path = tmp_path / 'bad.png'
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(InputError, match=rf'bad\.png: .*{message}'):
-        read_grey(path)
-
-
-def test_truncated_and_deep_images_are_named(tmp_path):
-    path = tmp_path / 'image.png'
-    Image.fromarray(random_scene(0)[0]).save(path)
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(InputError, match=r'image\.png: does not decode'):
-        read_grey(path)
-    Image.fromarray(np.full((4, 4), 4000, np.uint16)).save(path)
-    with pytest.raises(InputError, match='more than 8 bits'):
-        read_grey(path)
-
-
-# Layouts
-
-
-def test_a_folder_of_neither_layout_is_an_error(tmp_path):
-    with pytest.raises(InputError, match='neither a SIRSTdevkit .* nor SIRST-V2'):
-        find_layout(tmp_path)
-    with pytest.raises(InputError, match='nowhere: no such folder'):
-        find_layout(tmp_path / 'nowhere')
-
-
-@pytest.mark.parametrize('text, message', [
-    (None, r'no such split; there are: mine, test_v2'), ('', 'names no image'), ('a\n../b', "'../b' is not an image"),
-    ('a\\b', 'is not an image name'), (b'\xff\xfe\x00', 'cannot be read as text')])
-def test_bad_splits_are_named(devkit, tmp_path, text, message):
-    root = shutil.copytree(devkit, tmp_path / 'kit')
-    path = root / 'Splits/mine.txt'
-    path.write_bytes(text if isinstance(text, bytes) else (text or '').encode())
-    with pytest.raises(InputError, match=message):
-        read_split(find_layout(root).split('mine' if text is not None else 'other'))
-
-
-def test_sky_maps_of_a_layout_and_of_a_folder_of_their_own(devkit, sirst_v2, tmp_path):
-    assert find_layout(devkit).sky_map('scene_3') == devkit / 'SkySeg/PaletteMask/scene_3.png'
-    with pytest.raises(InputError, match='--sky'):
-        find_layout(sirst_v2).sky_map('scene_3')
-    own = tmp_path / 'sky'
-    own.mkdir()
-    (own / 'scene_3_pixels0.png').touch()
-    for root in (devkit, sirst_v2):
-        layout = find_layout(root, own)
-        assert layout.sky_map('scene_3') == own / 'scene_3_pixels0.png'
-        with pytest.raises(InputError, match='scene_4.*no such sky map'):
-            layout.sky_map('scene_4')
-
-
-def test_names_are_sorted_and_without_leavings(devkit, tmp_path):
-    root = shutil.copytree(devkit, tmp_path / 'kit')
-    (root / 'PNGImages/._scene_1.png').touch()
-    (root / 'PNGImages/notes.txt').touch()
-    assert find_layout(root).names() == sorted(f'scene_{index}' for index in range(12))
 
 
 # Shrinking
