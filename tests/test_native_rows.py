@@ -5,7 +5,7 @@ import pytest
 from conftest import ROOT
 from mmengine.config import Config
 
-from bafenet.datasets.densesirst import image_size
+from bafenet.devkit import image_size
 
 FOLDER = ROOT / 'configs/bafenet/native'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
