@@ -1,6 +1,7 @@
 """What several tests share: a tiny devkit, the tiny network, the real dataset where it is at hand."""
 import importlib.util
 import os
+import resource
 import shutil
 import signal
 from pathlib import Path
@@ -27,6 +28,16 @@ REAL_DATA = ROOT / 'data' / 'SIRSTdevkit'
 @pytest.fixture(autouse=True)
 def _mmdet_scope():
     init_default_scope('mmdet')
+
+
+@pytest.fixture
+def bounded_memory():
+    """One GiB more than there is at the start."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @pytest.fixture

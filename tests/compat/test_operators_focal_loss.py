@@ -113,7 +113,7 @@ class TestSigmoidFocalLoss:
         logits, target = random_logits(17, 200)
         results = []
         for device in ('cpu', 'cuda'):
-            leaf = logits.to(device, dtype).requires_grad_()
+            leaf = logits.detach().clone().to(device, dtype).requires_grad_()
             loss = ops.sigmoid_focal_loss(leaf, target.to(device), 2., 0.25, None, 'none')
             loss.sum().backward()
             results.append((loss.detach().cpu(), leaf.grad.cpu()))

@@ -1,7 +1,6 @@
 """Whatever a checkpoint holds, it is read, resumed or refused in one line: no traceback, no hang, no memory."""
 import copy
 import io
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from bafenet.engine.network import build_network  # noqa: E402
 from bafenet.engine.options import parse_config  # noqa: E402
 from bafenet.errors import InputError  # noqa: E402
 from bafenet_command import describe  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures('bounded_memory')
 
 SCHEDULE = [{'type': 'MultiStepLR', 'milestones': [1], 'gamma': 0.5}]
 # Without shrinking, which takes minutes.
@@ -50,16 +51,6 @@ def run(tmp_path_factory) -> Path:
     toy_runner(folder, epochs=2, **checkpoint_hook(save_best='toy/error', rule='less'), **validation(),
                param_scheduler=SCHEDULE).train()
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _bounded_memory():
-    """One GiB more than there is at the start."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def spoil(checkpoint: dict, place: tuple, value: Any, drop: bool) -> None:

@@ -1,7 +1,6 @@
 """Whatever a box XML, a split, a file of results, a log or a library holds, it is read or refused in one line."""
 import io
 import json
-import resource
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,8 @@ from bafenet.evaluation.results import read_results
 from bafenet.synthesis.library import load_library
 from bafenet.visualization.curves import read_scalars
 
+pytestmark = pytest.mark.usefixtures('bounded_memory')
+
 LARGE = settings(max_examples=1500, deadline=10_000, derandomize=True,
                  suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 QUICK = settings(LARGE, max_examples=120)
@@ -26,16 +27,6 @@ WORDS = st.one_of(st.text(max_size=20), st.sampled_from([
     '\x1b[31m', '\u202e', '<![CDATA[1]]>', '&lt;', '&amp;', '&#0;', '&x;', '<!-- -->', '<?x?>']))
 TAGS = st.sampled_from(['annotation', 'object', 'bndbox', 'name', 'xmin', 'ymin', 'xmax', 'ymax', 'size', 'width',
                         'height', 'filename', 'html', 'x:object', 'a b="c"'])
-
-
-@pytest.fixture(autouse=True)
-def _bounded_memory():
-    """One GiB more than there is at the start."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def read_or_refuse(file: Path, content: bytes, reader: Callable[[Path], object]) -> object:
