@@ -1,5 +1,5 @@
 # BAG-CP after the resize, patches brought to its scale.
-_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
+_base_ = './differences_ours.py'
 
 paste, resize = _base_.bag_cp_pipeline[2:4]
 pipeline = _base_.bag_cp_pipeline

@@ -1,5 +1,5 @@
 # Whole frames brought to the paper's 512x512, in training and in the test.
-_base_ = '../bafenet_hr_tiny_densesirst.py'
+_base_ = '../../bafenet/bafenet_hr_tiny_densesirst.py'
 
 input_size = (512, 512)
 resize = dict(type='Resize', scale=input_size, keep_ratio=False)
