@@ -11,7 +11,8 @@ from bafenet.reproduction.commands import train_command
 from bafenet.reproduction.plan import result_settings, row_config
 from bafenet.reproduction.tables import find_row, read_tables
 
-ROWS = {(table.key, protocol, row.key): row for table in read_tables() for row in table.runnable for protocol in row.base}
+ROWS = {(table.key, protocol, row.key): row
+        for table in read_tables() for row in table.runnable for protocol in row.base}
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ def test_options_come_after_what_a_row_sets():
     ('model.bbox_head.box_coding', False), ('model.bbox_head.box_coding', 3), ('model.bbox_head.strides', 4),
     ('train_dataloader.dataset.pipeline.RandomFlip.prob', False),
     ('train_dataloader.dataset.pipeline.RandomFlip.prob', '0.5'),
-    ('train_dataloader.dataset.pipeline.RandomFlip.prob', [0.5]), ('model.data_preprocessor.mean', 103.5),
+    ('model.backbone.depth', [18]), ('model.data_preprocessor.mean', 103.5),
     ('train_dataloader.dataset.ann_file', 3), ('train_dataloader.dataset.ann_file', False),
     ('train_cfg.max_epochs', True), ('train_cfg.max_epochs', '3'), ('train_cfg.val_interval', 1.5),
     ('model.bbox_head.bottleneck', 1), ('model.bbox_head.bottleneck', 'no'), ('model.neck.in_channels', '64'),

@@ -141,8 +141,8 @@ def test_nothing_but_text_of_a_table_or_a_run_comes_into_the_report(runs):
         if file.is_file():
             file.write_text(json.dumps(dict(json.loads(file.read_text()), commits=[hostile],
                                             environment=dict(device=hostile))))
-    table = Table('III', hostile, hostile, tuple(dataclasses.replace(row, name='', label=hostile) for row in TABLE.rows),
-                  (hostile, ))
+    rows = tuple(dataclasses.replace(row, name='', label=hostile) for row in TABLE.rows)
+    table = Table('III', hostile, hostile, rows, (hostile, ))
     text = markdown(build_report(table, 'paper', runs, seeds=3, epochs=None, options=[hostile]))
     assert '<' not in text and '\x1b' not in text and 'img src=x' in text
     rows = [line for line in text.splitlines() if line.startswith('| ')]
