@@ -1,4 +1,4 @@
-"""The config that a checkpoint holds as text: read as data, within bounds, and never executed."""
+"""Text of configs and of their values, read as data, within bounds, and never executed."""
 import ast
 import re
 import warnings
@@ -29,26 +29,42 @@ def parse_config(text: str, source: str) -> Config:
     """
     try:
         _require_size(text)
-        with warnings.catch_warnings():
-            # What Python would say of the text goes past the message, unescaped.
-            warnings.simplefilter('ignore')
-            statements = _PlainDicts().visit(ast.parse(text)).body
         values = {}
-        for statement in statements:
+        for statement in _parse(text, 'exec').body:
             target, = statement.targets
             values[target.id] = ast.literal_eval(statement.value)
-        _require_plain(values)
+        reserved = [name for name in values if name in RESERVED_KEYS]
+        if reserved:
+            raise ValueError(f'{reserved[0]} is reserved')
+        require_plain(values)
         return Config(values)
     except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError) as error:
         raise InputError(f'{source}: its config is more than plain values ({type(error).__name__}: '
                          f'{first_line(error)}); nothing in it was executed') from error
 
 
+def parse_literal(text: str) -> Any:
+    """The value of a Python literal, in which ``dict(key=literal)`` is one too.
+
+    Raises:
+        SyntaxError: If it is no Python; ValueError, TypeError, AttributeError, RecursionError or MemoryError if it is
+            no literal, or nested too deep for the parser.
+    """
+    return ast.literal_eval(_parse(text, 'eval').body)
+
+
+def _parse(text: str, mode: str) -> Any:
+    with warnings.catch_warnings():
+        # What Python would say of the text goes past the message, unescaped.
+        warnings.simplefilter('ignore')
+        return _PlainDicts().visit(ast.parse(text, mode=mode))
+
+
 class _PlainDicts(ast.NodeTransformer):
     """Turns ``dict(a=1)`` into ``{'a': 1}``, which is a literal."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        node = self.generic_visit(node)
+        self.generic_visit(node)
         if getattr(node.func, 'id', None) != 'dict' or node.args or any(item.arg is None for item in node.keywords):
             return node
         return ast.Dict([ast.Constant(item.arg) for item in node.keywords], [item.value for item in node.keywords])
@@ -64,11 +80,12 @@ def _require_size(text: Any) -> None:
         raise ValueError(f'more than {MAX_TOKENS} names, numbers and signs')
 
 
-def _require_plain(values: dict) -> None:
-    """Refuse what no config holds and what mmengine stumbles over."""
-    reserved = [name for name in values if name in RESERVED_KEYS]
-    if reserved:
-        raise ValueError(f'{reserved[0]} is reserved')
+def require_plain(values: Any) -> None:
+    """Refuse what no config holds and what mmengine stumbles over.
+
+    Raises:
+        ValueError: If a value is no text, number, truth value, None, dict or list, or is nested deeper than any config.
+    """
     nodes = [(values, 0)]
     while nodes:
         node, depth = nodes.pop()
