@@ -1,5 +1,6 @@
 """Tables as data, one file each in ``configs/tables``: titles, the paper's numbers or our metrics, and what each row
-trains: a config by protocol, and the settings that it changes there."""
+trains: a config by protocol, and the settings that it changes there.
+"""
 import difflib
 import math
 import re
@@ -266,7 +267,7 @@ def _settings(value: Any, place: str, base: dict[str, str]) -> dict[str, Setting
     """Settings by dotted key for each protocol of ``base``, for all of them or each its own."""
     value = require_dict(value, place)
     if not any(key in PROTOCOLS for key in value):
-        settings = {protocol: value for protocol in base}
+        settings = dict.fromkeys(base, value)
     elif set(value) != set(base):
         raise ValueError(f'{place} is for {", ".join(value)}, and its base for {", ".join(base)}; give settings for '
                          'each of these, or for all of them at once')
