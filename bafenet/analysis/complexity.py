@@ -124,7 +124,7 @@ def count(cfg: Config, height: int, width: int) -> dict:
         analyzer = FlopAnalyzer(network, (image, ))
         analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         flops = int(analyzer.total())
-    idle = {}
+    idle: dict[str, int] = {}
     for name, parameter in network.named_parameters():
         if id(parameter) not in used:
             module = name.rpartition('.')[0]
@@ -149,7 +149,7 @@ class _ParameterReads(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen = set()
+        self.seen: set[int] = set()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}

@@ -1,4 +1,4 @@
-"""Values of configs that were renamed: old checkpoints' configs are read with the new names, users are told them."""
+"""Values of configs that were renamed: configs of old checkpoints are read under the new names."""
 from typing import Any
 
 # The end of a dotted key, the old value, the new one.
