@@ -22,7 +22,7 @@ setup(
     package_dir={'bafenet.configs': 'configs'},
     # The tables, which tools/reproduce.py reads; DenseSIRST's splits by recording; weights and their cards.
     package_data={
-        'bafenet.configs': ['*.yaml'],
+        'bafenet.configs': ['tables/*.yaml'],
         'bafenet.datasets': ['splits/*.txt'],
         'bafenet.weights': ['*.pth', '*.md', '*.json'],
     },

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from bafenet.arguments import shown
 from bafenet.errors import InputError, printable
+from bafenet.renamed import new_name
 
 from .config_rules import Allowed, find_rule, is_number, is_whole
 from .option_text import Option
@@ -124,6 +125,8 @@ def check_values(cfg: dict, source: str, options: Mapping[str, Changed], start: 
             continue
         rule = find_rule(key, class_names(target))
         if rule is not None and not rule.test(value):
+            if new := new_name(key, value):
+                raise InputError(f'{where(key, value)} is called {new!r} now; write that')
             raise InputError(f'{where(key, value)} must be {rule.words}{_remedy(key, rule, options)}')
     _check_together(cfg, where)
 

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.config.config import RESERVED_KEYS
 
 from bafenet.errors import InputError, first_line
+from bafenet.renamed import with_new_names
 
 from .registered import MAX_DEPTH
 
@@ -18,7 +19,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def parse_config(text: str, source: str) -> Config:
-    """Read the text of a config, such as a checkpoint holds, without executing it.
+    """Read the text of a config, such as a checkpoint holds, without executing it; renamed values get their new names.
 
     Args:
         text: Assignments of literals and of ``dict(key=literal)`` calls, as ``Config.pretty_text`` writes them.
@@ -37,7 +38,7 @@ def parse_config(text: str, source: str) -> Config:
         if reserved:
             raise ValueError(f'{reserved[0]} is reserved')
         require_plain(values)
-        return Config(values)
+        return Config(with_new_names(values))
     except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError) as error:
         raise InputError(f'{source}: its config is more than plain values ({type(error).__name__}: '
                          f'{first_line(error)}); nothing in it was executed') from error

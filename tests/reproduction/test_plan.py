@@ -17,9 +17,9 @@ from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 from bafenet.fileio import owned
 from bafenet.reproduction import plan, worker
-from bafenet.reproduction.plan import PROTOCOL_VARIABLE, plan_runs, result_settings, row_config, set_epochs
+from bafenet.reproduction.plan import plan_runs, result_settings, row_config, set_epochs
 from bafenet.reproduction.stored import read_result
-from bafenet.reproduction.tables import Row
+from bafenet.reproduction.tables import Row, find_row
 from bafenet.reproduction.worker import best_checkpoints, launch, table_columns, work
 from bafenet_command import Terminated, one_line_errors
 
@@ -35,7 +35,7 @@ def _in_the_checkout(monkeypatch):
 
 
 def rows(*names):
-    return [Row('', name, f'configs/bafenet/ablations/{name}.py', {}) for name in names]
+    return [find_row(name) for name in names]
 
 
 @pytest.mark.parametrize('protocol', ['paper', 'ours'])
@@ -45,7 +45,7 @@ def test_rows_that_are_the_same_network_are_one_run(devkit, tmp_path, protocol):
     assert len(runs) == 7 * 2
     assert len({run.folder for run in runs.values()}) == 3 * 2
     for seed in range(2):
-        shared = {runs[f'configs/bafenet/ablations/{name}.py', seed].folder for name in same}
+        shared = {runs[name, seed].folder for name in same}
         assert shared == {tmp_path / protocol / 'table2_f' / f'seed_{seed}'}
         assert {run.cfg.randomness.seed for (_, own), run in runs.items() if own == seed} == {seed}
 
@@ -57,12 +57,47 @@ def test_a_run_that_is_there_is_used_by_its_equals(devkit, tmp_path):
     assert other.folder == run.folder == tmp_path / 'ours/table3_d/seed_0' and other.row == 'table3_d'
 
 
-def test_the_protocol_is_chosen_beside_the_table(monkeypatch, devkit):
-    monkeypatch.setenv(PROTOCOL_VARIABLE, 'ours')
-    config = 'configs/bafenet/ablations/table3_d.py'
-    assert row_config(config, 'paper').train_dataloader.dataset.ann_file == 'Splits/trainval_v2.txt'
-    assert row_config(config, 'ours', data='here').test_dataloader.dataset.data_root == 'here'
-    assert os.environ[PROTOCOL_VARIABLE] == 'ours'
+def test_the_protocol_is_that_of_the_base():
+    row = find_row('table3_d')
+    assert row_config(row, 'paper').train_dataloader.dataset.ann_file == 'Splits/trainval_v2.txt'
+    assert row_config(row, 'ours', data='here').test_dataloader.dataset.data_root == 'here'
+
+
+def own_row(base, **settings):
+    return Row('mine', '', 'mine', {}, dict(ours=base), dict(ours=settings), 'mine.yaml')
+
+
+def test_options_come_after_what_a_row_sets():
+    row = find_row('table4_8')
+    assert row_config(row, 'ours').model.bbox_head.exchange.adapter.hidden_channels == 8
+    options = ['model.bbox_head.exchange.adapter.hidden_channels=12']
+    assert row_config(row, 'ours', options=options).model.bbox_head.exchange.adapter.hidden_channels == 12
+    assert row_config(find_row('table3_c'), 'ours', options=options[:0]).model.bbox_head.exchange.adapter is None
+
+
+@pytest.mark.parametrize(('key', 'value'), [
+    ('optim_wrapper.optimizer.lr', '2e-3'), ('optim_wrapper.optimizer.weight_decay', False),
+    ('model.bbox_head.box_coding', False), ('model.bbox_head.box_coding', 3), ('model.bbox_head.strides', 4),
+    ('train_dataloader.dataset.pipeline.RandomFlip.prob', False),
+    ('train_dataloader.dataset.pipeline.RandomFlip.prob', '0.5'),
+    ('model.backbone.depth', [18]), ('model.data_preprocessor.mean', 103.5),
+    ('train_dataloader.dataset.ann_file', 3), ('train_dataloader.dataset.ann_file', False),
+    ('train_cfg.max_epochs', True), ('train_cfg.max_epochs', '3'), ('train_cfg.val_interval', 1.5),
+    ('model.bbox_head.bottleneck', 1), ('model.bbox_head.bottleneck', 'no'), ('model.neck.in_channels', '64'),
+    ('model.bbox_head.exchange.adapter', 3), ('model.bbox_head.exchange', {'ratio': '2e-1'})])
+def test_a_value_of_another_kind_than_the_bases_is_one_line_with_file_row_and_key(key, value):
+    with pytest.raises(InputError) as caught:
+        row_config(own_row(DEMO, **{key: value}), 'ours')
+    message = str(caught.value)
+    assert message.startswith('mine.yaml: row mine: ') and key in message and message.isprintable()
+
+
+@pytest.mark.parametrize(('key', 'message'), [
+    ('model.bbox_head.strid', 'did you mean model.bbox_head.strides'),
+    ('train_dataloader.dataset.pipeline.BAGCopyPast.prob', 'BAGCopyPast')])
+def test_a_key_that_is_no_setting_is_one_line(key, message):
+    with pytest.raises(InputError, match=f'^mine.yaml: row mine: .*{message}'):
+        row_config(own_row(DEMO, **{key: 1}), 'ours')
 
 
 def settings(data, *options):
@@ -139,8 +174,8 @@ def test_a_shorter_training_has_fewer_late_windows_and_none_without_an_epoch_for
 
 
 def test_a_row_that_could_not_be_picked_by_validation_is_refused():
-    with pytest.raises(InputError, match='trainval_densesirst.py: it has no val_dataloader; a row is trained'):
-        plan.row_config('configs/bafenet/bafenet_hr_tiny_trainval_densesirst.py', 'ours', data='x')
+    with pytest.raises(InputError, match='bafenet_r18_demo.py: it has no val_dataloader; a row is trained'):
+        row_config(own_row(DEMO, val_dataloader=None, val_cfg=None, val_evaluator=None), 'ours', data='x')
 
 
 @pytest.mark.parametrize('name', ['settings.json', 'result.json'])
@@ -189,7 +224,7 @@ def test_settings_that_were_changed_are_told_from_the_same(devkit, tmp_path):
 
 def test_a_row_of_wrong_types_is_one_line():
     with pytest.raises(InputError, match=r'test_evaluator=\[\] must be'):
-        row_config('configs/bafenet/ablations/table3_a.py', 'ours', options=['test_evaluator=[]'])
+        row_config(find_row('table3_a'), 'ours', options=['test_evaluator=[]'])
 
 
 def test_a_number_of_epochs_that_is_none_is_one_line():
