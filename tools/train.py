@@ -11,7 +11,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
     parser.add_argument('config', help='config file, for example configs/bafenet/bafenet_r50_densesirst.py')
-    parser.add_argument('--work-dir', help='folder for checkpoints and logs [work_dirs/CONFIG_NAME]')
+    parser.add_argument('--work-dir', help='folder for checkpoints and logs [work_dirs/CONFIG_NAME, and behind '
+                        'it _scratch, _trainval and the splits, where given]')
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument(
@@ -25,6 +26,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='+',
         metavar='KEY=VALUE',
         help='settings of the config to change, as in model.backbone.depth=18')
+    parser.add_argument('--splits', metavar='NAME', help='the splits to train and validate on: v2, as published, rec, '
+                        'which share no recording, or your own [the config\'s]')
+    parser.add_argument('--trainval', action='store_true', help='train on train and val together, for as long as the '
+                        'config says; nothing is validated, no epoch picked')
+    parser.add_argument('--scratch', action='store_true', help='train without pretrained weights, BatchNorm too')
     parser.add_argument('--allow-training-images', action='store_true',
                         help='validate on images that are trained on, with a warning')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')

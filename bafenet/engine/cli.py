@@ -25,7 +25,9 @@ from bafenet_command import one_line_errors  # noqa: F401
 
 from .checkpoints import local_file
 from .launch import require_environment
-from .options import load_config
+from .options import Settings, load_config
+from .splits import DEFAULT as DEFAULT_SPLITS
+from .train_variants import scratch_settings, trainval_settings
 from .training_images import ALLOW, TrainingImagesHook, split_settings
 
 # What of a config a training and a test need.
@@ -42,12 +44,16 @@ def train(config: str,
           auto_scale_lr: bool = False,
           seed: int | None = None,
           deterministic: bool = False,
-          allow_training_images: bool = False) -> None:
+          allow_training_images: bool = False,
+          splits: str | None = None,
+          trainval: bool = False,
+          scratch: bool = False) -> None:
     """Train a config.
 
     Args:
         config: Config file.
-        work_dir: Folder for checkpoints and logs; ``work_dirs/`` and the config's name where it is None.
+        work_dir: Folder for checkpoints and logs; ``work_dirs/`` and the config's name, with what of the following
+            three is given behind it, where it is None.
         amp: Train in mixed precision: float16 under a scaled loss on a GPU, bfloat16 on a CPU.
         resume: Checkpoint to resume, or ``'auto'`` for the latest of the work dir.
         cfg_options: ``KEY=VALUE`` options.
@@ -56,11 +62,17 @@ def train(config: str,
         seed: Seed of weights, order and augmentation.
         deterministic: Deterministic algorithms on CUDA too.
         allow_training_images: Validate on images that are trained on, with a warning.
+        splits: The splits to train on, as ``'rec'``; see :func:`load_config`.
+        trainval: Train on train and val together, without a validation, and so with no epoch picked.
+        scratch: Train without pretrained weights, BatchNorm too.
 
     Raises:
         InputError: Where the input is bad, or another process trains in this work dir.
     """
-    cfg = prepare_config(config, work_dir, cfg_options, launcher, seed, deterministic)
+    variants = [('--scratch', scratch_settings)] * scratch + [('--trainval', trainval_settings)] * trainval
+    suffix = ''.join(f'_{name.removeprefix("--")}' for name, _ in variants) + (f'_{splits}' if splits else '')
+    cfg = prepare_config(config, work_dir, cfg_options, launcher, seed, deterministic, splits=splits, settings=variants,
+                         suffix=suffix)
     if amp and torch.cuda.is_available():
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
@@ -101,7 +113,8 @@ def test(config: str,
          wait_time: float = 2.0,
          cfg_options: list[str] | None = None,
          launcher: str = 'none',
-         allow_training_images: bool = False) -> dict:
+         allow_training_images: bool = False,
+         splits: str | None = None) -> dict:
     """Test a checkpoint on the test split and print a table.
 
     Args:
@@ -116,6 +129,7 @@ def test(config: str,
         cfg_options: ``KEY=VALUE`` options.
         launcher: ``'none'`` or a distributed launcher.
         allow_training_images: Test on images that the network was trained on; table and file then say so.
+        splits: The splits to test on, as ``'rec'``; see :func:`load_config`.
 
     Returns:
         The metrics.
@@ -127,7 +141,7 @@ def test(config: str,
     if show and sys.platform.startswith('linux') and not (os.environ.get('DISPLAY')
                                                           or os.environ.get('WAYLAND_DISPLAY')):
         raise InputError('--show: there is no display; write the pictures with --show-dir instead')
-    cfg = prepare_config(config, work_dir, cfg_options, launcher, needs=TESTING)
+    cfg = prepare_config(config, work_dir, cfg_options, launcher, needs=TESTING, splits=splits)
     cfg.load_from, cfg.resume = find_checkpoint(checkpoint), False
     _allow_training_images(cfg, config, allow_training_images)
     require_writable_folder(cfg.work_dir, '--work-dir')
@@ -143,6 +157,8 @@ def test(config: str,
         # First: whoever reads the table may have left.
         if out:
             write_results(out, runner, metrics, config, trained_on)
+        if cfg.get('splits', DEFAULT_SPLITS) != DEFAULT_SPLITS:
+            print(f'splits: {cfg.splits}')
         print_metrics(metrics, trained_on or 0)
     return metrics
 
@@ -153,12 +169,19 @@ def prepare_config(config: str,
                    launcher: str,
                    seed: int | None = None,
                    deterministic: bool = False,
-                   needs: Sequence[str] = TRAINING) -> Config:
-    """Read a config that has the settings ``needs``, and set what the command line says; see :func:`train`."""
+                   needs: Sequence[str] = TRAINING,
+                   splits: str | None = None,
+                   settings: Sequence[tuple[str, Settings]] = (),
+                   suffix: str = '') -> Config:
+    """Read a config that has the settings ``needs``, and set what the command line says; see :func:`train`.
+
+    ``settings`` come before the options (:func:`load_config`); ``suffix`` follows the config's name in that of its work
+    dir.
+    """
     require_environment(launcher)
-    cfg = load_config(config, cfg_options, ('model', *needs))
+    cfg = load_config(config, cfg_options, ('model', *needs), settings, splits)
     cfg.launcher = launcher
-    cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(config).stem)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(config).stem + suffix)
     if cfg.work_dir != cfg.work_dir.encode('utf-8', 'replace').decode('utf-8'):
         raise InputError(f'--work-dir {printable(cfg.work_dir)}: the name is not UTF-8, and PyTorch writes no other; '
                          'give another folder')
@@ -206,6 +229,7 @@ def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_
         config=config,
         checkpoint=runner.cfg.load_from,
         checkpoint_sha256=_sha256(runner.cfg.load_from),
+        splits=runner.cfg.get('splits'),
         split=_split(runner.cfg.test_dataloader.dataset),
         training_images=trained_on,
         metrics=metrics,
