@@ -5,6 +5,6 @@
 # First: importing mmdet needs the operators.
 from . import mmcv_ops  # noqa: F401, I001
 from . import datasets, engine, evaluation, models, visualization
+from ._version import __version__
 
-__version__ = '0.1.0'
-__all__ = ['datasets', 'engine', 'evaluation', 'models', 'visualization']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'visualization']

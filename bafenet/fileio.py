@@ -1,4 +1,4 @@
-"""Writing files: whole or absent, checked beforehand, in folders that one process owns. (reading.py reads them.)
+"""Write files atomically: whole or absent, checked beforehand, in folders that one process owns. reading.py reads.
 
 What is being written has a hidden name, ``.NAME-bafenet-…``, and a lock that ends with its process however that ends:
 what a killed process has left is known by its name and by being unlocked, and goes with the next one.
@@ -48,7 +48,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     if path.exists() and not path.is_file() and not path.is_symlink():
-        # Renaming would put a file in the place of a device or a pipe.
+        # Renaming would replace a device or a pipe by a file.
         raise OSError(errno.EINVAL, 'no regular file', str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path.stem)

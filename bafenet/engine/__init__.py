@@ -8,7 +8,7 @@
 - checkpoints.py (read safely, written whole), checkpoint_types.py and checkpoint_fields.py (what they may hold),
   training_state.py (what is resumed), network.py (a network that its weights fit)
 - training_images.py and run_checks.py: hooks that let nothing go wrong in silence
-- export.py (weights to ship), model_card.py
+- setting.py: a setting of a config by its path of keys
 
 Importing registers all.
 """

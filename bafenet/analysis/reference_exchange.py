@@ -1,9 +1,11 @@
-"""The exchange modules written plainly, as formulas and loops: what the benchmark and the tests compare them with."""
+"""Reference exchange modules, plain formulas and loops: what the benchmark and the tests compare the fast ones with."""
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from bafenet.models.exchange import ChannelExchange, DynamicChannelExchange
+from bafenet.models.exchange import ChannelExchange, DynamicChannelExchange, MLPAdapter
 from bafenet.models.selective_kernel import SelectiveKernel
 
 
@@ -18,7 +20,7 @@ def plain_channel_exchange(module: ChannelExchange, x1: Tensor, x2: Tensor) -> t
     Returns:
         The features of both tasks after the exchange.
     """
-    adapter, = module.adapters
+    adapter, = cast(Iterable[MLPAdapter], module.adapters)
     index = torch.arange(0, x1.shape[1], module.exchanged[1].step, device=x1.device)
     adapted1, adapted2 = (adapter.layers(x.index_select(1, index).unsqueeze(-1)).squeeze(-1) for x in (x1, x2))
     return x1.index_copy(1, index, adapted2), x2.index_copy(1, index, adapted1)
@@ -59,7 +61,7 @@ def _plain_scores(module: DynamicChannelExchange, x: Tensor) -> Tensor:
 def _exchange_sample(module: DynamicChannelExchange, x1: Tensor, x2: Tensor, scores1: Tensor,
                      scores2: Tensor) -> tuple[Tensor, Tensor]:
     """Exchange one sample's features (C, H, W), given the scores (C,) of its channels."""
-    adapter, = module.adapters
+    adapter, = cast(Iterable[MLPAdapter], module.adapters)
     best1, best2 = (torch.topk(scores, module.count).indices.sort().values for scores in (scores1, scores2))
     adapted = []
     for x, scores, best in ((x1, scores1, best1), (x2, scores2, best2)):

@@ -1,11 +1,13 @@
-"""Weights to ship: a training checkpoint without its optimizer, in half precision, with its config and provenance."""
+"""Export the weights of a training checkpoint: float16, without the optimizer, with config and provenance."""
 import hashlib
 import io
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.models.detectors import BaseDetector
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from torch import Tensor, nn
@@ -16,11 +18,12 @@ from bafenet.errors import InputError, printable
 from bafenet.fields import require_list, require_text, require_whole
 from bafenet.fileio import require_writable_file, write_bytes
 
-from .checkpoints import load_from_local
-from .cli import find_checkpoint
-from .network import build_network
-from .options import parse_config
-from .training_images import KEY as TRAINING_IMAGES
+from ..engine.checkpoints import load_from_local
+from ..engine.cli import find_checkpoint
+from ..engine.network import build_network
+from ..engine.options import parse_config
+from ..engine.setting import setting
+from ..engine.training_images import KEY as TRAINING_IMAGES
 
 # Where a user has the dataset (data/README.md), whatever its place on the machine that trained.
 DATA_ROOT = 'data/SIRSTdevkit'
@@ -116,13 +119,6 @@ def shipped_config(cfg: Config, source: str) -> Config:
     return Config(values)
 
 
-def setting(cfg: Config, *path: str) -> Any:
-    """What a config says at a path of keys; None where it has no such place."""
-    for key in path:
-        cfg = cfg.get(key) if isinstance(cfg, (Config, dict)) else None
-    return cfg
-
-
 def _map_strings(value: Any, function: Any) -> Any:
     if isinstance(value, dict):
         return {key: _map_strings(item, function) for key, item in value.items()}
@@ -133,7 +129,7 @@ def _map_strings(value: Any, function: Any) -> Any:
 
 def _plain(dataset_meta: dict, source: str) -> dict:
     """Classes and palette alone, in Python values."""
-    readers = dict(classes=require_text, palette=_colour)
+    readers: dict[str, Callable[[Any, str], Any]] = dict(classes=require_text, palette=_colour)
     try:
         return {key.lower(): [readers[key.lower()](item, f'meta.dataset_meta.{key}[{i}]')
                               for i, item in enumerate(require_list(values, f'meta.dataset_meta.{key}'))]
@@ -157,7 +153,7 @@ def half_weights(network: nn.Module, source: str) -> 'OrderedDict[str, Tensor]':
     Raises:
         InputError: If a value is not finite, or not in float16.
     """
-    state = network.state_dict()
+    state = OrderedDict(network.state_dict())
     for name, value in state.items():
         # A network may be laid out in memory in several ways; the file should not tell.
         state[name] = value.to(torch.float16 if value.is_floating_point() else value.dtype,
@@ -189,7 +185,7 @@ def compare(network: nn.Module, other: nn.Module) -> dict[str, float]:
                 relative_difference=max(float(difference / largest) for difference, largest in differences))
 
 
-def _outputs(network: nn.Module) -> list[Tensor]:
+def _outputs(network: BaseDetector) -> list[Tensor]:
     """The network's raw outputs for two images of clouds with bright spots."""
     generator = torch.Generator().manual_seed(0)
     clouds = interpolate(torch.rand(2, 1, 8, 8, generator=generator) * 150, size=(256, 256), mode='bilinear')

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, load_tool, write_devkit
 
-from bafenet.analysis.assignment_report import report
+from bafenet.analysis.assignment import report
 from bafenet.errors import InputError
 
 PAPERS = str(ROOT / 'configs/bafenet/bafenet_r50_densesirst.py')

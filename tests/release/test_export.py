@@ -3,8 +3,6 @@ import copy
 import json
 import os
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,15 +13,14 @@ from mmengine.config import Config
 from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
 from small_checkpoints import NAME, PROVENANCE, write_checkpoint, write_config
-from test_checkpoints import Calls
 from torch import nn
 
 from bafenet import weights
 from bafenet.engine import cli
 from bafenet.engine.checkpoints import load_from_local, require_checkpoint
-from bafenet.engine.export import compare, export, shipped_config
 from bafenet.engine.options import parse_config, require_known_types
 from bafenet.errors import InputError
+from bafenet.release.export import compare, export, shipped_config
 
 
 @pytest.fixture(scope='module')
@@ -71,7 +68,7 @@ def test_the_config_inside_is_the_runs_without_its_machine(config, exported):
     assert inside.model == ours.model and inside.optim_wrapper == ours.optim_wrapper
     assert inside.test_dataloader.dataset.data_root == 'data/SIRSTdevkit'
     assert 'work_dir' not in inside and str(Path(config).parent.parent) not in text
-    # An absolute path that is not the dataset's cannot be mended.
+    # An absolute path that is not the dataset's cannot be replaced.
     with pytest.raises(InputError, match='/else/library.npz'):
         shipped_config(Config(dict(library='/else/library.npz')), 'a.pth')
 
@@ -95,7 +92,7 @@ def test_an_existing_file_is_kept_unless_forced(checkpoint, tmp_path):
     with pytest.raises(InputError, match='--force'):
         export(checkpoint, str(out), **PROVENANCE)
     assert out.read_text() == 'precious'
-    tool = load_tool('export_weights.py')
+    tool = load_tool('export.py')
     assert tool.main([checkpoint, str(out), '--command', 'train', '--commit', 'c', '--seed', '5', '--force']) == 0
     assert torch.load(out)['meta']['provenance']['seed'] == 5
 
@@ -133,7 +130,7 @@ def test_what_cannot_be_shipped_is_refused_in_one_line(checkpoint, tmp_path, spo
 
 
 def test_weights_that_predict_otherwise_are_refused(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr('bafenet.engine.export._MAX_DIFFERENCE', 1e-7)
+    monkeypatch.setattr('bafenet.release.export._MAX_DIFFERENCE', 1e-7)
     with pytest.raises(InputError, match='in float16 the network predicts otherwise'):
         export(checkpoint, str(tmp_path / 'out.pth'), **PROVENANCE)
     assert not (tmp_path / 'out.pth').exists()
@@ -254,46 +251,7 @@ def test_shipped_weights_test_and_fine_tune_and_cannot_be_resumed(config, checkp
         runner.load_or_resume()
 
 
-# --- The package ------------------------------------------------------------------------------------------------------
-
-
-def test_an_installed_wheel_has_the_weights_and_knows_their_name(exported, tmp_path):
-    source = tmp_path / 'source'
-    for folder in ('bafenet', 'configs'):
-        copy_python(ROOT / folder, source / folder)
-    for name in ('setup.py', 'README.md', 'bafenet_command.py'):
-        (source / name).write_bytes((ROOT / name).read_bytes())
-    ours = [source / 'bafenet/weights' / f'{NAME}{suffix}' for suffix in ('.pth', '.md', '.json')]
-    ours[0].write_bytes((exported[0] / f'{NAME}.pth').read_bytes())
-    for file in ours[1:]:
-        file.write_text('{}')
-    run(sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation', '--no-index',
-        '--wheel-dir', tmp_path, source)
-    site = tmp_path / 'site'
-    with zipfile.ZipFile(next(tmp_path.glob('*.whl'))) as wheel:
-        assert {f'bafenet/weights/{file.name}' for file in ours} <= set(wheel.namelist())
-        wheel.extractall(site)
-    shown = run(sys.executable, '-c', 'import bafenet_command, bafenet; from mmengine.runner import CheckpointLoader; '
-                'print(bafenet_command.__file__, bafenet.__file__, '
-                f'len(CheckpointLoader.load_checkpoint("{NAME}")["state_dict"]))',
-                cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(site)})
-    *paths, count = shown.split()[-3:]
-    assert all(Path(path).is_relative_to(site) for path in paths)
-    assert int(count) == len(torch.load(ours[0])['state_dict'])
-
-
-def copy_python(source, target):
-    for file in source.rglob('*'):
-        if file.suffix in ('.py', '.yaml', '.txt'):
-            copied = target / file.relative_to(source)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            copied.write_bytes(file.read_bytes())
-
-
-def run(*command, **kwargs):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **kwargs)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+# --- The repository --------------------------------------------------------------------------------------------------
 
 
 def test_git_keeps_the_weights_of_the_package_and_no_others():
@@ -305,7 +263,13 @@ def test_git_keeps_the_weights_of_the_package_and_no_others():
 
 
 def test_no_part_of_a_hostile_checkpoint_is_executed(tmp_path):
-    torch.save(dict(meta=Calls(os.system, f'touch {tmp_path / "marker"}'), state_dict={}), tmp_path / 'hostile.pth')
+    class Hostile:
+        """Pickled as a command, which unpickling then runs."""
+
+        def __reduce__(self):
+            return os.system, (f'touch {tmp_path / "marker"}', )
+
+    torch.save(dict(meta=Hostile(), state_dict={}), tmp_path / 'hostile.pth')
     with pytest.raises(InputError, match='nothing in it was executed'):
         export(str(tmp_path / 'hostile.pth'), str(tmp_path / 'out.pth'), **PROVENANCE)
     assert not (tmp_path / 'marker').exists()

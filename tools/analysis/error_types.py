@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Tell what keeps a tested checkpoint from an mAP of 1, and where its boxes lie against the true ones.
+"""Divide what a tested checkpoint lacks to an mAP of 1 by error type (TIDE), and measure where its boxes lie.
 
-Misses, false alarms in and out of the sky, localisation and double answers: what mending each is worth at IoU 0.5 and
+Misses, false alarms in and out of the sky, localisation and double answers: what fixing each is worth at IoU 0.5 and
 0.75; then the error of each side of the boxes in pixels, and the jitter of true boxes that it equals.
 """
 import argparse
@@ -22,8 +22,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.analysis import error_report
-    error_report.report(**vars(args))
+    from bafenet.analysis import error_types
+    error_types.report(**vars(args))
     return 0
 
 

@@ -14,9 +14,11 @@ from bafenet.fields import require_dict, require_text, require_whole
 from bafenet.fileio import write_json, write_text
 from bafenet.markup import markdown_code, markdown_text
 
-from .checkpoints import load_from_local, local_file
-from .export import build_network, count_parameters, require_new, setting
-from .options import parse_config
+from ..engine.checkpoints import load_from_local, local_file
+from ..engine.network import build_network
+from ..engine.options import parse_config
+from ..engine.setting import setting
+from .export import count_parameters, require_new
 
 _CARD = Template("""\
 # $name
@@ -54,8 +56,8 @@ of $split.
 $metrics
 
 Neighbouring frames of one recording look alike, and the official splits put some in training and some in testing: the
-first column tells what the network does on such frames. How it does on scenes that it has never seen is told by a
-network of the same config that was trained and tested on splits that share no recording, where a column gives it.
+first column says what the network does on such frames. For scenes that it has never seen, see the column of a network
+of the same config that was trained and tested on splits that share no recording, where there is one.
 
 ## What it is not good for
 
@@ -77,7 +79,7 @@ def write_card(weights: str,
     """Write ``NAME.md`` and ``NAME.json`` beside ``NAME.pth``.
 
     Args:
-        weights: What :func:`~bafenet.engine.export.export` wrote.
+        weights: What :func:`~bafenet.release.export.export` wrote.
         results: What ``tools/test.py --out`` wrote with these weights.
         subset: The same on some of the images.
         beside: For each further column of the table its label and results of other networks.
@@ -126,7 +128,7 @@ def _weights_record(file: Path) -> dict:
         max_epochs = require_whole(setting(cfg, 'train_cfg', 'max_epochs'), 'meta.cfg: train_cfg.max_epochs',
                                    optional=True)
     except InputError as error:
-        raise InputError(f'{printable(file)}: {error}; write it with tools/export_weights.py') from None
+        raise InputError(f'{printable(file)}: {error}; write it with tools/export.py') from None
     data = file.read_bytes()
     return dict(
         name=file.stem, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data),
@@ -135,7 +137,7 @@ def _weights_record(file: Path) -> dict:
 
 
 def _provenance(value: Any) -> dict:
-    """Where weights are from, as :func:`~bafenet.engine.export.export` has written it."""
+    """Where weights are from, as :func:`~bafenet.release.export.export` has written it."""
     provenance = require_dict(value, 'meta.provenance', ('command', 'commit', 'seed', 'epochs', 'hardware'))
     for key in ('command', 'commit', 'hardware'):
         require_text(provenance[key], f'meta.provenance.{key}', optional=key == 'hardware')

@@ -7,7 +7,7 @@ import torch
 from conftest import ROOT, load_tool
 from mmdet.registry import MODELS
 
-from bafenet.analysis.exchange_report import (
+from bafenet.analysis.exchange import (
     AS_IS,
     COLUMNS,
     OWN_SKY,

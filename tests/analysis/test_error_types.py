@@ -8,10 +8,10 @@ import torch
 from conftest import load_tool
 from mmdet.registry import METRICS
 
-from bafenet.analysis import error_types as types
 from bafenet.analysis import localisation
-from bafenet.analysis.error_report import report
-from bafenet.analysis.error_types import Frame, classify, gap, mended_ap
+from bafenet.analysis import tide as types
+from bafenet.analysis.error_types import report
+from bafenet.analysis.tide import Frame, classify, fixed_ap, gap
 from bafenet.datasets import DenseSIRSTDataset
 from bafenet.errors import InputError
 
@@ -21,8 +21,8 @@ BOXES = np.float32([[0, 0, 10, 10], [80, 0, 90, 10], [25, 0, 35, 10], [0, 1, 10,
                     [80, 90, 90, 99]])
 SCORES = np.float32([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 IN_SKY = np.array([True] * 5 + [False])
-# In order TP FP FP FP TP FP of 4 targets: precision 1 at a recall of 1/4, 2/5 at 2/4; and so on for the mended lists.
-MENDED = {types.LOCALISATION: (1 + 2 / 3 + 3 / 5) / 4, types.DOUBLE: (1 + 2 / 4) / 4, types.ALARM_SKY: (1 + 2 / 4) / 4,
+# In order TP FP FP FP TP FP of 4 targets: precision 1 at a recall of 1/4, 2/5 at 2/4; and so on for the fixed lists.
+FIXED = {types.LOCALISATION: (1 + 2 / 3 + 3 / 5) / 4, types.DOUBLE: (1 + 2 / 4) / 4, types.ALARM_SKY: (1 + 2 / 4) / 4,
           types.ALARM_OTHER: (1 + 2 / 5) / 4, types.MISS: (1 + 2 / 5) / 3}
 
 
@@ -65,18 +65,18 @@ def test_each_type_is_worth_what_it_is_by_hand():
                                      types.ALARM_OTHER]
     result = gap(errors)
     assert result['mAP_12'] == pytest.approx((1 + 2 / 5) / 4)
-    assert {kind: row['mended'] for kind, row in result['types'].items()} == pytest.approx(MENDED)
+    assert {kind: row['fixed'] for kind, row in result['types'].items()} == pytest.approx(FIXED)
     assert all(row['count'] == 1 for row in result['types'].values())
-    assert all(row['gain'] == pytest.approx(MENDED[kind] - 0.35) for kind, row in result['types'].items())
+    assert all(row['gain'] == pytest.approx(FIXED[kind] - 0.35) for kind, row in result['types'].items())
 
 
-def test_shares_are_the_mean_gain_over_all_orders_of_mending():
+def test_shares_are_the_mean_gain_over_all_orders_of_fixing():
     errors = classify([Frame(BOXES, SCORES, TARGETS, IN_SKY)], 0.5)
-    gains = {kind: [] for kind in MENDED}
-    for order in permutations(MENDED):
+    gains = {kind: [] for kind in FIXED}
+    for order in permutations(FIXED):
         for place, kind in enumerate(order):
-            gains[kind].append(mended_ap(errors, frozenset(order[:place + 1]))
-                               - mended_ap(errors, frozenset(order[:place])))
+            gains[kind].append(fixed_ap(errors, frozenset(order[:place + 1]))
+                               - fixed_ap(errors, frozenset(order[:place])))
     shares = {kind: row['share'] for kind, row in gap(errors)['types'].items()}
     assert shares == pytest.approx({kind: np.mean(values) / 0.65 for kind, values in gains.items()})
     assert sum(shares.values()) == pytest.approx(1)
@@ -94,20 +94,20 @@ def test_the_iou_threshold_parts_true_from_misplaced():
     assert (errors.kinds.tolist(), errors.num_missed) == ([types.ALARM], 1)
 
 
-def test_of_several_misplaced_detections_one_is_mended():
+def test_of_several_misplaced_detections_one_is_fixable():
     # Two beside a free target, better-scored last; one beside a target that a lower-scored detection holds.
     boxes = np.float32([[0, 0, 10, 3], [0, 0, 10, 4], [20, 0, 30, 4], [20, 0, 30, 10]])
     errors = classify([Frame(boxes, np.float32([0.6, 0.7, 0.9, 0.5]), TARGETS[:2])], 0.5)
-    assert errors.mended.tolist() == [False, True, False, False]
-    assert gap(errors)['types'][types.LOCALISATION]['mended'] == 1
+    assert errors.fixable.tolist() == [False, True, False, False]
+    assert gap(errors)['types'][types.LOCALISATION]['fixed'] == 1
 
 
 @pytest.mark.parametrize('in_sky', [True, False])
 @pytest.mark.parametrize('iou_thr', [0.5, 0.75])
-def test_all_mended_is_one(iou_thr, in_sky):
+def test_all_fixable_is_one(iou_thr, in_sky):
     for seed in range(10):
         errors = classify(random_frames(seed, in_sky=in_sky), iou_thr)
-        assert mended_ap(errors, frozenset(errors.types)) == 1
+        assert fixed_ap(errors, frozenset(errors.types)) == 1
         result = gap(errors)
         assert sum(row['share'] for row in result['types'].values()) == pytest.approx(1)
         assert result['mAP_12'] < 1
@@ -117,7 +117,7 @@ def test_all_mended_is_one(iou_thr, in_sky):
 def test_nothing_found_is_all_misses_and_a_perfect_set_has_no_gap():
     nothing = Frame(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), TARGETS)
     result = gap(classify([nothing], 0.5))
-    assert (result['mAP_12'], result['types'][types.MISS]['mended'], result['types'][types.MISS]['share']) == (0, 1, 1)
+    assert (result['mAP_12'], result['types'][types.MISS]['fixed'], result['types'][types.MISS]['share']) == (0, 1, 1)
     perfect = gap(classify([Frame(TARGETS, SCORES[:4], TARGETS)], 0.75))
     assert perfect['mAP_12'] == 1 and perfect['types'][types.MISS]['share'] is None
 
@@ -178,7 +178,7 @@ def test_what_jitter_leaves_of_the_real_boxes(real_data):
 def test_the_tool_prints_and_writes_what_the_metric_agrees_with(tmp_path, capsys):
     frames = random_frames(3, num_images=8, in_sky=False)
     metrics = write_results(tmp_path / 'results.json', frames)
-    assert load_tool('analysis/errors.py').main([str(tmp_path / 'results.json'), '--out',
+    assert load_tool('analysis/error_types.py').main([str(tmp_path / 'results.json'), '--out',
                                                  str(tmp_path / 'out.json')]) == 0
     written = json.loads((tmp_path / 'out.json').read_text())
     for iou_thr, suffix in (('0.5', ''), ('0.75', '_iou75')):

@@ -1,4 +1,4 @@
-"""What ``tools/analysis/assignment.py`` counts: the targets that a config's label assignment gives a point to."""
+"""Label assignment, counted: the targets of a split that a config's assignment gives a point to."""
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,7 +7,7 @@ from mmcv.transforms import Compose, Resize
 from mmdet.models.dense_heads import FCOSHead
 from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from rich.console import Console
@@ -76,7 +76,7 @@ def build_head(cfg: Config, config: str) -> FCOSHead:
     return head
 
 
-def count_points(cfg: Config, head: FCOSHead, data: dict) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def count_points(cfg: Config, head: FCOSHead, data: ConfigDict) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Points that each target of a dataset gets, image by image.
 
     Args:
@@ -134,10 +134,10 @@ def point_owners(head: FCOSHead, points: list[Tensor], boxes: Tensor) -> list[Te
 
 
 def _inside(points: list[Tensor], owners: list[Tensor], boxes: Tensor) -> Tensor:
-    points, owners = torch.cat(points), torch.cat(owners)
-    points, owners = points[owners >= 0], owners[owners >= 0]
-    held = ((points > boxes[owners, :2]) & (points < boxes[owners, 2:])).all(dim=1)
-    return torch.bincount(owners[held], minlength=len(boxes))
+    every_point, owner = torch.cat(points), torch.cat(owners)
+    every_point, owner = every_point[owner >= 0], owner[owner >= 0]
+    held = ((every_point > boxes[owner, :2]) & (every_point < boxes[owner, 2:])).all(dim=1)
+    return torch.bincount(owner[held], minlength=len(boxes))
 
 
 def summarize(sizes: np.ndarray, points: np.ndarray, inside: np.ndarray, head: FCOSHead) -> dict:

@@ -1,4 +1,4 @@
-"""What ``tools/analysis/exchange.py`` measures: what crosses between the two tasks, and what could.
+"""Feature exchange of a trained network, measured: what crosses between the two tasks, and what could.
 
 Three questions to a trained network: could each task have read off its own features what the other sends it; what does
 it lose when nothing comes; and how much would the other's answer be worth, the network's own or the true one?
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from mmdet.models.detectors import BaseDetector
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
@@ -17,16 +18,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from bafenet.datasets import DenseSIRSTDataset
 from bafenet.errors import InputError
 from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
 
 from ..engine.checkpoints import load_from_local
 from ..engine.cli import find_checkpoint
-from ..engine.export import build_network
+from ..engine.network import build_network
 from ..engine.options import load_config, require_head
 from ..engine.quiet import quiet
 from ..evaluation.matching import threshold_at_recall
@@ -127,8 +128,9 @@ class Measurement:
         dataset: Images with boxes and sky maps.
     """
 
-    def __init__(self, network: nn.Module, dataset: Dataset) -> None:
-        self.network, self.head, self.dataset = network, network.bbox_head, dataset
+    def __init__(self, network: BaseDetector, dataset: DenseSIRSTDataset) -> None:
+        self.network, self.dataset = network, dataset
+        self.head: BAFEHead = network.bbox_head
         exchange = getattr(self.head, 'exchange', None)
         self.silenced = {} if exchange is None else {
             label: SilencedExchange(exchange, receiver) for receiver, label in SILENT.items()}
@@ -164,7 +166,7 @@ class Measurement:
         if self.head.with_seg:
             kinds['segmentation'] = segmentation
         sky = in_the_input(sample.gt_sem_seg.sem_seg, sample.img_shape)
-        truth = sample_at_points(sky[None], self.head.strides[0], x.shape[-2:]).flatten().cpu().numpy()
+        truth = sample_at_points(sky[None], self.head.strides[0], (x.shape[-2], x.shape[-1])).flatten().cpu().numpy()
         sides = [np.flatnonzero(truth == label) for label in (0, SKY)]
         chosen = np.concatenate([rng.choice(side, min(POINTS, len(side)), replace=False) for side in sides])
         return Points({kind: values[0].flatten(1)[:, chosen].T.double().cpu().numpy()
@@ -244,7 +246,7 @@ def readable(points: Sequence[Points]) -> dict[str, float]:
     """
     half = (len(points) + 1) // 2
     parts = points[:half], points[half:]
-    sky = [np.concatenate([image.in_sky for image in part] or [[]]) for part in parts]
+    sky = [np.concatenate([np.zeros(0, bool), *(image.in_sky for image in part)]) for part in parts]
     if any(len(np.unique(sides)) < 2 for sides in sky):
         raise InputError(f'the split has {len(points)} images, and half of them show no sky or nothing else: the tool '
                          'needs both in either half')

@@ -1,4 +1,4 @@
-"""What ``tools/analysis/box_edges.py`` measures: how much of a target is left where its box ends.
+"""Box edges: how bright a target still is where its box ends, for present and for pasted targets.
 
 A box of three pixels is the extent of a faint blob at some threshold. Where present and pasted targets have another
 one, a network learns two meanings of a box.
@@ -73,7 +73,7 @@ def summarize(edges: Edges) -> dict[str, float | None]:
     """What most boxes of a kind have in common.
 
     Returns:
-        ``targets``, mean ``width`` and ``height``; medians ``inner`` and ``outer``; ``share``, of the peak, that tells
+        ``targets``, mean ``width`` and ``height``; medians ``inner`` and ``outer``; ``share``, of the peak, that says
         best which columns and rows belong to a box, and ``agreement``, the mean of the shares of inner ones at or above
         it and of outer ones below it. All but the first are None where there are no targets.
     """
@@ -120,7 +120,7 @@ def _measure_split(settings: ConfigDict) -> dict[str, Edges]:
     dataset = DATASETS.build(dict(settings, pipeline=loads + pastes))
     load, paste = (Compose(list(part)) for part in (dataset.pipeline.transforms[:len(loads)],
                                                     dataset.pipeline.transforms[len(loads):]))
-    found = {'present': [], **({'pasted': []} if pastes else {})}
+    found: dict[str, list[Edges]] = {'present': [], **({'pasted': []} if pastes else {})}
     for i in range(len(dataset)):
         sample = load(dataset.get_data_info(i))
         present = len(sample['gt_bboxes'])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write the weights of a training checkpoint to ship: float16, without optimizer, with config and provenance."""
+"""Export the weights of a training checkpoint: float16, without the optimizer, with config and provenance."""
 import argparse
 import json
 import sys
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     import bafenet  # noqa: F401
-    from bafenet.engine.export import export
+    from bafenet.release.export import export
     print(json.dumps(export(**vars(args)), indent=1))
     return 0
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, load_tool
 
-from bafenet.analysis.edge_report import measure, report, summarize
+from bafenet.analysis.box_edges import measure, report, summarize
 from bafenet.errors import InputError
 
 TINY = str(ROOT / 'configs/bafenet/bafenet_hr_tiny_densesirst.py')

@@ -8,10 +8,10 @@ import torch
 from conftest import load_tool
 from small_checkpoints import NAME, PROVENANCE, write_checkpoint, write_config
 
-from bafenet.engine.export import export
-from bafenet.engine.model_card import write_card
 from bafenet.engine.options import parse_config
 from bafenet.errors import InputError
+from bafenet.release.export import export
+from bafenet.release.model_card import write_card
 
 
 @pytest.fixture(scope='module')
