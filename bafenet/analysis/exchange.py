@@ -29,7 +29,7 @@ from ..engine.checkpoints import load_from_local
 from ..engine.cli import find_checkpoint
 from ..engine.network import build_network
 from ..engine.options import load_config, require_head
-from ..engine.quiet import quiet
+from ..engine.silent_logging import quiet
 from ..evaluation.matching import threshold_at_recall
 from ..evaluation.metric import RECALL_OF_FPPI, DenseSIRSTMetric, detection_counts, false_alarms
 from ..evaluation.sky import SKY, at_centres

@@ -15,7 +15,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from ..engine.options import load_config
-from ..engine.quiet import quiet
+from ..engine.silent_logging import quiet
 from ..engine.train_variants import scratch_settings
 from ..models.bafe_head import BAFEHead
 from .benchmark import machine_of, require_device, run_apart, summary, time_each

@@ -13,7 +13,7 @@ from bafenet.errors import InputError
 from ..engine.checkpoints import load_from_local
 from ..engine.network import build_network
 from ..engine.options import load_config
-from ..engine.quiet import quiet
+from ..engine.silent_logging import quiet
 from .benchmark import machine_of, require_device, summary, time_each
 
 WARMUP = 2

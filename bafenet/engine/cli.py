@@ -23,7 +23,7 @@ from bafenet.evaluation import DenseSIRSTMetric, print_metrics
 from bafenet.fileio import owned, require_json_name, require_writable_folder, write_json
 from bafenet_command import one_line_errors  # noqa: F401
 
-from .checkpoints import local_file
+from .checkpoints import find_checkpoint, local_file
 from .launch import require_environment
 from .options import Settings, load_config
 from .splits import DEFAULT as DEFAULT_SPLITS
@@ -199,21 +199,6 @@ def prepare_config(config: str,
 def build_runner(cfg: Config) -> Runner:
     """The runner that the config names."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-
-
-def find_checkpoint(path: str) -> str:
-    """The checkpoint itself, a file or a name, or the best one of a work dir.
-
-    Raises:
-        InputError: If there is none, or more than one best.
-    """
-    if not os.path.isdir(path):
-        return path
-    best = sorted(str(file) for file in Path(path).glob('best_*.pth'))
-    if len(best) != 1:
-        found = f'there are {len(best)}: {", ".join(best)}' if best else 'there is none'
-        raise InputError(f'{path}: expected one best_*.pth in the folder and {found}; name the checkpoint file')
-    return best[0]
 
 
 def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_on: int | None = None) -> None:

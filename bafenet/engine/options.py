@@ -14,10 +14,10 @@ from mmengine.logging import print_log
 from bafenet.arguments import shown
 from bafenet.errors import InputError, first_line, printable
 
+from ..compat.config_text import parse_config
 from .config_changes import LOADERS, OPTIONS, apply_settings, as_given, change_config
 from .config_values import iterate_settings
 from .option_text import as_option, parse_options, split_options
-from .plain_config import parse_config
 from .registered import parameters, require_known_types
 from .splits import fill_splits
 

@@ -15,10 +15,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..arguments import shown
+from ..compat.checkpoint_fields import is_finite
 from ..datasets.checks import extents, match_boxes
 from ..devkit import read_mask
 from ..errors import InputError, printable
-from .checkpoint_fields import is_finite
 from .options import parse_config
 from .registered import defaults, find_type
 from .training_images import image_infos

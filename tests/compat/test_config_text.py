@@ -6,8 +6,8 @@ import pytest
 from conftest import ROOT
 from mmengine.config import Config
 
-from bafenet.engine.plain_config import parse_config
-from bafenet.engine.registered import require_known_types
+from bafenet.compat.config_text import parse_config
+from bafenet.compat.registered_types import require_known_types
 from bafenet.errors import InputError
 
 LARGE = {

@@ -1,17 +1,14 @@
-"""The optimizers that estimate their own step size, under their names in mmdet's registry, and bfloat16 steps."""
+"""Mixed precision in bfloat16: training steps whose convolutions run in it, on a CPU or a GPU."""
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
-from mmdet.registry import OPTIM_WRAPPERS, OPTIMIZERS
+from mmdet.registry import OPTIM_WRAPPERS
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
 from torch import nn
-
-from ..errors import InputError
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -49,31 +46,3 @@ def multiplies_bfloat16() -> bool:
         return any(getattr(torch.cpu, name, bool)() for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported'))
     supported = getattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', bool)
     return supported()
-
-
-def _register_dadapt_adam() -> None:
-    """Name the missing package where mmengine could not register DAdaptAdam (Defazio & Mishchenko, 2023)."""
-    if 'DAdaptAdam' not in MMENGINE_OPTIMIZERS.module_dict:
-        OPTIMIZERS.register_module(name='DAdaptAdam', module=_missing('DAdaptAdam', 'dadaptation'), force=True)
-
-
-def _register_prodigy() -> None:
-    """Register Prodigy (Mishchenko & Defazio, 2023), which mmengine does not know."""
-    try:
-        from prodigyopt import Prodigy
-    except ImportError:
-        Prodigy = _missing('Prodigy', 'prodigyopt')
-    OPTIMIZERS.register_module(name='Prodigy', module=Prodigy, force=True)
-
-
-def _missing(name: str, package: str) -> Any:
-    """Return what stands for an optimizer whose package is not installed."""
-
-    def optimizer(params: Any, **kwargs: Any) -> NoReturn:
-        raise InputError(f'the optimizer {name} needs the package {package}: pip install {package}')
-
-    return optimizer
-
-
-_register_dadapt_adam()
-_register_prodigy()

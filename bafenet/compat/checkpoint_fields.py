@@ -164,7 +164,8 @@ def _is_images(value: Any) -> bool:
     """Whether a value is what :class:`~bafenet.engine.run_checks.TrainingImagesHook` writes."""
     if not isinstance(value, dict):
         return False
-    names, hashes = value.get('names'), value.get('sha256')
+    names: Any = value.get('names')
+    hashes = value.get('sha256')
     return (_is_classes(names) and isinstance(hashes, torch.Tensor) and _is_plain_tensor(hashes)
             and hashes.dtype == torch.uint8 and hashes.shape == (len(names), HASH_BYTES))
 
@@ -225,7 +226,7 @@ def _check_weights(checkpoint: dict, source: str, size: int) -> None:
     """Check that weights are plain finite tensors that the file has room for."""
     total = 0
     for part in ('state_dict', 'ema_state_dict'):
-        weights = checkpoint.get(part)
+        weights: Any = checkpoint.get(part)
         if part == 'state_dict' and part not in checkpoint:
             weights = {name: value for name, value in checkpoint.items() if isinstance(value, torch.Tensor)}
         if weights is None and part not in checkpoint:

@@ -1,6 +1,6 @@
 """What a checkpoint may hold beyond tensors: the allow-list of ``torch.load(weights_only=True)``.
 
-Importing this module allow-lists the types of mmengine's own checkpoints, and nothing that could be called by a file.
+PyTorch refuses mmengine's own checkpoints otherwise. Allowed are the types in them, and nothing that a file could call.
 """
 from collections.abc import Callable
 from pickle import UnpicklingError
@@ -10,11 +10,8 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-try:
-    from numpy._core.multiarray import scalar
-except ImportError:  # NumPy 1
-    from numpy.core.multiarray import scalar
-
+# What NumPy pickles a number by; its module has another name in NumPy 1.
+_scalar = np.float64().__reduce__()[0]
 _NUMBERS = ('b1', 'u1', 'i4', 'i8', 'f4', 'f8')
 _STATISTICS = ('min', 'max', 'mean', 'current')
 
@@ -57,15 +54,13 @@ def history_method(owner: type, name: str) -> Callable:
     return getattr(HistoryBuffer, name)
 
 
-def _allow_mmengine_types() -> None:
+def install() -> None:
     """Allow-list the types of ``HistoryBuffer`` and of NumPy numbers and arrays, under NumPy 1's and 2's names."""
-    named = [(history_method, 'builtins.getattr'), (number_dtype, 'numpy.dtype'), (no_array, 'numpy.ndarray')]
+    named: list[Any] = [(history_method, 'builtins.getattr'), (number_dtype, 'numpy.dtype'),
+                        (no_array, 'numpy.ndarray')]
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        named += [(empty_array, f'{module}._reconstruct'), (scalar, f'{module}.scalar')]
+        named += [(empty_array, f'{module}._reconstruct'), (_scalar, f'{module}.scalar')]
     # A file can give these their state, but not name them: a name in a pickle ends at its line's end.
-    filled = [np.ndarray, *(type(np.dtype(code)) for code in _NUMBERS)]
+    filled: list[type] = [np.ndarray, *(type(np.dtype(code)) for code in _NUMBERS)]
     named += [(kind, f'{kind.__module__}.{kind.__name__}\n') for kind in filled]
     torch.serialization.add_safe_globals([HistoryBuffer, *named])
-
-
-_allow_mmengine_types()

@@ -2,7 +2,7 @@
 import pytest
 from mmengine.logging import MMLogger
 
-from bafenet.engine.quiet import quiet
+from bafenet.engine.silent_logging import quiet
 
 
 def test_the_standard_output_is_kept_clear_and_comes_back_after_an_error(capfd):

@@ -1,23 +1,16 @@
-"""Hooks: checkpoints that a kill cannot cost, the true learning rate in the log, progress while testing."""
+"""The checkpoint hook: a run that is killed at any moment loses no checkpoint, and removes only its own."""
 import os
 import re
-import resource
-import sys
 from collections.abc import Collection, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
-from mmengine.hooks import CheckpointHook, Hook, RuntimeInfoHook
-from mmengine.optim import OptimWrapper
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
-from torch import nn
-from torch.utils.data import DataLoader
-from tqdm.contrib.logging import tqdm_logging_redirect
 
 from ..arguments import is_number
 from ..errors import InputError, printable
@@ -25,6 +18,13 @@ from ..fileio import write_text
 
 _OUTDATED = 'outdated_ckpts'
 _VALIDATED = 'last_validated_epoch'  # in the message hub, which checkpoints hold; what starts with val is logged
+
+
+def checkpoint_folder(hook: CheckpointHook, work_dir: str) -> str:
+    """The folder that a run's checkpoint hook writes to, also before the run has begun."""
+    if hook.out_dir in (None, work_dir):
+        return work_dir
+    return os.path.join(hook.out_dir, os.path.basename(work_dir.rstrip(os.sep)))
 
 
 class _RemovesLater:
@@ -42,34 +42,6 @@ class _RemovesLater:
 
     def remove(self, path: str) -> None:
         self.removed.append(path)
-
-
-@HOOKS.register_module()
-class MemoryFormatHook(Hook):
-    """Lay the network's weights out for its convolutions, once they are there; features follow the weights.
-
-    ``channels_last`` takes a tenth off a training step of BAFE-Net-R50 on a CPU, and changes rounding alone.
-
-    Args:
-        memory_format: ``'channels_last'`` or ``'contiguous_format'``.
-
-    Raises:
-        InputError: If ``memory_format`` is neither.
-    """
-
-    def __init__(self, memory_format: str = 'channels_last') -> None:
-        if memory_format not in ('channels_last', 'contiguous_format'):
-            raise InputError(f"MemoryFormatHook: memory_format={memory_format!r} must be 'channels_last' or "
-                             "'contiguous_format'")
-        self.memory_format = getattr(torch, memory_format)
-
-    def before_run(self, runner: Runner) -> None:
-        """Convert the network; it has its first weights by then."""
-        self.lay_out(runner.model)
-
-    def lay_out(self, model: nn.Module) -> None:
-        """Convert a network; where several processes share it, before it is wrapped for them."""
-        model.to(memory_format=self.memory_format)
 
 
 @HOOKS.register_module()
@@ -93,6 +65,7 @@ class AtomicCheckpointHook(CheckpointHook):
     # A slash starts a metric's name after its prefix: FPPI_sky_recall90 is no recall.
     _default_greater_keys = [*CheckpointHook._default_greater_keys, '/recall', '/f1', '/sky_iou']
     _default_less_keys = [*CheckpointHook._default_less_keys, '/FPPI']
+    file_backend: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -131,7 +104,7 @@ class AtomicCheckpointHook(CheckpointHook):
             Those that it had not yet removed.
         """
         info = runner.message_hub.runtime_info
-        folder = self._folder(runner)
+        folder = checkpoint_folder(self, runner.work_dir)
         resumed = Path(runner._load_from or '') if runner._resume else None
         ours = resumed is not None and resumed.resolve().parent == Path(folder).resolve()
         kept = info.pop('keep_ckpt_ids', [])
@@ -139,7 +112,7 @@ class AtomicCheckpointHook(CheckpointHook):
         info['keep_ckpt_ids'] = [step for step in kept if Path(folder, self.filename_tmpl.format(step)).is_file()
                                  ] if ours and is_ids else []
         info.pop('last_ckpt', None)
-        if ours:
+        if ours and resumed is not None:
             info['last_ckpt'] = os.path.join(folder, resumed.name)
         keys = getattr(self, 'key_indicators', ())
         for key in keys:
@@ -154,12 +127,6 @@ class AtomicCheckpointHook(CheckpointHook):
         outdated = info.pop(_OUTDATED, None)
         return [os.path.join(folder, name) for name in (outdated if ours and isinstance(outdated, list) else ())
                 if self._names_step(name) or any(self._names_best(name, key) for key in keys)]
-
-    def _folder(self, runner: Runner) -> str:
-        """Where checkpoints are written, as mmengine's hook has it once a run has begun."""
-        if self.out_dir in (None, runner.work_dir):
-            return runner.work_dir
-        return os.path.join(self.out_dir, os.path.basename(runner.work_dir.rstrip(os.sep)))
 
     def _names_step(self, name: Any, prefix: str = '') -> bool:
         """Whether a name is one that this hook gives to the checkpoint of an epoch or iteration."""
@@ -243,88 +210,3 @@ class AtomicCheckpointHook(CheckpointHook):
         for path in set(paths) - {self.last_ckpt, *best.values()}:
             if os.path.dirname(path) == self.out_dir and self.file_backend.isfile(path):
                 self.file_backend.remove(path)
-
-
-@HOOKS.register_module()
-class EffectiveLRHook(RuntimeInfoHook):
-    """mmengine's ``RuntimeInfoHook``, but ``lr`` is the step size that is really applied.
-
-    D-Adaptation and Prodigy take steps of d · lr with their own estimate d, kept in the parameter groups.
-    ``base_lr``, where mmengine logs it, stays the factor of the config. Without a GPU, whose memory mmengine logs,
-    ``memory`` is the largest resident memory of the process so far, in MiB. Goes in the place of
-    ``RuntimeInfoHook``: ``default_hooks = dict(runtime_info=dict(type='EffectiveLRHook'))``.
-    """
-
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Write the iteration and the learning rates to the message hub."""
-        runner.message_hub.update_info('iter', runner.iter)
-        rates = {name: rate[0] for name, rate in runner.optim_wrapper.get_lr().items()}
-        if isinstance(runner.optim_wrapper, OptimWrapper):
-            rates['lr'] *= float(runner.optim_wrapper.optimizer.param_groups[0].get('d', 1.0))
-        for name, rate in rates.items():
-            runner.message_hub.update_scalar(f'train/{name}', rate)
-        if not torch.cuda.is_available():
-            runner.message_hub.update_scalar('train/memory', _peak_memory())
-
-
-def _peak_memory() -> int:
-    """Largest resident memory of this process so far, in MiB; Linux counts in KiB and macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (2**20 if sys.platform == 'darwin' else 2**10)
-
-
-@HOOKS.register_module()
-class TestProgressHook(Hook):
-    """Progress bar with rate and remaining time while testing and validating.
-
-    Shown by the first process alone, and only where the standard error is a terminal.
-
-    Args:
-        disable: Whether to show none at all.
-    """
-
-    def __init__(self, disable: bool = False) -> None:
-        self._disable = disable
-        self._context: Any | None = None
-        self._bar: Any | None = None
-
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Open the bar."""
-        self._open(runner, runner.val_dataloader, 'validating')
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Open the bar."""
-        self._open(runner, runner.test_dataloader, 'testing')
-
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Count the images of a batch."""
-        self._advance(outputs)
-
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Count the images of a batch."""
-        self._advance(outputs)
-
-    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Close the bar."""
-        self._close()
-
-    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Close the bar."""
-        self._close()
-
-    def _open(self, runner: Runner, dataloader: DataLoader, what: str) -> None:
-        if self._disable or not is_main_process() or not sys.stderr.isatty():
-            return
-        # Log lines are printed above the bar instead of through it.
-        self._context = tqdm_logging_redirect(
-            total=len(dataloader.sampler), desc=what, unit='image', leave=False, loggers=[runner.logger])
-        self._bar = self._context.__enter__()
-
-    def _advance(self, outputs: Sequence) -> None:
-        if self._bar is not None:
-            self._bar.update(len(outputs))
-
-    def _close(self) -> None:
-        if self._context is not None:
-            self._context.__exit__(None, None, None)
-            self._context = self._bar = None

@@ -1,41 +1,20 @@
-"""Checkpoints are replaced after their successors are written, the log tells the true step size, a bar is shown."""
-import json
+"""Checkpoints are replaced after their successors are written, and a kill costs none."""
 import os
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.hooks import Hook
 from toy_runs import checkpoint_hook, checkpoints_in, toy_runner, validation
 
-from bafenet.engine import hooks
+from bafenet.engine.checkpoint_hook import AtomicCheckpointHook, Runner, checkpoint_folder
 from bafenet.errors import InputError
-
-
-@pytest.mark.parametrize('name', ['channels_last', 'contiguous_format'])
-def test_the_memory_format_changes_the_layout_alone(name):
-    torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
-    images = torch.randn(2, 3, 8, 9)
-    before, weights = network(images), network[0].weight.clone()
-    hooks.MemoryFormatHook(name).before_run(SimpleNamespace(model=network))
-    assert network[0].weight.is_contiguous(memory_format=getattr(torch, name))
-    assert torch.equal(network[0].weight, weights)
-    torch.testing.assert_close(network(images), before)
-    assert network(images).is_contiguous(memory_format=getattr(torch, name))
-
-
-def test_other_memory_formats_are_refused():
-    with pytest.raises(InputError, match='memory_format'):
-        hooks.MemoryFormatHook('rows_first')
 
 
 @pytest.mark.parametrize('number', [0, 1])
 def test_fewer_than_two_checkpoints_are_refused(number):
     with pytest.raises(InputError, match='max_keep_ckpts'):
-        hooks.AtomicCheckpointHook(interval=1, max_keep_ckpts=number)
+        AtomicCheckpointHook(interval=1, max_keep_ckpts=number)
 
 
 def test_only_the_latest_checkpoints_are_kept(tmp_path):
@@ -94,7 +73,7 @@ def test_a_best_checkpoint_that_is_written_again_stays(tmp_path):
 def test_a_kill_after_the_new_best_keeps_both(tmp_path, monkeypatch):
     """Where the run dies between the new best and the update of ``epoch_2.pth``, nothing is lost."""
     saved = []
-    save = hooks.Runner.save_checkpoint
+    save = Runner.save_checkpoint
 
     def die_at_the_update(self, out_dir, filename, *args, **kwargs):
         saved.append(filename)
@@ -102,7 +81,7 @@ def test_a_kill_after_the_new_best_keeps_both(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         save(self, out_dir, filename, *args, **kwargs)
 
-    monkeypatch.setattr(hooks.Runner, 'save_checkpoint', die_at_the_update)
+    monkeypatch.setattr(Runner, 'save_checkpoint', die_at_the_update)
     overrides = {**checkpoint_hook(save_best='toy/a', rule='greater'), **validation([{'a': 1.0}, {'a': 2.0}])}
     with pytest.raises(KeyboardInterrupt):
         toy_runner(tmp_path, epochs=2, **overrides).train()
@@ -207,57 +186,13 @@ def test_a_metric_that_is_absent_is_named(tmp_path):
 def test_the_rule_follows_from_the_name_of_the_metric():
     keys = ['densesirst/mAP_07', 'densesirst/recall', 'densesirst/f1', 'densesirst/sky_iou', 'densesirst/FPPI_other',
             'densesirst/FPPI_sky_recall90']
-    assert hooks.AtomicCheckpointHook(save_best=keys).rules == ['greater'] * 4 + ['less'] * 2
+    assert AtomicCheckpointHook(save_best=keys).rules == ['greater'] * 4 + ['less'] * 2
 
 
-class RecordsSteps(Hook):
-    """Notes factor and estimate of the step that the optimizer is about to take."""
-
-    def __init__(self):
-        self.steps = []
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        group = runner.optim_wrapper.optimizer.param_groups[-1]
-        self.steps.append((group['lr'], group.get('d')))
-
-
-@pytest.mark.parametrize('name', ['AdamW', 'DAdaptAdam', 'Prodigy'])
-def test_the_log_gives_the_step_size_that_is_applied(tmp_path, name):
-    records = RecordsSteps()
-    wrapper = {'optimizer': {'type': name, 'lr': 1.0, 'weight_decay': 0.05}, 'paramwise_cfg': {'norm_decay_mult': 0}}
-    scheduler = {'type': 'ConstantLR', 'factor': 0.25, 'by_epoch': False, 'end': 5}
-    runner = toy_runner(tmp_path, epochs=3, optim_wrapper=wrapper, param_scheduler=scheduler)
-    runner.register_hook(records)
-    runner.train()
-    log_dir = Path(runner.log_dir)
-    logged = [json.loads(line)['lr'] for line in (log_dir / 'vis_data' / 'scalars.json').read_text().splitlines()]
-
-    assert {factor for factor, _ in records.steps} == {0.25, 1.0}
-    if name == 'AdamW':
-        expected = [factor for factor, _ in records.steps]
-    else:
-        assert len({estimate for _, estimate in records.steps}) > 3
-        expected = [factor * estimate for factor, estimate in records.steps]
-    assert logged == pytest.approx(expected, rel=1e-6)
-    text = next(log_dir.glob('*.log')).read_text()
-    assert f'[3][3/3]  base_lr: 1.0000e+00 lr: {expected[-1]:.4e}' in text
-    assert len(runner.message_hub.get_scalar('train/lr').data[0]) == len(expected)
-
-
-@pytest.mark.parametrize(('terminal', 'disable', 'shown'), [(True, False, True), (True, True, False),
-                                                            (False, False, False)])
-def test_the_progress_bar_counts_images_on_a_terminal_alone(tmp_path, monkeypatch, capfd, terminal, disable, shown):
-    monkeypatch.setattr(sys.stderr, 'isatty', lambda: terminal, raising=False)
-    runner = toy_runner(tmp_path, custom_hooks=[{'type': 'TestProgressHook', 'disable': disable}])
-    handlers = list(runner.logger.handlers)
-    runner.test()
-    error = capfd.readouterr().err
-    assert ('testing' in error) == shown
-    assert ('0/6 [' in error) == shown
-    assert runner.logger.handlers == handlers
-
-
-def test_the_progress_bar_is_shown_while_validating(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True, raising=False)
-    toy_runner(tmp_path, epochs=1, custom_hooks=[{'type': 'TestProgressHook'}], **validation()).train()
-    assert 'validating' in capfd.readouterr().err
+def test_the_folder_is_where_checkpoints_are(tmp_path):
+    """Before the run has begun as after it."""
+    work_dir, out_dir = tmp_path / 'run', tmp_path / 'elsewhere'
+    assert checkpoint_folder(AtomicCheckpointHook(), str(work_dir)) == str(work_dir)
+    assert checkpoint_folder(AtomicCheckpointHook(out_dir=str(out_dir)), f'{work_dir}/') == str(out_dir / 'run')
+    toy_runner(work_dir, epochs=1, **checkpoint_hook(out_dir=str(out_dir))).train()
+    assert checkpoints_in(out_dir / 'run') == {'epoch_1.pth'}

@@ -1,4 +1,4 @@
-"""Text of configs and of their values, read as data, within bounds, and never executed."""
+"""``Config.fromstring``: the text of a config, such as a checkpoint holds, read as data and never executed."""
 import ast
 import re
 import warnings
@@ -7,10 +7,9 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.config.config import RESERVED_KEYS
 
-from bafenet.errors import InputError, first_line
-from bafenet.renamed import with_new_names
-
-from .registered import MAX_DEPTH
+from ..errors import InputError, first_line
+from ..renamed import with_new_names
+from .registered_types import MAX_DEPTH, require_known_types
 
 MAX_TEXT = 2**20  # characters; a config has ten thousand
 MAX_TOKENS = 20_000  # names, numbers and signs; a config has three thousand
@@ -59,6 +58,29 @@ def _parse(text: str, mode: str) -> Any:
         # What Python would say of the text goes past the message, unescaped.
         warnings.simplefilter('ignore')
         return _PlainDicts().visit(ast.parse(text, mode=mode))
+
+
+def config_as_data(cfg_str: str, file_format: str) -> Config:
+    """Stand in for ``Config.fromstring``, by which mmengine and mmdet execute the config in a checkpoint.
+
+    Args:
+        cfg_str: The config's text, as for :func:`parse_config`.
+        file_format: ``'.py'``.
+
+    Raises:
+        InputError: If the text holds more than plain values, or names what is no registered part.
+    """
+    source = 'the config in a checkpoint'
+    if file_format != '.py':
+        raise InputError(f'{source} is of the format {file_format!r}: only .py is read')
+    cfg = parse_config(cfg_str, source)
+    require_known_types(cfg.to_dict(), source)
+    return cfg
+
+
+def install() -> None:
+    """Make mmengine and mmdet (``DetInferencer``) read the config in a checkpoint by :func:`config_as_data`."""
+    Config.fromstring = staticmethod(config_as_data)
 
 
 class _PlainDicts(ast.NodeTransformer):

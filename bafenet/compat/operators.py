@@ -1,8 +1,8 @@
 """The operators that mmcv compiles, on torchvision and PyTorch, so that ``mmcv-lite`` is enough.
 
-mmcv's Python code calls its compiled operators through the module ``mmcv._ext``. Importing this file puts a stand-in of
+mmcv's Python code calls its compiled operators through the module ``mmcv._ext``. :func:`install` puts a stand-in of
 that name in place, unless a compiled one is installed: then that one is used and nothing is replaced. It has to happen
-before anything imports ``mmcv.ops`` (all of mmdet does), hence first in ``bafenet/__init__.py``.
+before anything imports ``mmcv.ops`` (all of mmdet does), hence first of all changes.
 
 The functions below keep the argument lists of the compiled operators, outputs written in place included; call them as
 ``mmcv.ops.nms``, ``mmcv.ops.soft_nms`` and ``mmcv.ops.sigmoid_focal_loss``. They work on the CPU and on CUDA.
@@ -152,13 +152,13 @@ def install() -> None:
     """
     if importlib.util.find_spec('mmcv._ext') is not None:
         return
-    ext = ModuleType('mmcv._ext', 'Stand-in for the compiled operators of mmcv, see bafenet.mmcv_ops.')
+    ext = ModuleType('mmcv._ext', 'Stand-in for the compiled operators of mmcv, see bafenet.compat.operators.')
     # With no spec pkgutil.find_loader raises; without a loader mmengine knows that nothing is compiled.
     ext.__spec__ = ModuleSpec('mmcv._ext', loader=None)
     for function in (nms, softnms, sigmoid_focal_loss_forward, sigmoid_focal_loss_backward, get_compiler_version,
                      get_compiling_cuda_version):
         setattr(ext, function.__name__, function)
-    ext.__getattr__ = _missing_operator
+    vars(ext)['__getattr__'] = _missing_operator
     sys.modules['mmcv._ext'] = ext
 
 
@@ -220,6 +220,3 @@ def _focal_sign_and_scale(input: Tensor, target: Tensor, weight: Tensor, alpha: 
         # Background, class C, has no entry of its own in a weight of C classes.
         scale = scale * torch.cat([weight, weight.new_ones(1)]).to(sign.dtype)[target][:, None]
     return sign, scale
-
-
-install()
