@@ -5,8 +5,9 @@ import pytest
 import torch
 from conftest import ROOT
 from mmdet.registry import DATASETS, MODELS
-from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
+
+from bafenet.engine.options import load_config
 
 # tests/test_rows.py has the rows of the tables.
 FILES = sorted(str(file.relative_to(ROOT / 'configs')) for file in (ROOT / 'configs').rglob('*.py')
@@ -16,7 +17,7 @@ NETWORKS = [f'{network}_{depth}{kind}_densesirst.py' for network in ('bafenet/ba
 
 
 def read(name):
-    return Config.fromfile(ROOT / 'configs' / name, import_custom_modules=False)
+    return load_config(str(ROOT / 'configs' / name))
 
 
 def test_the_named_configs_exist():

@@ -10,20 +10,27 @@ from torch.utils.data import DataLoader
 from bafenet.arguments import shown
 from bafenet.errors import InputError, first_line, printable
 
-from .config_values import Changed, check_values, fit_option, iterate_settings, variables_hint
+from .config_paths import Path, is_index, look_up, set_value, without
+from .config_values import (
+    ROOT_KEYS,
+    Changed,
+    check_values,
+    fit_option,
+    iterate_settings,
+    settings_of,
+    variables_hint,
+)
 from .option_text import Option, is_key
 from .pipeline_steps import is_list_of_steps, step_index
 from .plain_config import require_plain
 from .registered import closest, find_type, parameters, refused
+from .splits import fill_splits
 
-# Read by the tools and by mmengine, beside the runner's own arguments.
-ROOT_KEYS = frozenset(('runner_type', 'custom_imports', 'auto_scale_lr', 'find_unused_parameters'))
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 OPTIONS = '--cfg-options '
 # What mmengine takes out before it calls the constructor.
 _POPPED = {'type', '_scope_', 'paramwise_cfg', 'constructor', 'convert_to_iter_based', 'priority'}
 _DELETE = '_delete_'
-Path = tuple[str, ...]
 
 
 class Change(NamedTuple):
@@ -52,6 +59,16 @@ def apply_settings(cfg: Config, settings: Mapping[str, Any], source: str) -> Non
     Raises:
         InputError: If a key is no setting, two contradict each other, or a value is of the wrong type or out of range.
     """
+    change_config(cfg, as_given(settings, source), f'{printable(source)}: ', cfg.filename or source)
+    fill_splits(cfg, source, 'splits' in settings)
+
+
+def as_given(settings: Mapping[str, Any], source: str) -> dict[str, Option]:
+    """What :func:`change_config` takes, from plain values by dotted key; see :func:`apply_settings`.
+
+    Raises:
+        InputError: If a key is no dotted key, or a value no plain value.
+    """
     given = {}
     for key, value in settings.items():
         if not isinstance(key, str) or not is_key(key):
@@ -60,11 +77,11 @@ def apply_settings(cfg: Config, settings: Mapping[str, Any], source: str) -> Non
             require_plain(value)
         except ValueError as error:
             raise InputError(f'{printable(source)}: {printable(key)} is no plain value: {first_line(error)}') from error
-        given[key] = _as_given(value)
-    change_config(cfg, given, f'{printable(source)}: ', cfg.filename or source)
+        given[key] = _option(value)
+    return given
 
 
-def _as_given(value: Any) -> Option:
+def _option(value: Any) -> Option:
     return Option(value if isinstance(value, str) else repr(value), value)
 
 
@@ -94,14 +111,8 @@ def change_config(cfg: Config, given: Mapping[str, Option], start: str, source: 
             _require_arguments(changed, path, change, start)
     # Last, so that the numbers of the other steps hold until here.
     for path in sorted(removed, key=lambda path: int(path[-1]), reverse=True):
-        _set(changed, path[:-1], _without(_look_up(changed._cfg_dict, path)[0], int(path[-1])))
+        set_value(changed, path[:-1], without(look_up(changed._cfg_dict, path)[0], int(path[-1])))
     object.__setattr__(cfg, '_cfg_dict', changed._cfg_dict)
-
-
-def settings_of(plain: dict) -> dict:
-    """What a run or a tool reads of a config; the rest are variables of its file."""
-    known = parameters(Runner) | ROOT_KEYS | {'input_size'}
-    return {key: value for key, value in plain.items() if key in known}
 
 
 # --- Keys -------------------------------------------------------------------------------------------------------------
@@ -114,7 +125,7 @@ def _resolve(cfg: Config, given: Mapping[str, Option], start: str) -> dict[Path,
         path, node, exists = _find(cfg._cfg_dict, key.split('.'), f'{start}{printable(key)}: ')
         for leaf, value in _spread(path, option.value, node if exists else None, f'{start}{printable(key)}'):
             name = '.'.join((key, *leaf[len(path):]))
-            one = option._replace(value=value) if leaf == path else _as_given(value)
+            one = option._replace(value=value) if leaf == path else _option(value)
             other = changes.get(leaf)
             if other is not None and repr(other.option.value) != repr(value):
                 raise InputError(f'{start}{printable(name)}={shown(one.text)[1:-1]}: {printable(other.name)}='
@@ -132,9 +143,9 @@ def _find(node: Any, parts: list[str], start: str) -> tuple[Path, Any, bool]:
     """A key's path with numbers for the steps that it names, what stands there, and whether anything does."""
     path: Path = ()
     for depth, part in enumerate(parts):
-        if is_list_of_steps(node) and not _is_index(part, len(node)):
+        if is_list_of_steps(node) and not is_index(part, len(node)):
             part = str(step_index(node, part, '.'.join(parts[:depth]), start))
-        if isinstance(node, (list, tuple)) and _is_index(part, len(node)):
+        if isinstance(node, (list, tuple)) and is_index(part, len(node)):
             node = node[int(part)]
         elif isinstance(node, dict) and part in node:
             node = node[part]
@@ -185,7 +196,7 @@ def _require_name(name: Any, start: str) -> None:
 
 
 def _removes(cfg: Config, path: Path, change: Change) -> bool:
-    parent, exists, _ = _look_up(cfg._cfg_dict, path)
+    parent, exists, _ = look_up(cfg._cfg_dict, path)
     return change.option.value is None and exists and is_list_of_steps(parent)
 
 
@@ -198,21 +209,21 @@ def _set_all(cfg: Config, changes: dict[Path, Change], start: str) -> dict[str, 
     typed = Config(deepcopy(cfg._cfg_dict.to_dict()))
     for path in sorted((path for path in changes if path[-1] == 'type'), key=len):
         _require_setting(typed, path, changes[path].name, start)
-        _set(typed, path, changes[path].option.value)
+        set_value(typed, path, changes[path].option.value)
     before = {}
     for path, change in changes.items():
         _require_setting(typed, path, change.name, start)
-        parent, exists, old = _look_up(typed._cfg_dict, path)
+        parent, exists, old = look_up(typed._cfg_dict, path)
         target = find_type(parent['type']) if isinstance(parent, dict) and parent.get('type') is not None else None
         value = fit_option('.'.join(path), change.name, change.option, old, target, exists, start)
-        _set(cfg, path, ConfigDict(value=deepcopy(value)).value)
+        set_value(cfg, path, ConfigDict(value=deepcopy(value)).value)
         before['.'.join(path)] = Changed(change.name, old)
     return before
 
 
 def _require_arguments(cfg: Config, path: Path, change: Change, start: str) -> None:
     """Refuse a type that does not take the settings beside it, whether these are new or stood there."""
-    parent, _, value = _look_up(cfg._cfg_dict, path)
+    parent, _, value = look_up(cfg._cfg_dict, path)
     if path[-1] == 'type':
         _require_accepted(path[:-1], parent, f'{start}{printable(change.name)}={shown(value)}', True)
     if not isinstance(value, (dict, list, tuple)):
@@ -221,7 +232,7 @@ def _require_arguments(cfg: Config, path: Path, change: Change, start: str) -> N
         if isinstance(item, dict) and 'type' in item:
             _require_accepted(tuple(key.split('.')), item, f'{start}{printable(key)}', False)
         elif target is not None and not isinstance(item, (dict, list, tuple)):
-            fit_option(key, key, _as_given(item), None, target, False, start)
+            fit_option(key, key, _option(item), None, target, False, start)
 
 
 def _require_accepted(path: Path, node: dict, start: str, stood_there: bool) -> None:
@@ -238,41 +249,6 @@ def _require_accepted(path: Path, node: dict, start: str, stood_there: bool) -> 
         close = closest(unknown[0], sorted(parameters(target)))
         raise InputError(f'{start}: {shown(node["type"])} takes no {printable(", ".join(unknown))}'
                          + (f'; did you mean {printable(close)}?' if close else ''))
-
-
-def _look_up(node: Any, path: Path) -> tuple[Any, bool, Any]:
-    """The node that a path's last part is in (None where it is not there yet), whether it is there, and its value."""
-    parent = node
-    for depth, part in enumerate(path):
-        parent = node
-        is_there = (_is_index(part, len(node)) if isinstance(node, (list, tuple))
-                    else isinstance(node, dict) and part in node)
-        if not is_there:
-            return (node if depth == len(path) - 1 else None), False, None
-        node = node[int(part) if isinstance(node, (list, tuple)) else part]
-    return parent, True, node
-
-
-def _set(cfg: Config, path: Path, value: Any) -> None:
-    object.__setattr__(cfg, '_cfg_dict', _replaced(cfg._cfg_dict, path, value))
-
-
-def _replaced(node: Any, path: Path, value: Any) -> Any:
-    """A copy of a node with one value in it replaced; the node may stand elsewhere in the config too."""
-    if not path:
-        return value
-    first, rest = path[0], path[1:]
-    if isinstance(node, (list, tuple)):
-        items = list(node)
-        items[int(first)] = _replaced(items[int(first)], rest, value)
-        return type(node)(items)
-    node = copy(node) if isinstance(node, dict) else ConfigDict()
-    node[first] = _replaced(node.get(first), rest, value)
-    return node
-
-
-def _without(steps: list | tuple, index: int) -> list | tuple:
-    return type(steps)([*steps[:index], *steps[index + 1:]])
 
 
 # --- What is a setting ------------------------------------------------------------------------------------------------
@@ -292,7 +268,7 @@ def _require_setting(cfg: Config, path: Path, name: str, start: str) -> None:
             raise InputError(f'{start}{printable(name)}: {shown(part)} is no setting; write a config of your own')
         if depth == 0 and part in node and part not in _accepted(node, prefix):
             _refuse_variable(node.to_dict(), f'{start}{printable(name)}', part)
-        if isinstance(node, (list, tuple)) and _is_index(part, len(node)):
+        if isinstance(node, (list, tuple)) and is_index(part, len(node)):
             node = node[int(part)]
         elif isinstance(node, dict) and part in node:
             node = node[part]
@@ -306,10 +282,6 @@ def _require_setting(cfg: Config, path: Path, name: str, start: str) -> None:
                 hint = f'; it has {len(node)} entries, the first one is {printable(prefix)}.0'
             raise InputError(f'{start}{shown(name)[1:-1]}: {printable(prefix) or "the config"} has no '
                              f'{shown(part)}{hint}')
-
-
-def _is_index(part: str, length: int) -> bool:
-    return part.isascii() and part.isdigit() and len(part) < 7 and str(int(part)) == part and int(part) < length
 
 
 def _refuse_variable(node: dict, start: str, name: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import mmdet.registry
 from mmdet.models.backbones import ResNet
+from mmengine.runner import Runner
 
 from bafenet.arguments import shown
 from bafenet.errors import InputError, printable
@@ -13,8 +14,10 @@ from bafenet.renamed import new_name
 
 from .config_rules import Allowed, find_rule, is_number, is_whole
 from .option_text import Option
-from .registered import MAX_DEPTH, class_names, close_types, defaults, find_type
+from .registered import MAX_DEPTH, class_names, close_types, defaults, find_type, parameters
 
+# Read by the tools and by mmengine, beside the runner's own arguments.
+ROOT_KEYS = frozenset(('splits', 'runner_type', 'custom_imports', 'auto_scale_lr', 'find_unused_parameters'))
 # Of each loader, loop and evaluator mmengine demands all or none.
 _TOGETHER = [('train_dataloader', 'train_cfg', 'optim_wrapper'),
              ('val_dataloader', 'val_cfg', 'val_evaluator'),
@@ -34,7 +37,8 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (bool, 'True or False'), (int, 'a whole number'), (float, 'a number'), (str, 'text'), (dict, 'a dict of settings'),
     ((list, tuple), 'a list'))
 # Names, which may look like numbers or lists.
-_TEXTS = ('data_root', 'ann_file', 'work_dir', 'load_from', 'checkpoint', 'library', 'file', 'out_dir', 'test_out_dir')
+_TEXTS = ('data_root', 'ann_file', 'work_dir', 'load_from', 'checkpoint', 'library', 'file', 'out_dir', 'test_out_dir',
+          'splits')
 
 
 class Setting(NamedTuple):
@@ -90,6 +94,12 @@ def iterate_settings(node: Any, source: str, key: str = '', target: Any = None, 
         return
     for name, item in items:
         yield from iterate_settings(item, source, f'{key}.{name}' if key else str(name), target, depth + 1)
+
+
+def settings_of(plain: dict) -> dict:
+    """What a run or a tool reads of a config; the rest are variables of its file."""
+    known = parameters(Runner) | ROOT_KEYS | {'input_size'}
+    return {key: value for key, value in plain.items() if key in known}
 
 
 def check_values(cfg: dict, source: str, options: Mapping[str, Changed], start: str) -> None:

@@ -117,7 +117,7 @@ def _read(name: str, text: str) -> Option:
         except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError) as error:
             if is_dict:
                 raise InputError(f"{name}: no Python literal, such as {{'max_norm': 35}} with names and text in quotes "
-                                 f'({type(error).__name__}: {first_line(error)})') from error
+                                 f'({type(error).__name__}: {first_line(error).split(" on line ")[0]})') from error
     _require_balanced(name, text)
     return Option(text, _parse_part(name, text), text.strip('\'"'))
 

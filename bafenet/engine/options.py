@@ -14,11 +14,12 @@ from mmengine.logging import print_log
 from bafenet.arguments import shown
 from bafenet.errors import InputError, first_line, printable
 
-from .config_changes import LOADERS, OPTIONS, apply_settings, change_config
+from .config_changes import LOADERS, OPTIONS, apply_settings, as_given, change_config
 from .config_values import iterate_settings
 from .option_text import as_option, parse_options, split_options
 from .plain_config import parse_config
 from .registered import parameters, require_known_types
+from .splits import fill_splits
 
 __all__ = ['apply_settings', 'as_option', 'find_config', 'load_config', 'parameters', 'parse_config', 'parse_options',
            'require_head', 'require_known_types', 'require_settings']
@@ -30,10 +31,11 @@ MAX_FILE = 2**20  # bytes
 
 
 def load_config(path: str, options: list[str] | None = None, needs: Sequence[str] = ('model', ),
-                settings: Iterable[tuple[str, Mapping[str, Any]]] = ()) -> Config:
+                settings: Iterable[tuple[str, Mapping[str, Any]]] = (), splits: str | None = None) -> Config:
     """Read a config, change settings in it, and check every value that a run or a tool reads.
 
-    Data loaders without workers lose the two settings that ask for some.
+    Data loaders without workers lose the two settings that ask for some, and ``{splits}`` in each ``ann_file`` becomes
+    the config's ``splits``.
 
     Args:
         path: Config file; ``configs/…`` is also looked for in the installed package.
@@ -41,6 +43,7 @@ def load_config(path: str, options: list[str] | None = None, needs: Sequence[str
         needs: Dotted keys of the settings that must be there.
         settings: What comes before the options, in this order: where it is from, for messages, and plain values by
             dotted key; see :func:`apply_settings`.
+        splits: The config's ``splits``: ``'v2'``, or ``'rec'`` for those that share no recording.
 
     Raises:
         InputError: If there is no such config, it cannot be read, a key names no setting, or a value is of the wrong
@@ -49,15 +52,20 @@ def load_config(path: str, options: list[str] | None = None, needs: Sequence[str
     file = find_config(path)
     cfg = _read(file)
     _import_modules(cfg, file)
-    for source, values in settings:
-        apply_settings(cfg, values, source)
     given = split_options(options or [])
+    settings = [*settings, *([('--splits', {'splits': splits})] if splits is not None else [])]
+    if splits is not None and 'splits' in given and given['splits'].verbatim != splits:
+        raise InputError(f'--splits {printable(splits)}: splits={printable(given["splits"].text)} is given too; give '
+                         'one of them')
+    for source, values in settings:
+        change_config(cfg, as_given(values, source), f'{printable(source)}: ', file)
 
     def prepare(changed: Config) -> None:
         if any(key.split('.')[0] == 'custom_imports' for key in given):
             _import_modules(changed, '--cfg-options')
 
     change_config(cfg, given, OPTIONS, file, prepare)
+    fill_splits(cfg, file, any('splits' in keys for keys in (given, *(values for _, values in settings))))
     require_settings(cfg, file, *needs)
     _drop_unused_workers(cfg)
     _warn_of_unused_size(cfg._cfg_dict.to_dict(), file)
