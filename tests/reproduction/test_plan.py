@@ -8,6 +8,7 @@ import stat
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -61,6 +62,17 @@ def test_the_protocol_is_that_of_the_base():
     row = find_row('table3_d')
     assert row_config(row, 'paper').train_dataloader.dataset.ann_file == 'Splits/trainval_v2.txt'
     assert row_config(row, 'ours', data='here').test_dataloader.dataset.data_root == 'here'
+
+
+def test_other_splits_are_those_of_every_loader():
+    def lists(key, protocol, *options):
+        cfg = row_config(find_row(key), protocol, options=list(options))
+        return [Path(cfg[loader].dataset.ann_file).stem for loader in plan.LOADERS]
+
+    assert lists('tiny', 'ours') == ['train_v2', 'val_v2', 'test_v2']
+    assert lists('tiny', 'ours', 'splits=rec') == ['train_rec', 'val_rec', 'test_rec']
+    assert lists('table3_d', 'paper', 'splits=rec') == ['trainval_rec', 'test_rec', 'test_rec']
+    assert lists('picked_on_test', 'ours', 'splits=rec') == ['train_rec', 'test_rec', 'test_rec']
 
 
 def own_row(base, **settings):
