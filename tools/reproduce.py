@@ -29,8 +29,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         '[work_dirs/reproduce]')
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='run these rows alone, named by their keys (as in '
                         'tiny_no_sky); the table is printed whole [all]')
-    parser.add_argument('--splits', choices=['v2', 'rec'], help='train, validate and test on the published splits, or '
-                        'on those that share no recording [the protocol\'s: v2]')
+    parser.add_argument('--splits', metavar='NAME', help='the splits to train, validate and test on: v2, as published, '
+                        'rec, which share no recording, or your own [the protocol\'s: v2]')
     what = parser.add_mutually_exclusive_group()
     what.add_argument('--report-only', action='store_true', help='run nothing, print what is finished')
     what.add_argument('--dry-run', action='store_true', help='run nothing, print what would run and an estimate of the '

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Train a config."""
+"""Train a config, or a row of a table (configs/tables)."""
 import argparse
 import os
 import sys
@@ -10,9 +10,11 @@ from bafenet_command import Parser, tool, whole
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument('config', help='config file, for example configs/bafenet/bafenet_r50_densesirst.py')
-    parser.add_argument('--work-dir', help='folder for checkpoints and logs [work_dirs/CONFIG_NAME, and behind '
-                        'it _scratch, _trainval and the splits, where given]')
+    parser.add_argument('config', nargs='?', help='config file, for example configs/bafenet/bafenet_r50_densesirst.py')
+    parser.add_argument('--row', metavar='KEY', help='train this row of a table instead of a config, as table3_b')
+    parser.add_argument('--protocol', choices=['paper', 'ours', 'demo'], help='how to train the row [ours]')
+    parser.add_argument('--work-dir', help='folder for checkpoints and logs [work_dirs/CONFIG_NAME, or of a row '
+                        'work_dirs/PROTOCOL/KEY; behind it _scratch, _trainval and the splits, where given]')
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument(
@@ -40,7 +42,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms on the GPU too')
     # torch.distributed.launch passes it, torchrun sets the variable.
     parser.add_argument('--local_rank', '--local-rank', type=whole(0, 10**6), default=0, help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if (args.config is None) == (args.row is None):
+        parser.error('give a config file, or the row of a table by --row KEY')
+    if args.protocol and args.row is None:
+        parser.error('--protocol is for --row; a config file names its own')
+    return args
 
 
 @tool('the same command with --resume goes on from the last whole epoch')
@@ -48,7 +55,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = vars(parse_args(argv))
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
+    row, protocol = args.pop('row'), args.pop('protocol') or 'ours'
     from bafenet.engine import cli
+    if row:
+        from bafenet.reproduction.commands import train_arguments
+        from bafenet.reproduction.tables import find_row
+        arguments = train_arguments(find_row(row), protocol, args['cfg_options'] or ())
+        args.update(arguments, work_dir=args['work_dir'] or arguments['work_dir'])
     cli.train(**args)
     return 0
 

@@ -1,6 +1,7 @@
 """A row of a table as the command of ``tools/train.py`` that trains it."""
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from bafenet.engine.option_text import as_option, split_options
 from bafenet.engine.options import LOADERS
@@ -15,21 +16,29 @@ def train_command(row: Row, protocol: str, data: str | None = None, options: Seq
         row: The row.
         protocol: One of ``tables.PROTOCOLS``.
         data: Devkit, instead of the protocol's.
-        options: ``KEY=VALUE`` options for every row; they come before what a row sets.
+        options: ``KEY=VALUE`` options, instead of what the row sets under the same keys.
 
     Raises:
         InputError: If the row does not know the protocol, or an option is none.
     """
+    roots = [as_option(f'{loader}.dataset.data_root', data) for loader in LOADERS] if data else []
+    arguments = train_arguments(row, protocol, [*roots, *options])
+    changes = arguments['cfg_options']
+    words = ['python', 'tools/train.py', arguments['config'], '--work-dir', arguments['work_dir'],
+             *(['--cfg-options', *changes] if changes else [])]
+    return ' '.join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    """A word for a shell; one with single quotes, as dicts have, in double ones where it can be."""
+    return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)
+
+
+def train_arguments(row: Row, protocol: str, options: Sequence[str] = ()) -> dict[str, Any]:
+    """``config``, ``work_dir`` and ``cfg_options`` of :func:`bafenet.engine.cli.train` for a row; see above."""
     base = row.base_of(protocol)
     given = split_options(list(options))
     own = [as_option(key, value) for key, value in row.set[protocol].items()
            if not any(f'{key}.'.startswith(f'{other}.') for other in given)]
-    roots = [as_option(f'{loader}.dataset.data_root', data) for loader in LOADERS] if data else []
-    changes = [*own, *roots, *options]
-    return shlex.join(['python', 'tools/train.py', base, '--work-dir', work_dir(row, protocol),
-                       *(['--cfg-options', *changes] if changes else [])])
-
-
-def work_dir(row: Row, protocol: str) -> str:
-    """Where ``tools/train.py`` trains a row, apart from the runs of ``tools/reproduce.py``."""
-    return f'work_dirs/{protocol}/{row.key}'
+    # Apart from the runs of tools/reproduce.py, which go on from what lies in their folders.
+    return dict(config=base, work_dir=f'work_dirs/{protocol}/{row.key}', cfg_options=[*own, *options])

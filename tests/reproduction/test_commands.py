@@ -1,5 +1,6 @@
 """A row as a command of tools/train.py: the printed line gives the same settings; ``train.py --row`` does too."""
 import shlex
+import subprocess
 
 import pytest
 from conftest import ROOT, load_tool
@@ -53,6 +54,15 @@ def test_a_table_is_printed_as_commands_with_what_every_run_is_given(devkit, cap
         assert cfg.train_dataloader.dataset.data_root == str(devkit)
 
 
+@pytest.mark.parametrize('value', ["it's", 'a "b" \'c\'', '$HOME `ls` !x', 'a\\b', "'$HOME'", '*', "'!'"])
+def test_what_a_shell_would_read_is_quoted(value):
+    options = ['train_dataloader.dataset.data_root=' + value]
+    line = train_command(find_row('table3_d'), 'ours', options=options)
+    assert parsed(line).cfg_options == options
+    read = subprocess.run(['bash', '-c', f'printf "%s\\n" {line}'], capture_output=True, text=True, check=True).stdout
+    assert read.splitlines()[-1] == options[0]
+
+
 def test_a_number_of_epochs_is_no_command():
     with pytest.raises(InputError, match='--commands: with --epochs'):
         reproduce('4', commands=True, epochs=3)
@@ -62,3 +72,48 @@ def test_a_row_without_changes_is_its_config_alone():
     line = train_command(find_row('table3_d'), 'paper')
     assert line == ('python tools/train.py configs/bafenet/bafenet_r50_paper_densesirst.py --work-dir '
                     'work_dirs/paper/table3_d')
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """What ``train.py`` would train."""
+    calls = []
+    monkeypatch.setattr('bafenet.engine.cli.train', lambda **arguments: calls.append(arguments))
+
+    def run(*arguments):
+        assert load_tool('train.py').main(list(arguments)) == 0
+        return calls.pop()
+
+    return run
+
+
+@pytest.mark.parametrize(('given', 'protocol'), [((), 'ours'), (('--protocol', 'paper'), 'paper')])
+def test_a_row_is_trained_as_its_command_says(trained, given, protocol):
+    for key in ('table3_b', 'table5_channel_spatial', 'table2_a'):
+        one = trained('--row', key, *given, '--seed', '3')
+        args = parsed(train_command(find_row(key), protocol))
+        assert (one['config'], one['work_dir'], one['cfg_options']) == (args.config, args.work_dir, args.cfg_options)
+        assert one['seed'] == 3 and 'row' not in one and 'protocol' not in one
+
+
+def test_a_row_is_trained_with_changes_of_ones_own(trained):
+    mine = 'model.bbox_head.exchange.adapter.hidden_channels=12'
+    one = trained('--row', 'table4_8', '--work-dir', 'mine', '--cfg-options', mine)
+    assert one['cfg_options'] == [mine] and one['work_dir'] == 'mine'
+    # What is below a key that is given goes with it.
+    assert trained('--row', 'table4_8', '--cfg-options', 'model.bbox_head.exchange=None')['cfg_options'] == [
+        'model.bbox_head.exchange=None']
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    ([], 'give a config file, or the row of a table by --row KEY'),
+    (['a.py', '--row', 'table3_b'], 'give a config file, or the row of a table by --row KEY'),
+    (['a.py', '--protocol', 'demo'], '--protocol is for --row'),
+    (['--row', 'table3_bb'], '--row table3_bb: no table has such a row; close: table3_b'),
+    (['--row', 'tiny', '--protocol', 'paper'], 'row tiny: it has no base for the protocol paper; give --protocol')])
+def test_a_row_that_cannot_be_trained_is_one_line(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        load_tool('train.py').main(arguments)
+    assert caught.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert message in line
