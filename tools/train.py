@@ -56,13 +56,12 @@ def main(argv: list[str] | None = None) -> int:
     args = vars(parse_args(argv))
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
     row, protocol = args.pop('row'), args.pop('protocol') or 'ours'
-    from bafenet.engine import cli
+    from bafenet.engine.train import train
     if row:
-        from bafenet.reproduction.commands import train_arguments
+        from bafenet.reproduction.commands import row_arguments
         from bafenet.reproduction.tables import find_row
-        arguments = train_arguments(find_row(row), protocol, args['cfg_options'] or ())
-        args.update(arguments, work_dir=args['work_dir'] or arguments['work_dir'])
-    cli.train(**args)
+        args.update(row_arguments(find_row(row), protocol))
+    train(**args)
     return 0
 
 

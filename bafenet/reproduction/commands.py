@@ -22,9 +22,13 @@ def train_command(row: Row, protocol: str, data: str | None = None, options: Seq
         InputError: If the row does not know the protocol, or an option is none.
     """
     roots = [as_option(f'{loader}.dataset.data_root', data) for loader in LOADERS] if data else []
-    arguments = train_arguments(row, protocol, [*roots, *options])
-    changes = arguments['cfg_options']
-    words = ['python', 'tools/train.py', arguments['config'], '--work-dir', arguments['work_dir'],
+    arguments = row_arguments(row, protocol)
+    given = [*roots, *options]
+    keys = split_options(given)
+    own = [as_option(key, value) for key, value in row.set[protocol].items()
+           if not any(f'{key}.'.startswith(f'{other}.') for other in keys)]
+    changes = [*own, *given]
+    words = ['python', 'tools/train.py', arguments['config'], '--work-dir', arguments['default_work_dir'],
              *(['--cfg-options', *changes] if changes else [])]
     return ' '.join(map(_quoted, words))
 
@@ -34,11 +38,12 @@ def _quoted(word: str) -> str:
     return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)
 
 
-def train_arguments(row: Row, protocol: str, options: Sequence[str] = ()) -> dict[str, Any]:
-    """``config``, ``work_dir`` and ``cfg_options`` of :func:`bafenet.engine.cli.train` for a row; see above."""
-    base = row.base_of(protocol)
-    given = split_options(list(options))
-    own = [as_option(key, value) for key, value in row.set[protocol].items()
-           if not any(f'{key}.'.startswith(f'{other}.') for other in given)]
+def row_arguments(row: Row, protocol: str) -> dict[str, Any]:
+    """``config``, ``settings`` and ``default_work_dir`` of :func:`bafenet.engine.train.train` for a row.
+
+    Raises:
+        InputError: If the row does not know the protocol.
+    """
     # Apart from the runs of tools/reproduce.py, which go on from what lies in their folders.
-    return dict(config=base, work_dir=f'work_dirs/{protocol}/{row.key}', cfg_options=[*own, *options])
+    return dict(config=row.base_of(protocol), settings=[(row.place, row.set[protocol])],
+                default_work_dir=f'work_dirs/{protocol}/{row.key}')

@@ -1,6 +1,7 @@
 """A row as a command of tools/train.py: the printed line gives the same settings; ``train.py --row`` does too."""
 import shlex
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, load_tool
@@ -78,7 +79,7 @@ def test_a_row_without_changes_is_its_config_alone():
 def trained(monkeypatch):
     """What ``train.py`` would train."""
     calls = []
-    monkeypatch.setattr('bafenet.engine.cli.train', lambda **arguments: calls.append(arguments))
+    monkeypatch.setattr('bafenet.engine.train.train', lambda **arguments: calls.append(arguments))
 
     def run(*arguments):
         assert load_tool('train.py').main(list(arguments)) == 0
@@ -92,17 +93,34 @@ def test_a_row_is_trained_as_its_command_says(trained, given, protocol):
     for key in ('table3_b', 'table5_channel_spatial', 'table2_a'):
         one = trained('--row', key, *given, '--seed', '3')
         args = parsed(train_command(find_row(key), protocol))
-        assert (one['config'], one['work_dir'], one['cfg_options']) == (args.config, args.work_dir, args.cfg_options)
+        assert (one['config'], one['default_work_dir'], one['work_dir']) == (args.config, args.work_dir, None)
+        cfg = load_config(one['config'], settings=one['settings'])
+        assert cfg.to_dict() == load_config(args.config, args.cfg_options).to_dict()
         assert one['seed'] == 3 and 'row' not in one and 'protocol' not in one
 
 
 def test_a_row_is_trained_with_changes_of_ones_own(trained):
     mine = 'model.bbox_head.exchange.adapter.hidden_channels=12'
     one = trained('--row', 'table4_8', '--work-dir', 'mine', '--cfg-options', mine)
-    assert one['cfg_options'] == [mine] and one['work_dir'] == 'mine'
+    assert one['work_dir'] == 'mine'
+    cfg = load_config(one['config'], one['cfg_options'], settings=one['settings'])
+    assert cfg.model.bbox_head.exchange.adapter.hidden_channels == 12
     # What is below a key that is given goes with it.
-    assert trained('--row', 'table4_8', '--cfg-options', 'model.bbox_head.exchange=None')['cfg_options'] == [
-        'model.bbox_head.exchange=None']
+    one = trained('--row', 'table4_8', '--cfg-options', 'model.bbox_head.exchange=None')
+    assert load_config(one['config'], one['cfg_options'], settings=one['settings']).model.bbox_head.exchange is None
+
+
+def test_a_row_is_trained_on_both_splits_and_from_scratch_in_a_folder_of_its_own(monkeypatch, tmp_path):
+    from bafenet.engine import train
+    configs = []
+    monkeypatch.setattr(train, 'build_runner', lambda cfg: configs.append(cfg) or SimpleNamespace(train=lambda: None))
+    monkeypatch.chdir(tmp_path)
+    arguments = ['--row', 'table6_r18', '--protocol', 'paper', '--trainval', '--scratch', '--splits', 'rec']
+    assert load_tool('train.py').main(arguments) == 0
+    cfg, = configs
+    assert cfg.work_dir == 'work_dirs/paper/table6_r18_scratch_trainval_rec'
+    assert cfg.model.backbone.depth == 18 and cfg.model.backbone.init_cfg is None and cfg.val_dataloader is None
+    assert cfg.train_dataloader.dataset.ann_file == 'Splits/trainval_rec.txt'
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
