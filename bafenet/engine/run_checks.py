@@ -115,7 +115,7 @@ class SettingsHook(Hook):
                                   f'{printable("; ".join(found[:_SHOWN]))}{more}')
 
 
-def _part(values: dict, path: str) -> Any:
+def _part(values: Any, path: str) -> Any:
     for key in path.split('.'):
         values = values.get(key) if isinstance(values, dict) else None
     return values
@@ -135,11 +135,11 @@ def differences(there: Any, here: Any, path: str, ignored: set) -> Iterator[str]
         same_type = here.get('type') if here.get('type') == there.get('type') else None
         for key in dict.fromkeys([*there, *here]):
             if key not in ignored:
-                pair = (values[key] if key in values else _default(same_type, key) for values in (there, here))
-                yield from differences(*pair, f'{path}.{key}', ignored)
+                old, new = (values[key] if key in values else _default(same_type, key) for values in (there, here))
+                yield from differences(old, new, f'{path}.{key}', ignored)
     elif isinstance(there, (list, tuple)) and isinstance(here, (list, tuple)) and len(there) == len(here):
-        for index, pair in enumerate(zip(there, here, strict=True)):
-            yield from differences(*pair, f'{path}.{index}', ignored)
+        for index, (old, new) in enumerate(zip(there, here, strict=True)):
+            yield from differences(old, new, f'{path}.{index}', ignored)
     elif there != here:
         yield f'{path}: {shown(there, 80)} in the checkpoint, {shown(here, 80)} here'
 

@@ -259,8 +259,9 @@ def test_what_a_tool_needs(tmp_path):
 
 
 def test_the_rules_name_classes_and_arguments_that_exist():
-    from bafenet.engine.registered import _registries, class_names, parameters
-    classes = {cls.__name__: cls for registry in _registries() for kind in registry.module_dict.values()
+    from bafenet.compat.registered_types import registries
+    from bafenet.engine.registered import class_names, parameters
+    classes = {cls.__name__: cls for registry in registries() for kind in registry.module_dict.values()
                if isinstance(kind, type) for cls in kind.__mro__}
     for name, rules in BY_CLASS.items():
         assert name in classes, name
