@@ -27,7 +27,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--cfg-options',
         nargs='+',
         metavar='KEY=VALUE',
-        help='settings of the config to change, as in model.backbone.depth=18')
+        help='settings of the config to change, as in model.backbone.depth=18 or '
+        'train_dataloader.dataset.pipeline.BAGCopyPaste.prob=0.5; values may be Python literals')
     parser.add_argument('--splits', metavar='NAME', help='the splits to train and validate on: v2, as published, rec, '
                         'which share no recording, or your own [the config\'s]')
     parser.add_argument('--trainval', action='store_true', help='train on train and val together, for as long as the '
