@@ -1,46 +1,27 @@
-"""Installation: the package, and the configs inside it as ``bafenet/configs``."""
+"""What the wheel holds beside the package: configs, tables and tools, inside it. The metadata are in pyproject.toml."""
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
-CONFIG_PACKAGES = ['bafenet.configs'] + sorted({
-    '.'.join(('bafenet', *file.parent.parts))
-    for file in Path('configs').rglob('*.py')
-})
+
+def folders_of(root: str) -> list[str]:
+    """The folders below ``root`` that hold Python or YAML files, as packages of ``bafenet``."""
+    files = [file for suffix in ('py', 'yaml') for file in Path(root).rglob(f'*.{suffix}')]
+    return sorted({'.'.join(('bafenet', *file.parent.parts)) for file in files})
+
+
+CONFIGS, TOOLS = folders_of('configs'), folders_of('tools')
+# DenseSIRST's splits by recording.
+SPLITS = ['.'.join(folder.parts) for folder in Path('bafenet').rglob('splits')]
 
 setup(
-    name='bafenet',
-    version='0.1.0',
-    description='Clustered infrared small target detection with background semantics, on MMDetection',
-    long_description=Path('README.md').read_text(encoding='utf-8'),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    python_requires='>=3.10,<3.14',
-    # How the tools start, apart from the package, whose imports take seconds.
-    py_modules=['bafenet_command'],
-    packages=find_packages(include=['bafenet', 'bafenet.*']) + CONFIG_PACKAGES,
-    package_dir={'bafenet.configs': 'configs'},
-    # The tables, which tools/reproduce.py reads; DenseSIRST's splits by recording; weights and their cards.
+    # bafenet_command: how the tools start, apart from the package, whose imports take seconds.
+    packages=find_packages(include=['bafenet', 'bafenet.*', 'bafenet_command']) + CONFIGS + TOOLS + SPLITS,
+    package_dir={'bafenet.configs': 'configs', 'bafenet.tools': 'tools'},
     package_data={
-        'bafenet.configs': ['tables/*.yaml'],
-        'bafenet.datasets': ['splits/*.txt'],
+        'bafenet': ['py.typed'],
         'bafenet.weights': ['*.pth', '*.md', '*.json'],
+        **{folder: ['*.yaml'] for folder in CONFIGS},
+        **{folder: ['*.txt'] for folder in SPLITS},
     },
-    install_requires=[
-        'torch>=2.6',
-        'torchvision>=0.21',
-        'mmengine>=0.10.7,<0.11',
-        'mmcv-lite>=2.0,<2.2',
-        'mmdet>=3.3,<3.4',
-        'prodigyopt>=1.1,<2',
-        'dadaptation>=3.2,<4',
-        'numpy>=1.26,<3',
-        'opencv-python>=4.8,<6',
-        'scipy>=1.11,<2',
-        'matplotlib>=3.8,<4',
-        'pillow>=10',
-        'rich>=13,<16',
-        'tqdm>=4.66,<5',
-        'setuptools>=70.1,<82',
-    ],
 )

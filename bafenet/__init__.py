@@ -1,10 +1,15 @@
 """BAFE-Net: clustered infrared small target detection with background semantics, on MMDetection.
 
-``import bafenet`` provides the operators that mmcv-lite lacks and registers every part with mmdet's registries.
+``import bafenet`` makes the changes to mmcv and mmengine (compat/) and registers every part with mmdet's registries;
+``bafenet.load('bafenet_hr_tiny')`` gives a trained network.
 """
-# First: importing mmdet needs the operators.
-from . import mmcv_ops  # noqa: F401, I001
-from . import datasets, engine, evaluation, models, visualization
+from . import compat
 
-__version__ = '0.1.0'
-__all__ = ['datasets', 'engine', 'evaluation', 'models', 'visualization']
+compat.install()  # First: importing mmdet needs the operators.
+
+from . import apis, datasets, engine, evaluation, models, visualization  # noqa: E402
+from ._version import __version__  # noqa: E402
+from .apis import Detector, load  # noqa: E402
+
+__all__ = ['Detector', '__version__', 'apis', 'compat', 'datasets', 'engine', 'evaluation', 'load', 'models',
+           'visualization']

@@ -1,4 +1,4 @@
-"""Checks of the arguments of constructors and options: a wrong type, or a value out of range, is one line."""
+"""Validate arguments of constructors and options: a wrong type, or a value out of range, is one line."""
 import math
 from collections.abc import Sequence
 from numbers import Integral, Number, Real
@@ -119,7 +119,8 @@ def is_whole(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite real number, Python's or NumPy's, and no truth value."""
-    return isinstance(value, Real) and not isinstance(value, bool) and -math.inf < value < math.inf
+    is_real = isinstance(value, Real) and not isinstance(value, bool)
+    return is_real and -math.inf < value < math.inf
 
 
 def shown(value: Any, length: int = 60) -> str:

@@ -1,4 +1,7 @@
-"""The error that a user sees as one line, and what others say in one."""
+"""InputError, the error for bad input that a user sees as one line, and messages of errors made printable."""
+from bafenet_command import printable
+
+__all__ = ['InputError', 'first_line', 'one_line', 'printable']
 
 
 class InputError(ValueError):
@@ -8,11 +11,6 @@ class InputError(ValueError):
     print it after ``error:`` and exit with status 2; everything else is a defect and keeps its traceback for
     ``--traceback``.
     """
-
-
-def printable(text: object) -> str:
-    """Text from a file or a file's name, safe to print: control characters (terminal escapes) are spelled out."""
-    return ''.join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
 
 
 def one_line(error: BaseException) -> str:

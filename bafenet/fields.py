@@ -1,6 +1,6 @@
-"""Checks of single values that were read from a file: what is wrong is said in one line that names the field."""
+"""Validate values read from a file (numbers, texts, lists): what is wrong is one line that names the field."""
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -36,6 +36,14 @@ def require_list(value: Any, name: str) -> list:
     return list(value)
 
 
+@overload
+def require_text(value: Any, name: str, optional: Literal[False] = False) -> str: ...
+
+
+@overload
+def require_text(value: Any, name: str, optional: bool) -> str | None: ...
+
+
 def require_text(value: Any, name: str, optional: bool = False) -> str | None:
     """``value`` if it is text, or None where that is allowed.
 
@@ -56,6 +64,15 @@ def require_number(value: Any, name: str, low: float = -_LARGEST, high: float = 
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise _wrong(name, f'a number from {low:g} to {high:g}', value)
     return value
+
+
+@overload
+def require_whole(value: Any, name: str, low: int = 0, high: int = 2**53,
+                  optional: Literal[False] = False) -> int: ...
+
+
+@overload
+def require_whole(value: Any, name: str, low: int = 0, high: int = 2**53, *, optional: bool) -> int | None: ...
 
 
 def require_whole(value: Any, name: str, low: int = 0, high: int = 2**53, optional: bool = False) -> int | None:

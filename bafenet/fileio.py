@@ -1,4 +1,4 @@
-"""Writing files: whole or absent, checked beforehand, in folders that one process owns. (reading.py reads them.)
+"""Write files atomically: whole or absent, checked beforehand, in folders that one process owns. reading.py reads.
 
 What is being written has a hidden name, ``.NAME-bafenet-…``, and a lock that ends with its process however that ends:
 what a killed process has left is known by its name and by being unlocked, and goes with the next one.
@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -17,9 +18,6 @@ from typing import Any
 
 from .errors import InputError, printable
 from .reading import PathLike
-
-_UMASK = os.umask(0)
-os.umask(_UMASK)
 
 _HIDDEN = '-bafenet-'
 LOCK_FILE = '.lock'
@@ -48,15 +46,13 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     if path.exists() and not path.is_file() and not path.is_symlink():
-        # Renaming would put a file in the place of a device or a pipe.
+        # Renaming would replace a device or a pipe by a file.
         raise OSError(errno.EINVAL, 'no regular file', str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path.stem)
     handle, temporary = _hidden_file(path)
     try:
         yield temporary
-        # Hidden files are private; give them the mode that open() would have given.
-        temporary.chmod(0o666 & ~_UMASK)
         with open(temporary, 'rb') as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -118,14 +114,16 @@ def _prefix(name: str) -> str:
     return f'.{name[:100]}{_HIDDEN}'
 
 
-def _hidden_file(path: Path) -> 'tuple[int, Path]':
+def _hidden_file(path: Path) -> tuple[int, Path]:
     """A new locked file beside ``path``: its handle and its path."""
     while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path.stem), suffix=path.suffix)
+        name = path.with_name(f'{_prefix(path.stem)}{secrets.token_hex(8)}{path.suffix}')
+        # Not by tempfile, whose files are private: the mode is to be the one that open() gives.
+        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         fcntl.flock(handle, fcntl.LOCK_EX)
         # Before it was locked, another process may have taken it for a leftover.
-        if os.path.exists(name):
-            return handle, Path(name)
+        if name.exists():
+            return handle, name
         os.close(handle)
 
 

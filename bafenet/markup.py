@@ -1,4 +1,4 @@
-"""Text from files in what is printed or written for people: it stays text, in Markdown and in Rich's tables."""
+"""Escape text from files for Markdown and for Rich's tables: it stays text."""
 import html
 import re
 from typing import Any

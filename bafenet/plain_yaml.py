@@ -1,4 +1,4 @@
-"""YAML files from strangers: small ones of plain values."""
+"""Read YAML safely: small files of plain values, without aliases."""
 from typing import Any
 
 import yaml

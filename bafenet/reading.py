@@ -1,4 +1,4 @@
-"""Reading files that may come from anywhere: regular ones alone, of bounded size, as bytes or as JSON."""
+"""Read files safely: regular ones alone, of bounded size, as bytes or as JSON."""
 import json
 import math
 import os

@@ -72,7 +72,7 @@ def test_a_child_that_ends_with_an_interrupted_run_raises_nothing_more():
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize('place', ['a finaliser', 'an except'])
 def test_a_signal_that_was_lost_comes_again(capsys, monkeypatch, number, status, place):
-    monkeypatch.setattr('bafenet_command._AGAIN', 0.3)
+    monkeypatch.setattr('bafenet_command.signals._AGAIN', 0.3)
 
     class Closes:
         """As PyTorch's loader, which waits for its processes in its finaliser."""

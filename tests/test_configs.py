@@ -13,7 +13,7 @@ from bafenet.engine.options import load_config
 FILES = sorted(str(file.relative_to(ROOT / 'configs')) for file in (ROOT / 'configs').rglob('*.py')
                if '_base_' not in file.parts and 'tables' not in file.parts)
 NETWORKS = [f'{network}_{depth}{kind}_densesirst.py' for network in ('bafenet/bafenet', 'baselines/fcos')
-            for depth in ('r18', 'r50') for kind in ('', '_scratch', '_paper')]
+            for depth in ('r18', 'r50') for kind in ('', '_paper')]
 
 
 def read(name):
@@ -69,11 +69,8 @@ def test_the_papers_schedule(name):
 def test_backbones(name):
     backbone = read(name).model.backbone
     assert backbone.frozen_stages == -1
-    if '_scratch' in name:
-        assert backbone.init_cfg is None and backbone.norm_cfg.requires_grad and not backbone.norm_eval
-    else:
-        assert backbone.init_cfg.checkpoint == f'torchvision://resnet{backbone.depth}'
-        assert not backbone.norm_cfg.requires_grad and backbone.norm_eval
+    assert backbone.init_cfg.checkpoint == f'torchvision://resnet{backbone.depth}'
+    assert not backbone.norm_cfg.requires_grad and backbone.norm_eval
 
 
 def narrowed(cfg):

@@ -47,6 +47,17 @@ def build_and_wait(folder: Path, name: str) -> None:
         time.sleep(60)
 
 
+@pytest.mark.parametrize('umask', [0o022, 0o077])
+def test_a_file_has_the_mode_that_open_gives(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        fileio.write_text(tmp_path / 'ours.txt', '')
+        (tmp_path / 'open.txt').touch()
+    finally:
+        os.umask(before)
+    assert (tmp_path / 'ours.txt').stat().st_mode == (tmp_path / 'open.txt').stat().st_mode
+
+
 @pytest.mark.parametrize('work', [write_and_wait, build_and_wait])
 def test_what_a_killed_process_left_goes_with_the_next_one(tmp_path, work):
     in_a_process(work, tmp_path, 'result.txt', kill=True)

@@ -9,8 +9,9 @@ import torch
 
 from bafenet import weights
 from bafenet.engine import cli
-from bafenet.engine.export import build_network, count_parameters
+from bafenet.engine.network import build_network
 from bafenet.engine.options import load_config, parse_config
+from bafenet.release.export import count_parameters
 
 NAME = 'bafenet_hr_tiny'
 MAX_BYTES, MAX_PARAMETERS = 1_500_000, 600_000

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure speed and memory: median and 95th percentile, with a line about the machine."""
+"""Benchmark speed and memory: median and 95th percentile, with a line about the machine."""
 import argparse
 import sys
 

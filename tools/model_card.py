@@ -9,7 +9,7 @@ from bafenet_command import Parser, tool
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument('weights', metavar='NAME.pth', help='what tools/export_weights.py wrote')
+    parser.add_argument('weights', metavar='NAME.pth', help='what tools/export.py wrote')
     parser.add_argument('--results', required=True, metavar='RESULTS.json',
                         help='what tools/test.py CONFIG NAME --out wrote with these weights')
     parser.add_argument('--subset', metavar='RESULTS.json',
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
     import bafenet  # noqa: F401
-    from bafenet.engine.model_card import write_card
+    from bafenet.release.model_card import write_card
     write_card(**vars(args))
     return 0
 

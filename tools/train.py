@@ -14,7 +14,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--row', metavar='KEY', help='train this row of a table instead of a config, as table3_b')
     parser.add_argument('--protocol', choices=['paper', 'ours', 'demo'], help='how to train the row [ours]')
     parser.add_argument('--work-dir', help='folder for checkpoints and logs [work_dirs/CONFIG_NAME, or of a row '
-                        'work_dirs/PROTOCOL/KEY]')
+                        'work_dirs/PROTOCOL/KEY, and behind it _scratch, _trainval and the splits, where given]')
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument(
@@ -28,6 +28,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='+',
         metavar='KEY=VALUE',
         help='settings of the config to change, as in model.backbone.depth=18')
+    parser.add_argument('--splits', metavar='NAME', help='the splits to train and validate on: v2, as published, rec, '
+                        'which share no recording, or your own [the config\'s]')
+    parser.add_argument('--trainval', action='store_true', help='train on train and val together, for as long as the '
+                        'config says; nothing is validated, no epoch picked')
+    parser.add_argument('--scratch', action='store_true', help='train without pretrained weights, BatchNorm too')
     parser.add_argument('--allow-training-images', action='store_true',
                         help='validate on images that are trained on, with a warning')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
@@ -54,9 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     from bafenet.engine import cli
     if row:
         from bafenet.reproduction.commands import train_arguments
-        from bafenet.reproduction.tables import find_row
-        arguments = train_arguments(find_row(row), protocol, args['cfg_options'] or ())
-        args.update(arguments, work_dir=args['work_dir'] or arguments['work_dir'])
+        args.update(train_arguments(row, protocol))
     cli.train(**args)
     return 0
 

@@ -1,1 +1,1 @@
-"""What is measured about networks and data: speed, cost, label assignment."""
+"""Measure networks and data: error types, label assignment, box edges, exchange, complexity, speed and memory."""

@@ -1,21 +1,23 @@
-"""What ``tools/benchmark.py`` measures: times as median and 95th percentile, with the machine beside them."""
+"""Benchmarks of speed and memory: timing, the machine, and augmentation (BAG-CP, the training pipeline, a worker)."""
 import copy
 import os
 import platform
 import random
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.registry import DATASETS
+from mmengine.config import ConfigDict
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -26,9 +28,10 @@ from bafenet.markup import cell
 
 from ..engine.options import load_config
 
+Name = TypeVar('Name', bound=Hashable)
 PASTE_SIZE = 512
 # The loader's ways to spend less are measured against mmcv's and mmdet's plain ones.
-PLAIN_LOADERS = dict(
+PLAIN_LOADERS: dict[str, dict[str, Any]] = dict(
     LoadInfraredImage=dict(type='LoadImageFromFile'),
     LoadSkyAnnotations=dict(type='LoadAnnotations', with_bbox=True, with_seg=True, imdecode_backend='pillow'))
 
@@ -57,13 +60,13 @@ def machine_of(device: str) -> str:
     return f'{machine()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, {device}'
 
 
-def summary(seconds: Sequence[float]) -> dict[str, float]:
+def summary(seconds: Sequence[float] | np.ndarray) -> dict[str, float]:
     """Median and 95th percentile of times, in milliseconds."""
     values = np.asarray(seconds) * 1000
     return dict(median_ms=float(np.median(values)), p95_ms=float(np.percentile(values, 95)), runs=len(values))
 
 
-def time_each(calls: dict[str, Callable[[int], object]], runs: int, warmup: int = 3) -> dict[str, list[float]]:
+def time_each(calls: Mapping[Name, Callable[[int], object]], runs: int, warmup: int = 3) -> dict[Name, list[float]]:
     """Time several calls in turn, so that a machine whose speed drifts slows all of them alike.
 
     Args:
@@ -74,7 +77,7 @@ def time_each(calls: dict[str, Callable[[int], object]], runs: int, warmup: int 
     Returns:
         Seconds of each run, by name.
     """
-    times = {name: [] for name in calls}
+    times: dict[Name, list[float]] = {name: [] for name in calls}
     for run in tqdm(range(-warmup, runs), desc='measuring', leave=False, disable=None):
         for name, call in calls.items():
             start = time.perf_counter()
@@ -114,23 +117,26 @@ def benchmark_augment(config: str, data_root: str, images: int, cache_mb: float)
     paste = next((step for step in pipeline if isinstance(step, BAGCopyPaste)), None)
     if paste is None:
         raise InputError(f'{config}: its training pipeline has no BAGCopyPaste')
-    results = dict(machine=machine(), config=config, images=images)
+    results: dict[str, Any] = dict(machine=machine(), config=config, images=images)
     results['BAG-CP on 512x512, all sky'] = summary(_time_paste(paste, images))
     infos = _draw_infos(dataset, images)
     calls = _pipelines(pipeline, cfg.pipeline, cache_mb)
     for info in infos:
         # Read once before, so that the disk is not measured and the cache is full.
         calls['training, cached'](copy.deepcopy(info))
-    times = time_each({name: lambda run, call=call: call(copy.deepcopy(infos[run])) for name, call in calls.items()},
-                      images)
+    times = time_each({name: partial(_call_on_copy, call, infos) for name, call in calls.items()}, images)
     results.update({name: summary(seconds) for name, seconds in times.items()})
     base = np.sum(times['decode and resize'])
     results.update({f'{name} / decode and resize': float(np.sum(seconds) / base)
                     for name, seconds in times.items() if name != 'decode and resize'})
-    library = paste.library
-    results['library, MiB'] = (library.patches.nbytes + library.sizes.nbytes) / 2**20
+    if paste.library is not None:
+        results['library, MiB'] = (paste.library.patches.nbytes + paste.library.sizes.nbytes) / 2**20
     results['worker memory over 3 passes, MiB'] = _worker_memory(dataset, images)
     return results
+
+
+def _call_on_copy(pipeline: Callable, infos: list[dict], run: int) -> None:
+    pipeline(copy.deepcopy(infos[run]))
 
 
 def _time_paste(paste: BAGCopyPaste, runs: int) -> list[float]:
@@ -150,7 +156,7 @@ def _draw_infos(dataset: DenseSIRSTDataset, images: int) -> list[dict]:
     return [dataset.get_data_info(int(chosen[i % len(chosen)])) for i in range(images)]
 
 
-def _pipelines(pipeline: list, configs: list[dict], cache_mb: float) -> dict[str, Callable]:
+def _pipelines(pipeline: list, configs: list[ConfigDict], cache_mb: float) -> dict[str, Callable]:
     plain = [dict(PLAIN_LOADERS.get(step.type, step)) for step in configs if step.type in (*PLAIN_LOADERS, 'Resize')]
 
     def changed(names: tuple[str, ...], **settings) -> Compose:
@@ -178,7 +184,7 @@ def _three_passes(dataset: DenseSIRSTDataset, images: int) -> list[float]:
     return passes
 
 
-def run_apart(method: str, function: Callable, *args: Any) -> Any:
+def run_apart(method: Literal['fork', 'spawn'], function: Callable, *args: Any) -> Any:
     """What a function gives in a process of its own, which ends with this one.
 
     Args:
@@ -189,7 +195,7 @@ def run_apart(method: str, function: Callable, *args: Any) -> Any:
     Raises:
         InputError: If the process is ended from outside.
     """
-    context = get_context(method)
+    context = get_context('fork') if method == 'fork' else get_context('spawn')
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_back, args=(sender, function, args), daemon=True)
     # Ctrl-C goes to every process of a terminal: this one answers it, the other inherits the mask.
@@ -212,6 +218,7 @@ def run_apart(method: str, function: Callable, *args: Any) -> Any:
 
 
 def _send_back(sender: Connection, function: Callable, args: tuple) -> None:
+    outcome: tuple[Any, Exception | None]
     try:
         outcome = function(*args), None
     except Exception as error:

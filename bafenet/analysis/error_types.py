@@ -1,163 +1,142 @@
-"""What keeps a detector from an mAP of 1: its errors by type, and what mending each type is worth.
-
-After TIDE (Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection Errors"), for one class.
-"""
-from collections.abc import Sequence
-from itertools import combinations
-from math import factorial
-from typing import NamedTuple
+"""Error types of a tested checkpoint: the gap to an mAP of 1 by type, and localisation errors; printed and written."""
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from mmdet.evaluation.functional import bbox_overlaps
+from rich.console import Console
+from rich.table import Table
 
-from ..evaluation.matching import Instances, match, voc_scores
+from bafenet.errors import InputError
+from bafenet.fileio import require_json_name, write_json
+from bafenet.markup import cell
 
-# Below this overlap a detection has nothing to do with a target (TIDE's t_b).
-BACKGROUND_IOU = 0.1
-TRUE, LOCALISATION, DOUBLE, ALARM_SKY, ALARM_OTHER, ALARM, MISS = (
-    'true', 'localisation', 'double answer', 'false alarm, sky', 'false alarm, not sky', 'false alarm',
-    'miss')
+from ..evaluation.metric import IOU_SUFFIXES
+from ..evaluation.results import read_results
+from . import localisation
+from .tide import Frame, classify, gap
 
-
-class Frame(NamedTuple):
-    """Detections and truth of one image.
-
-    Attributes:
-        boxes: float (N, 4), ``[x1, y1, x2, y2]`` in native pixels.
-        scores: float (N,).
-        truth: float (G, 4), the true boxes.
-        in_sky: bool (N,), whether the centre of each detection is in the true sky; None without a true sky map.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    truth: np.ndarray
-    in_sky: np.ndarray | None = None
+_KEYS = ('boxes', 'scores', 'labels', 'gt_boxes', 'gt_labels')
 
 
-class Errors(NamedTuple):
-    """The detections and targets of all images, each with its type of error.
-
-    Attributes:
-        scores: float (N,).
-        kinds: str (N,): ``TRUE`` or a type of error.
-        mended: bool (N,): the detections that become true when localisation is mended.
-        num_targets: Number of targets G.
-        num_missed: How many of them no detection reaches.
-        types: The types of error told apart, misses last.
-    """
-
-    scores: np.ndarray
-    kinds: np.ndarray
-    mended: np.ndarray
-    num_targets: int
-    num_missed: int
-    types: tuple[str, ...]
-
-
-def matched(frame: Frame, iou_thr: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Match the detections of an image as the metric does.
-
-    Returns:
-        bool (N,), the true positives; float (N,), each detection's best IoU with a target; int (N,), that target. With
-        no target the IoU is 0 and the target -1.
-    """
-    boxes, truth = frame.boxes.reshape(-1, 4), frame.truth.reshape(-1, 4)
-    nothing = Instances(np.zeros((0, 4), np.float32), np.zeros(0, int))
-    is_true, _ = match(Instances(boxes, np.zeros(len(boxes), int), frame.scores),
-                       Instances(truth, np.zeros(len(truth), int)), nothing, 1, iou_thr, False)
-    if not len(boxes) or not len(truth):
-        return is_true, np.zeros(len(boxes)), np.full(len(boxes), -1)
-    ious = bbox_overlaps(boxes, truth)
-    return is_true, ious.max(axis=1), ious.argmax(axis=1)
-
-
-def classify(frames: Sequence[Frame], iou_thr: float) -> Errors:
-    """Give each detection its type; each looks at the target that it overlaps most.
-
-    - true: IoU of at least ``iou_thr``, and of the detections of its target the one with the best score;
-    - double answer: IoU of at least ``iou_thr`` with a target that a better-scored detection took;
-    - localisation: IoU from 0.1 to ``iou_thr``;
-    - false alarm: IoU below 0.1; in or out of the sky by its centre, if every image has a true sky map;
-    - miss: a target that no detection overlaps most with an IoU of at least 0.1.
+def report(results: str, out: str | None = None) -> dict:
+    """Analyse, print tables and, with ``out``, write the numbers as JSON.
 
     Args:
-        frames: The images.
-        iou_thr: Least overlap of a true detection, above 0.1.
-    """
-    split = all(frame.in_sky is not None for frame in frames)
-    alarms = (ALARM_SKY, ALARM_OTHER) if split else (ALARM,)
-    kinds, targets, offset = [], [], 0
-    for frame in frames:
-        is_true, iou, target = matched(frame, iou_thr)
-        sky = frame.in_sky if split else np.ones(len(iou), bool)
-        kinds.append(np.select([is_true, iou >= iou_thr, iou >= BACKGROUND_IOU, sky],
-                               [TRUE, DOUBLE, LOCALISATION, alarms[0]], alarms[-1]))
-        # A target by its number in the whole set.
-        targets.append(np.where(iou >= BACKGROUND_IOU, target + offset, -1))
-        offset += len(frame.truth)
-    kinds, targets = np.concatenate(kinds), np.concatenate(targets)
-    scores = np.concatenate([frame.scores for frame in frames])
-    return Errors(scores, kinds, _mended(scores, kinds, targets), offset,
-                  offset - len(np.unique(targets[targets >= 0])), (LOCALISATION, DOUBLE, *alarms, MISS))
-
-
-def _mended(scores: np.ndarray, kinds: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The best-scored misplaced detection of each target that has no true one; the others would be second answers."""
-    free = (kinds == LOCALISATION) & ~np.isin(targets, targets[kinds == TRUE])
-    candidates = np.flatnonzero(free)[np.argsort(-scores[free], kind='stable')]
-    _, first = np.unique(targets[candidates], return_index=True)
-    mended = np.zeros(len(scores), bool)
-    mended[candidates[first]] = True
-    return mended
-
-
-def mended_ap(errors: Errors, types: frozenset[str]) -> float:
-    """mAP_12 after mending some types of error.
-
-    A misplaced detection is put on its target if no other detection holds it, and else removed; double answers and
-    false alarms are removed; a miss is struck from the targets. With all types mended this is 1.
-
-    Args:
-        errors: The errors.
-        types: Those to mend.
-    """
-    is_true = (errors.kinds == TRUE) | (errors.mended & (LOCALISATION in types))
-    keep = is_true | ~np.isin(errors.kinds, list(types))
-    num_targets = errors.num_targets - (errors.num_missed if MISS in types else 0)
-    if not num_targets:
-        return float(not keep.any())
-    return voc_scores(errors.scores[keep], is_true[keep], ~is_true[keep], num_targets)[1]
-
-
-def gap(errors: Errors) -> dict:
-    """Divide what is missing from an mAP_12 of 1 among the types of error.
-
-    TIDE mends each type alone, and these gains add up to more or less than the gap. A type's share is therefore what
-    it gains on average over all orders in which the types can be mended one after the other (its Shapley value): the
-    shares add up to 1.
+        results: What ``tools/test.py --out`` wrote.
+        out: JSON file.
 
     Returns:
-        ``mAP_12``; ``gap``, 1 less that; ``types``: by type ``count`` (of detections, or of targets for misses),
-        ``mended`` (mAP_12 with this type alone mended), ``gain`` over mAP_12 and ``share`` of the gap (None if there
-        is no gap).
+        ``results``, ``checkpoint``, ``split``, number of ``images`` and ``targets``; ``gaps``:
+        :func:`~bafenet.analysis.tide.gap` at IoU ``'0.5'`` and ``'0.75'``; ``localisation``:
+        :func:`~bafenet.analysis.localisation.describe`.
+
+    Raises:
+        InputError: If the results cannot be read or do not hold what is needed.
     """
-    values = {types: mended_ap(errors, types) for types in _subsets(errors.types)}
-    ap = values[frozenset()]
-    rows = {}
-    for kind in errors.types:
-        mended = values[frozenset([kind])]
-        count = errors.num_missed if kind == MISS else np.count_nonzero(errors.kinds == kind)
-        rows[kind] = dict(count=int(count), mended=mended, gain=mended - ap,
-                          share=_shapley(values, errors.types, kind) / (1 - ap) if ap < 1 else None)
-    return dict(mAP_12=ap, gap=1 - ap, types=rows)
+    require_json_name(out)
+    content, frames = read_frames(results)
+    report = dict(
+        results=Path(results).name,
+        checkpoint=content.get('checkpoint'),
+        split=content.get('split'),
+        images=len(frames),
+        targets=sum(len(frame.truth) for frame in frames),
+        gaps={f'{iou_thr:g}': gap(classify(frames, iou_thr)) for iou_thr in IOU_SUFFIXES},
+        localisation=localisation.describe(frames))
+    _check_agreement(results, content, report)
+    print_tables(report)
+    if out:
+        write_json(out, report)
+    return report
 
 
-def _subsets(types: Sequence[str]) -> list[frozenset[str]]:
-    return [frozenset(chosen) for size in range(len(types) + 1) for chosen in combinations(types, size)]
+def read_frames(path: str) -> tuple[dict, list[Frame]]:
+    """Read what ``tools/test.py --out`` wrote: all of it, and its boxes.
+
+    Raises:
+        InputError: If the file cannot be read, holds no images or no true boxes, or has several classes.
+    """
+    content = read_results(path, image_keys=_KEYS)
+    images = content['images']
+    frames = [_frame(image) for image in images]
+    if not any(len(frame.truth) for frame in frames):
+        raise InputError(f'{path}: there is no target in its {len(frames)} images; give the results of another split')
+    if any(label for image in images for label in image['labels'] + image['gt_labels']):
+        raise InputError(f'{path}: it has several classes, and the analysis knows one')
+    return content, frames
 
 
-def _shapley(values: dict[frozenset[str], float], types: Sequence[str], kind: str) -> float:
-    others = [other for other in types if other != kind]
-    return sum(factorial(len(before)) * factorial(len(others) - len(before)) / factorial(len(types))
-               * (values[before | {kind}] - values[before]) for before in _subsets(others))
+def _frame(image: dict) -> Frame:
+    boxes, scores, _, truth, _ = (np.array(image[key], np.float32) for key in _KEYS)
+    in_sky = np.array(image['in_sky'], bool) if 'in_sky' in image else None
+    return Frame(boxes.reshape(-1, 4), scores, truth.reshape(-1, 4), in_sky)
+
+
+def _check_agreement(path: str, content: dict, report: dict) -> None:
+    """Check that the boxes give the mAP_12 of the file; they do not where targets were ignored."""
+    for iou_thr, suffix in IOU_SUFFIXES.items():
+        ours = report['gaps'][f'{iou_thr:g}']['mAP_12']
+        stated = content.get('metrics', {}).get(f'densesirst/mAP_12{suffix}')
+        if stated is not None and abs(stated - ours) > 1e-6:
+            raise InputError(f'{path}: its boxes give an mAP_12 of {ours:.6f} at IoU {iou_thr:g} and its metrics say '
+                             f'{stated:.6f}; the file was changed, or the split has ignored targets')
+
+
+def print_tables(report: dict) -> None:
+    """Print what :func:`report` gives."""
+    console = Console()
+    console.print(cell(f'{report["results"]}: {report["split"]}, {report["images"]} images, {report["targets"]} '
+                       'targets'), soft_wrap=True)
+    for iou_thr, values in report['gaps'].items():
+        console.print(_gap_table(iou_thr, values))
+    boxes = report['localisation']
+    if 'errors' in boxes:
+        console.print(_error_table(boxes))
+    console.print(_jitter_table(boxes))
+    if 'jitter' in boxes:
+        console.print('\n'.join(_jitter_lines(boxes['jitter'])), highlight=False, soft_wrap=True)
+
+
+def _gap_table(iou_thr: str, values: dict) -> Table:
+    table = _table(f'mAP_12 at IoU {iou_thr}: {values["mAP_12"]:.3f}, gap to 1: {values["gap"]:.3f}',
+                   'error', 'number', 'mAP_12 fixed', 'gain', 'share of the gap')
+    for kind, row in values['types'].items():
+        table.add_row(kind, str(row['count']), f'{row["fixed"]:.3f}', f'{row["gain"]:+.3f}', _percent(row['share']))
+    return table
+
+
+def _error_table(boxes: dict) -> Table:
+    table = _table(f'Detected minus true, native pixels ({boxes["pairs"]} detections of IoU ≥ 0.1)',
+                   '', 'mean', 'median', 'std', 'robust std')
+    for name, row in boxes['errors'].items():
+        table.add_row(name, f'{row["mean"]:+.3f}', f'{row["median"]:+.3f}', f'{row["std"]:.3f}',
+                      f'{row["robust_std"]:.3f}')
+    return table
+
+
+def _jitter_table(boxes: dict) -> Table:
+    table = _table('Boxes that keep their IoU', '', 'IoU ≥ 0.5', 'IoU ≥ 0.75')
+    rows = {f'true boxes, normal jitter of {jitter} px a side': shares
+            for jitter, shares in boxes['jittered_truth'].items()}
+    if 'shares' in boxes:
+        rows['detections of IoU ≥ 0.1'] = boxes['shares']
+    for name, shares in rows.items():
+        table.add_row(name, *map(_percent, shares.values()))
+    return table
+
+
+def _jitter_lines(jitter: dict) -> list[str]:
+    return [f'A side\'s error about its bias: std {jitter["std"]:.3f} px, robust {jitter["robust_std"]:.3f} px',
+            f'The jitter of true boxes with as many at IoU ≥ 0.5: {jitter["same_iou_0.5"]:.2f} px, at IoU ≥ 0.75: '
+            f'{jitter["same_iou_0.75"]:.2f} px']
+
+
+def _table(title: str, first: str, *columns: str) -> Table:
+    table = Table(first, title=title)
+    for column in columns:
+        table.add_column(column, justify='right')
+    return table
+
+
+def _percent(share: Any) -> str:
+    return 'n/a' if share is None else f'{100 * share:.1f} %'

@@ -1,12 +1,13 @@
-"""Where a detector's boxes lie against the true ones, in native pixels, and the jitter that this equals."""
-from collections.abc import Sequence
+"""Localisation errors: detected against true boxes, in native pixels, and the jitter of true boxes that this equals."""
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 from scipy.stats import median_abs_deviation
 
-from .error_types import BACKGROUND_IOU, Frame, matched
+from .tide import BACKGROUND_IOU, Frame, matched
 
 # Standard deviations in pixels at which the jitter of true boxes is tabled.
 JITTERS = (0.25, 0.4, 0.5, 0.6)
@@ -57,7 +58,7 @@ def iou_shares(detected: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {f'iou_{thr:g}': float((ious >= thr).mean()) for thr in IOU_THRS}
 
 
-def jittered_shares(truth: np.ndarray, jitters: Sequence[float], seed: int = 0) -> dict[float, dict[str, float]]:
+def jittered_shares(truth: np.ndarray, jitters: Iterable[float], seed: int = 0) -> dict[float, dict[str, float]]:
     """Shares of true boxes that keep their IoU when each side is moved by independent normal noise.
 
     Args:
@@ -82,7 +83,7 @@ def equal_jitter(truth: np.ndarray, shares: dict[str, float]) -> dict[str, float
 
 
 def describe(frames: Sequence[Frame]) -> dict:
-    """All that this module tells of a set of images.
+    """Everything that this module measures of a set of images.
 
     Returns:
         ``pairs``, their number; ``errors`` (:func:`box_errors`); ``shares`` (:func:`iou_shares`) of the pairs;
@@ -92,7 +93,7 @@ def describe(frames: Sequence[Frame]) -> dict:
     """
     truth = np.concatenate([frame.truth for frame in frames]).astype(float)
     detected, targets = (boxes.astype(float) for boxes in matched_pairs(frames))
-    result = dict(pairs=len(targets))
+    result: dict[str, Any] = dict(pairs=len(targets))
     if len(truth):
         result['jittered_truth'] = {f'{key:g}': value for key, value in jittered_shares(truth, JITTERS).items()}
     if len(targets):

@@ -1,7 +1,8 @@
-"""What ``tools/benchmark.py model`` measures: training steps and predictions of networks, and the exchanges alone."""
-from collections.abc import Callable, Hashable, Sequence
+"""Benchmark of networks: training steps and predictions against FCOS, and the exchange modules alone."""
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,16 +15,20 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from ..engine.options import load_config
-from ..engine.quiet import quiet
+from ..engine.silent_logging import quiet
+from ..engine.train_variants import scratch_settings
+from ..models.bafe_head import BAFEHead
 from .benchmark import machine_of, require_device, run_apart, summary, time_each
-from .plain import plain_channel_exchange, plain_dynamic_exchange
+from .reference_exchange import plain_channel_exchange, plain_dynamic_exchange
 
 # Config file, options, and the layout of the weights, which the features take on.
 Network = tuple[str, Sequence[str], torch.memory_format]
-_BAFE_CONFIG = 'configs/bafenet/bafenet_r50_scratch_densesirst.py'
+# What is timed: a part of a step, or an exchange, and the network's name or the kind of module.
+Pair = tuple[str, str]
+_BAFE_CONFIG = 'configs/bafenet/bafenet_r50_densesirst.py'
 # The first is what the others are compared with.
-NETWORKS = {
-    'FCOS-R50, 5 levels': ('configs/baselines/fcos_r50_scratch_densesirst.py', (), torch.contiguous_format),
+NETWORKS: dict[str, Network] = {
+    'FCOS-R50, 5 levels': ('configs/baselines/fcos_r50_densesirst.py', (), torch.contiguous_format),
     'BAFE-Net-R50': (_BAFE_CONFIG, (), torch.contiguous_format),
     'BAFE-Net-R50, no bottleneck':
         (_BAFE_CONFIG, ('model.bbox_head.bottleneck=False', ), torch.contiguous_format),
@@ -71,10 +76,11 @@ def benchmark_model(steps: int = 7,
     """
     require_device(device)
     networks = networks or NETWORKS
-    results = dict(machine=machine_of(device))
+    results: dict[str, Any] = dict(machine=machine_of(device))
     results.update(_compare_networks(networks, steps, device, size))
     results.update(_compare_exchanges(steps, device, exchange_shape))
-    subjects = {name: partial(_prepare_steps, *network, device, size) for name, network in networks.items()}
+    subjects: dict[str, Callable[[], Callable[[], object]]] = {
+        name: partial(_prepare_steps, *network, device, size) for name, network in networks.items()}
     subjects.update({f'{name} exchange, {kind}': partial(_prepare_exchange, *exchange, kind, device, exchange_shape)
                      for name, exchange in EXCHANGES.items() for kind in KINDS})
     results.update({f'peak memory, MiB: {name}': _peak_memory_of(prepare, device)
@@ -95,9 +101,8 @@ class NetworkBenchmark:
 
     def __init__(self, config: str, options: Sequence[str], layout: torch.memory_format, device: str,
                  size: int) -> None:
-        cfg = load_config(config, list(options), needs=['model.backbone', 'optim_wrapper'])
+        cfg = load_config(config, list(options), ['model.backbone', 'optim_wrapper'], [('--scratch', scratch_settings)])
         torch.manual_seed(0)
-        cfg.model.backbone.init_cfg = None
         self.network = MODELS.build(cfg.model)
         with quiet():
             self.network.init_weights()
@@ -181,7 +186,8 @@ class ExchangeBenchmark:
 def _compare_networks(networks: dict[str, Network], steps: int, device: str, size: int) -> dict:
     subjects = {name: NetworkBenchmark(*network, device, size) for name, network in networks.items()}
     parts = ('forward_backward', 'optimize', 'predict')
-    calls = {(part, name): getattr(subject, part) for name, subject in subjects.items() for part in parts}
+    calls: dict[Pair, Callable[[], object]] = {
+        (part, name): getattr(subject, part) for name, subject in subjects.items() for part in parts}
     heads = {name: subject.network.bbox_head for name, subject in subjects.items()}
     exchanging = {name: head for name, head in heads.items() if hasattr(head, 'exchange')}
     # The exchange takes turns with the networks that it is part of.
@@ -191,7 +197,8 @@ def _compare_networks(networks: dict[str, Network], steps: int, device: str, siz
     times = _time(calls, steps, device)
     for name in networks:
         times['training step', name] = times['forward_backward', name] + times['optimize', name]
-    results = {f'{part.replace("_", " and ")}: {name}': summary(seconds) for (part, name), seconds in times.items()}
+    results: dict[str, Any] = {
+        f'{part.replace("_", " and ")}: {name}': summary(seconds) for (part, name), seconds in times.items()}
     baseline, *others = networks
     for part in ('training step', 'forward_backward', 'predict'):
         results.update({f'{part.replace("_", " and ")}: {name} / {baseline}':
@@ -202,7 +209,7 @@ def _compare_networks(networks: dict[str, Network], steps: int, device: str, siz
     return results
 
 
-def _level_shapes(head: nn.Module, size: int) -> list[tuple[int, ...]]:
+def _level_shapes(head: BAFEHead, size: int) -> list[tuple[int, ...]]:
     return [(BATCH_SIZE, head.feat_channels, size // stride, size // stride) for stride in head.strides]
 
 
@@ -210,7 +217,7 @@ def _compare_exchanges(steps: int, device: str, shape: tuple[int, ...]) -> dict:
     calls = {(name, kind): _prepare_exchange(*exchange, kind, device, shape)
              for name, exchange in EXCHANGES.items() for kind in KINDS}
     times = _time(calls, steps, device)
-    results = {f'{name} exchange, {kind}': summary(times[name, kind]) for name, kind in calls}
+    results: dict[str, Any] = {f'{name} exchange, {kind}': summary(times[name, kind]) for name, kind in calls}
     for name in EXCHANGES:
         results[f'{name} exchange, module / plain'] = _ratio(times[name, 'module'], times[name, 'plain'])
     results.update({f'dynamic exchange, {kind}, % in depthwise convolutions':
@@ -244,23 +251,24 @@ def _is_depthwise_kernel(shape: Sequence[int]) -> bool:
     return len(shape) == 4 and shape[0] > 1 and shape[1] == 1 and shape[2] == shape[3] > 1
 
 
-def _time(calls: dict[Hashable, Callable[[], object]], steps: int, device: str) -> dict[Hashable, np.ndarray]:
-    """Seconds of each run, by name; what a GPU does counts too."""
+def _time(calls: Mapping[Pair, Callable[[], object]], steps: int, device: str) -> dict[Pair, np.ndarray]:
+    """Seconds of each run, by part and name; what a GPU does counts too."""
     def timed(call: Callable[[], object]) -> Callable[[int], None]:
         def run(_: int) -> None:
             call()
             if device != 'cpu':
                 torch.cuda.synchronize()
         return run
-    times = time_each({name: timed(call) for name, call in calls.items()}, steps, WARMUP)
-    return {name: np.asarray(seconds) for name, seconds in times.items()}
+    times = time_each({pair: timed(call) for pair, call in calls.items()}, steps, WARMUP)
+    return {pair: np.asarray(seconds) for pair, seconds in times.items()}
 
 
 def _ratio(times: np.ndarray, base: np.ndarray) -> float:
     return float(np.median(times) / np.median(base))
 
 
-def _prepare_exchange(config: dict, plain: Callable, kind: str, device: str, shape: tuple[int, ...]) -> Callable:
+def _prepare_exchange(config: dict, plain: Callable, kind: str, device: str,
+                      shape: tuple[int, ...]) -> ExchangeBenchmark:
     torch.manual_seed(0)
     module = MODELS.build(dict(config, channels=shape[1])).to(device)
     return ExchangeBenchmark(module, module if kind == 'module' else partial(plain, module), [shape])

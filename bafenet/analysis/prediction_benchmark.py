@@ -1,18 +1,19 @@
-"""What ``tools/benchmark.py predict`` measures: whole frames of a test split through a network, one by one."""
+"""Benchmark of predictions: whole frames of a test split through a network, one by one."""
 from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
 import torch
+from mmdet.models.detectors import BaseDetector
 from mmdet.registry import DATASETS, MODELS
 
 from bafenet.datasets.densesirst import image_size
 from bafenet.errors import InputError
 
 from ..engine.checkpoints import load_from_local
-from ..engine.export import build_network
+from ..engine.network import build_network
 from ..engine.options import load_config
-from ..engine.quiet import quiet
+from ..engine.silent_logging import quiet
 from .benchmark import machine_of, require_device, summary, time_each
 
 WARMUP = 2
@@ -32,7 +33,7 @@ def benchmark_predict(config: str,
             boxes and so take other times.
         shape: Height and width of the frames that are taken.
         images: How many of them, at most.
-        data_root: Devkit, in the place of the config's.
+        data_root: Devkit, instead of the config's.
         device: ``'cpu'`` or ``'cuda'``.
 
     Returns:
@@ -49,13 +50,14 @@ def benchmark_predict(config: str,
     frames = list(islice(_frames(cfg.test_dataloader.dataset, shape), images))
     if not frames:
         raise InputError(f'{config}: its test split has no image of {shape[0]}x{shape[1]} (height x width)')
+    network: BaseDetector
     with quiet():
         if checkpoint:
             network = build_network(cfg, load_from_local(checkpoint, map_location='cpu'), checkpoint)
         else:
             network = MODELS.build(cfg.model)
             network.init_weights()
-        network.eval().to(device, memory_format=torch.channels_last)
+        network.eval().to(device).to(memory_format=torch.channels_last)
     boxes = []
 
     def predict(run: int) -> None:

@@ -1,17 +1,30 @@
 """A run: training and testing a config.
 
-- runner.py (DetectionRunner), launch.py (processes), hooks.py (during the run), optimizers.py (those that estimate
-  their step size), quiet.py (a standard output for results alone)
-- cli.py: what tools/train.py and tools/test.py do
+- runner.py (DetectionRunner), launch.py (processes that a launcher starts), cli.py (what tools/train.py and
+  tools/test.py do)
+- hooks: checkpoint_hook.py (checkpoints written and removed), learning_rate_hook.py (the step size in the log),
+  progress_hook.py (the progress bar), memory_format_hook.py (channels_last), run_checks.py and training_images.py
+  (nothing goes wrong in silence)
+- mixed_precision.py (bfloat16), silent_logging.py (a standard output for results alone)
 - options.py (configs and ``--cfg-options``), option_text.py (their text), config_rules.py and config_values.py (which
-  values settings may have), registered.py (what a ``type`` may name), plain_config.py (configs parsed, not executed)
-- checkpoints.py (read safely, written whole), checkpoint_types.py and checkpoint_fields.py (what they may hold),
-  training_state.py (what is resumed), network.py (a network that its weights fit)
-- training_images.py and run_checks.py: hooks that let nothing go wrong in silence
-- export.py (weights to ship), model_card.py
+  values settings may have), registered.py (what a ``type`` may name)
+- checkpoints.py (which one is meant, and its weights into a network), training_state.py (what is resumed), network.py
+  (a network that its weights fit); how a checkpoint is read is in bafenet/compat/
+- setting.py: a setting of a config by its path of keys
 
 Importing registers all.
 """
-from . import checkpoints, hooks, optimizers, run_checks, runner, training_images
+from . import (
+               checkpoint_hook,
+               checkpoints,
+               learning_rate_hook,
+               memory_format_hook,
+               mixed_precision,
+               progress_hook,
+               run_checks,
+               runner,
+               training_images,
+)
 
-__all__ = ['checkpoints', 'hooks', 'optimizers', 'run_checks', 'runner', 'training_images']
+__all__ = ['checkpoint_hook', 'checkpoints', 'learning_rate_hook', 'memory_format_hook', 'mixed_precision',
+           'progress_hook', 'run_checks', 'runner', 'training_images']

@@ -23,9 +23,11 @@ from bafenet.evaluation import DenseSIRSTMetric, print_metrics
 from bafenet.fileio import owned, require_json_name, require_writable_folder, write_json
 from bafenet_command import one_line_errors  # noqa: F401
 
-from .checkpoints import local_file
+from .checkpoints import find_checkpoint, local_file
 from .launch import require_environment
-from .options import load_config
+from .options import Settings, load_config
+from .splits import DEFAULT as DEFAULT_SPLITS
+from .train_variants import scratch_settings, trainval_settings
 from .training_images import ALLOW, TrainingImagesHook, split_settings
 
 # What of a config a training and a test need.
@@ -42,12 +44,18 @@ def train(config: str,
           auto_scale_lr: bool = False,
           seed: int | None = None,
           deterministic: bool = False,
-          allow_training_images: bool = False) -> None:
+          allow_training_images: bool = False,
+          splits: str | None = None,
+          trainval: bool = False,
+          scratch: bool = False,
+          settings: Sequence[tuple[str, Settings]] = (),
+          name: str | None = None) -> None:
     """Train a config.
 
     Args:
         config: Config file.
-        work_dir: Folder for checkpoints and logs; ``work_dirs/`` and the config's name where it is None.
+        work_dir: Folder for checkpoints and logs; ``work_dirs/`` and ``name``, with what of ``scratch``, ``trainval``
+            and ``splits`` is given behind it, where it is None.
         amp: Train in mixed precision: float16 under a scaled loss on a GPU, bfloat16 on a CPU.
         resume: Checkpoint to resume, or ``'auto'`` for the latest of the work dir.
         cfg_options: ``KEY=VALUE`` options.
@@ -56,11 +64,19 @@ def train(config: str,
         seed: Seed of weights, order and augmentation.
         deterministic: Deterministic algorithms on CUDA too.
         allow_training_images: Validate on images that are trained on, with a warning.
+        splits: The splits to train on, as ``'rec'``; see :func:`load_config`.
+        trainval: Train on train and val together, without a validation, and so with no epoch picked.
+        scratch: Train without pretrained weights, BatchNorm too.
+        settings: What is set before all this; see :func:`load_config`.
+        name: What is trained; the config's name where it is None.
 
     Raises:
         InputError: Where the input is bad, or another process trains in this work dir.
     """
-    cfg = prepare_config(config, work_dir, cfg_options, launcher, seed, deterministic)
+    variants = [('--scratch', scratch_settings)] * scratch + [('--trainval', trainval_settings)] * trainval
+    suffix = ''.join(f'_{name.removeprefix("--")}' for name, _ in variants) + (f'_{splits}' if splits else '')
+    cfg = prepare_config(config, work_dir, cfg_options, launcher, seed, deterministic, splits=splits,
+                         settings=[*settings, *variants], name=(name or Path(config).stem) + suffix)
     if amp and torch.cuda.is_available():
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
@@ -101,7 +117,8 @@ def test(config: str,
          wait_time: float = 2.0,
          cfg_options: list[str] | None = None,
          launcher: str = 'none',
-         allow_training_images: bool = False) -> dict:
+         allow_training_images: bool = False,
+         splits: str | None = None) -> dict:
     """Test a checkpoint on the test split and print a table.
 
     Args:
@@ -116,6 +133,7 @@ def test(config: str,
         cfg_options: ``KEY=VALUE`` options.
         launcher: ``'none'`` or a distributed launcher.
         allow_training_images: Test on images that the network was trained on; table and file then say so.
+        splits: The splits to test on, as ``'rec'``; see :func:`load_config`.
 
     Returns:
         The metrics.
@@ -127,7 +145,7 @@ def test(config: str,
     if show and sys.platform.startswith('linux') and not (os.environ.get('DISPLAY')
                                                           or os.environ.get('WAYLAND_DISPLAY')):
         raise InputError('--show: there is no display; write the pictures with --show-dir instead')
-    cfg = prepare_config(config, work_dir, cfg_options, launcher, needs=TESTING)
+    cfg = prepare_config(config, work_dir, cfg_options, launcher, needs=TESTING, splits=splits)
     cfg.load_from, cfg.resume = find_checkpoint(checkpoint), False
     _allow_training_images(cfg, config, allow_training_images)
     require_writable_folder(cfg.work_dir, '--work-dir')
@@ -143,6 +161,8 @@ def test(config: str,
         # First: whoever reads the table may have left.
         if out:
             write_results(out, runner, metrics, config, trained_on)
+        if cfg.get('splits', DEFAULT_SPLITS) != DEFAULT_SPLITS:
+            print(f'splits: {cfg.splits}')
         print_metrics(metrics, trained_on or 0)
     return metrics
 
@@ -153,12 +173,19 @@ def prepare_config(config: str,
                    launcher: str,
                    seed: int | None = None,
                    deterministic: bool = False,
-                   needs: Sequence[str] = TRAINING) -> Config:
-    """Read a config that has the settings ``needs``, and set what the command line says; see :func:`train`."""
+                   needs: Sequence[str] = TRAINING,
+                   splits: str | None = None,
+                   settings: Sequence[tuple[str, Settings]] = (),
+                   name: str | None = None) -> Config:
+    """Read a config that has the settings ``needs``, and set what the command line says; see :func:`train`.
+
+    ``settings`` come before the options (:func:`load_config`); ``name`` is that of the work dir below ``work_dirs``, the
+    config's where it is None.
+    """
     require_environment(launcher)
-    cfg = load_config(config, cfg_options, ('model', *needs))
+    cfg = load_config(config, cfg_options, ('model', *needs), settings, splits)
     cfg.launcher = launcher
-    cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(config).stem)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or os.path.join('work_dirs', name or Path(config).stem)
     if cfg.work_dir != cfg.work_dir.encode('utf-8', 'replace').decode('utf-8'):
         raise InputError(f'--work-dir {printable(cfg.work_dir)}: the name is not UTF-8, and PyTorch writes no other; '
                          'give another folder')
@@ -178,21 +205,6 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
-def find_checkpoint(path: str) -> str:
-    """The checkpoint itself, a file or a name, or the best one of a work dir.
-
-    Raises:
-        InputError: If there is none, or more than one best.
-    """
-    if not os.path.isdir(path):
-        return path
-    best = sorted(str(file) for file in Path(path).glob('best_*.pth'))
-    if len(best) != 1:
-        found = f'there are {len(best)}: {", ".join(best)}' if best else 'there is none'
-        raise InputError(f'{path}: expected one best_*.pth in the folder and {found}; name the checkpoint file')
-    return best[0]
-
-
 def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_on: int | None = None) -> None:
     """Write every metric and the detections of each image as JSON, with what is needed to repeat the run.
 
@@ -206,6 +218,7 @@ def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_
         config=config,
         checkpoint=runner.cfg.load_from,
         checkpoint_sha256=_sha256(runner.cfg.load_from),
+        splits=runner.cfg.get('splits'),
         split=_split(runner.cfg.test_dataloader.dataset),
         training_images=trained_on,
         metrics=metrics,

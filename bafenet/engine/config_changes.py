@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from bafenet.arguments import shown
 from bafenet.errors import InputError, first_line, printable
 
+from ..compat.config_text import require_plain
 from .config_paths import Path, is_index, look_up, set_value, without
 from .config_values import (
     ROOT_KEYS,
@@ -22,7 +23,6 @@ from .config_values import (
 )
 from .option_text import Option, is_key
 from .pipeline_steps import is_list_of_steps, step_index
-from .plain_config import require_plain
 from .registered import closest, find_type, parameters, refused
 from .splits import fill_splits
 

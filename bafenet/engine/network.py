@@ -44,6 +44,7 @@ def build_network(cfg: Config, checkpoint: dict, source: str) -> nn.Module:
     if outline is not None:
         _require_fit(_differences(outline.state_dict(), weights), source)
     network = _build(cfg, weights, source, 'cpu')
+    assert network is not None  # only the outline may be
     report = load_weights(network, checkpoint)
     _require_fit('' if report.fits else report.describe(examples=1), source)
     return network.eval()
@@ -67,7 +68,7 @@ def _differences(expected: Mapping[str, Tensor], weights: Mapping[str, Any]) -> 
                      for kind, names in kinds if names)
 
 
-def _build(cfg: Config, weights: Mapping[str, Any], source: str, device: str) -> 'nn.Module | None':
+def _build(cfg: Config, weights: Mapping[str, Any], source: str, device: str) -> nn.Module | None:
     """Build the network on a device; None where a part of it cannot be built without memory."""
     try:
         with torch.device(device), _no_larger_than(weights):

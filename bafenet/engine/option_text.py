@@ -7,7 +7,7 @@ from mmengine.config import DictAction
 from bafenet.arguments import shown
 from bafenet.errors import InputError, first_line, printable
 
-from .plain_config import parse_literal, require_plain
+from ..compat.config_text import parse_literal, require_plain
 
 MAX_VALUE = 4096  # characters
 MAX_BRACKETS = 8  # in one another

@@ -3,7 +3,7 @@ import difflib
 import importlib
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from mmengine.logging import print_log
 from bafenet.arguments import shown
 from bafenet.errors import InputError, first_line, printable
 
+from ..compat.config_text import parse_config
 from .config_changes import LOADERS, OPTIONS, apply_settings, as_given, change_config
 from .config_values import iterate_settings
 from .option_text import as_option, parse_options, split_options
-from .plain_config import parse_config
 from .registered import parameters, require_known_types
 from .splits import fill_splits
 
@@ -28,10 +28,11 @@ _ROOT = Path(__file__).resolve().parents[1]
 # In a wheel the configs are inside the package, in a checkout beside it.
 PACKAGED_CONFIGS = _ROOT / 'configs' if (_ROOT / 'configs').is_dir() else _ROOT.parent / 'configs'
 MAX_FILE = 2**20  # bytes
+Settings = Mapping[str, Any] | Callable[[Config], Mapping[str, Any]]
 
 
 def load_config(path: str, options: list[str] | None = None, needs: Sequence[str] = ('model', ),
-                settings: Iterable[tuple[str, Mapping[str, Any]]] = (), splits: str | None = None) -> Config:
+                settings: Iterable[tuple[str, Settings]] = (), splits: str | None = None) -> Config:
     """Read a config, change settings in it, and check every value that a run or a tool reads.
 
     Data loaders without workers lose the two settings that ask for some, and ``{splits}`` in each ``ann_file`` becomes
@@ -42,7 +43,7 @@ def load_config(path: str, options: list[str] | None = None, needs: Sequence[str
         options: ``KEY=VALUE`` options as given on the command line; they come last.
         needs: Dotted keys of the settings that must be there.
         settings: What comes before the options, in this order: where it is from, for messages, and plain values by
-            dotted key; see :func:`apply_settings`.
+            dotted key, or what makes these of the config as it then is; see :func:`apply_settings`.
         splits: The config's ``splits``: ``'v2'``, or ``'rec'`` for those that share no recording.
 
     Raises:
@@ -53,19 +54,23 @@ def load_config(path: str, options: list[str] | None = None, needs: Sequence[str
     cfg = _read(file)
     _import_modules(cfg, file)
     given = split_options(options or [])
-    settings = [*settings, *([('--splits', {'splits': splits})] if splits is not None else [])]
+    if splits is not None:
+        settings = [*settings, ('--splits', {'splits': splits})]
     if splits is not None and 'splits' in given and given['splits'].verbatim != splits:
         raise InputError(f'--splits {printable(splits)}: splits={printable(given["splits"].text)} is given too; give '
                          'one of them')
+    keys = set(given)
     for source, values in settings:
-        change_config(cfg, as_given(values, source), f'{printable(source)}: ', file)
+        before = as_given(values(cfg) if callable(values) else values, source)
+        change_config(cfg, before, f'{printable(source)}: ', file)
+        keys |= set(before)
 
     def prepare(changed: Config) -> None:
         if any(key.split('.')[0] == 'custom_imports' for key in given):
             _import_modules(changed, '--cfg-options')
 
     change_config(cfg, given, OPTIONS, file, prepare)
-    fill_splits(cfg, file, any('splits' in keys for keys in (given, *(values for _, values in settings))))
+    fill_splits(cfg, file, 'splits' in keys)
     require_settings(cfg, file, *needs)
     _drop_unused_workers(cfg)
     _warn_of_unused_size(cfg._cfg_dict.to_dict(), file)

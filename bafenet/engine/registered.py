@@ -1,76 +1,21 @@
 """What a config's ``type`` names: the registered classes and functions, and the arguments that they take."""
 import difflib
 import inspect
-from collections.abc import Collection, Iterator
-from functools import cache
+from collections.abc import Collection
 from typing import Any
 
 import mmcv.ops
 import mmdet.registry
-import mmengine.registry
 from mmengine.registry import Registry
 
 from bafenet.arguments import shown
+from bafenet.compat.registered_types import FUNCTIONS, MAX_DEPTH, registries, require_known_types  # noqa: F401
 from bafenet.errors import InputError, first_line
-
-MAX_DEPTH = 40  # dicts and lists in one another; a config has ten
-# Parts of mmdet that evaluate a text of their config, or download by a name in it.
-_FOREIGN = frozenset(('tracking', 'trackers', 'tracking_heads', 'mot', 'vis', 'reid', 'language_models'))
-# Functions that mmcv finds by name.
-_FUNCTIONS = frozenset(('nms', 'soft_nms'))
-
-
-def require_known_types(node: Any, source: str) -> None:
-    """Refuse a part of a config that names what no registry holds, before anything is built from it.
-
-    The registries would import and call any dotted name. Trackers and language models are refused too.
-
-    Args:
-        node: Part of a config, of plain values.
-        source: Where it is from, for the message.
-
-    Raises:
-        InputError: If a ``type`` is none of the registered ones, a ``_scope_`` is given, or it is nested too deep.
-    """
-    known, seen, nodes = _known_types(), set(), [(node, 0)]
-    while nodes:
-        node, depth = nodes.pop()
-        if not isinstance(node, (dict, list, tuple)) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        if depth > MAX_DEPTH:
-            raise InputError(f'{source}: its config is nested deeper than {MAX_DEPTH} levels; nothing was executed')
-        if isinstance(node, dict):
-            name = node.get('_scope_', node.get('type'))
-            if '_scope_' in node or ('type' in node and not (isinstance(name, str) and name in known)):
-                raise InputError(f'{source}: its config names {shown(name)}, which is no part of a network; '
-                                 'nothing was executed')
-        nodes += [(item, depth + 1) for item in (node.values() if isinstance(node, dict) else node)]
-
-
-@cache
-def _known_types() -> frozenset:
-    return _FUNCTIONS.union(name for registry in _registries() for name, item in registry.module_dict.items()
-                            if not _FOREIGN.intersection(getattr(item, '__module__', '').split('.')))
 
 
 def registered_names() -> frozenset:
     """Every name that a ``type`` may have, whatever it is the type of."""
-    return _FUNCTIONS.union(*(registry.module_dict for registry in _registries()))
-
-
-def _registries() -> Iterator[Registry]:
-    """All registries of mmengine and those below them: mmdet's, and a user's own."""
-    waiting = [item for module in (mmengine.registry, mmdet.registry) for item in vars(module).values()
-               if isinstance(item, Registry)]
-    seen = set()
-    while waiting:
-        registry = waiting.pop()
-        if id(registry) not in seen:
-            seen.add(id(registry))
-            registry.import_from_location()
-            waiting += registry.children.values()
-            yield registry
+    return FUNCTIONS.union(*(registry.module_dict for registry in registries()))
 
 
 def find_type(name: Any) -> Any:
@@ -84,14 +29,14 @@ def find_type(name: Any) -> Any:
     """
     if not isinstance(name, str):
         return name
-    for registry in _registries():
+    for registry in registries():
         if name in registry.module_dict:
             return registry.module_dict[name]
     if '.' not in name:
-        return getattr(mmcv.ops, name, None) if name in _FUNCTIONS else None
-    registries = [item for item in vars(mmdet.registry).values() if isinstance(item, Registry)]
+        return getattr(mmcv.ops, name, None) if name in FUNCTIONS else None
+    of_mmdet = [item for item in vars(mmdet.registry).values() if isinstance(item, Registry)]
     try:
-        return next((item for registry in registries if (item := registry.get(name)) is not None), None)
+        return next((item for registry in of_mmdet if (item := registry.get(name)) is not None), None)
     except (Exception, SystemExit) as error:
         reason = f'{type(error).__name__}: {first_line(error)}'
         raise InputError(f'type {shown(name)} cannot be imported: {reason}') from error

@@ -15,17 +15,18 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..arguments import shown
+from ..compat.checkpoint_fields import is_finite
 from ..datasets.checks import extents, match_boxes
 from ..devkit import read_mask
 from ..errors import InputError, printable
-from .checkpoint_fields import is_finite
 from .options import parse_config
 from .registered import defaults, find_type
 from .training_images import image_infos
 
 _SHOWN = 12  # differences in one line
-# What of these settings says where data lie and how they are loaded, and nothing about results.
-_PLACES = {'data_root', 'ann_file', 'data_prefix', 'indices', 'init_cfg', 'cache_mb', 'lazy_init'}
+# What of these settings says where data lie, how they are loaded or what is trained, and nothing about results.
+_PLACES = {'data_root', 'ann_file', 'data_prefix', 'indices', 'init_cfg', 'cache_mb', 'lazy_init', 'norm_eval',
+           'requires_grad', 'frozen_stages'}
 _LOADING = {'data_root', 'data_prefix', 'num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory',
             'cache_mb', 'lazy_init', 'init_cfg'}
 

@@ -17,10 +17,12 @@ from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import CheckpointLoader, EpochBasedTrainLoop, Runner
 from torch import nn
 
+from ..compat.checkpoint_fields import ANOTHER, check_training_state
+from ..compat.checkpoint_loading import require_checkpoint
 from ..errors import InputError, first_line, one_line, printable
-from .checkpoint_fields import ANOTHER, check_training_state
-from .checkpoints import latest_checkpoint, load_weights, require_checkpoint
-from .hooks import MemoryFormatHook
+from .checkpoint_hook import checkpoint_folder
+from .checkpoints import latest_checkpoint, load_weights
+from .memory_format_hook import MemoryFormatHook
 from .training_state import TrainingState
 
 _FROM_SCRATCH = ('model.backbone.init_cfg=None model.backbone.norm_cfg.requires_grad=True '
@@ -44,13 +46,16 @@ class DetectionRunner(Runner):
     Use it by ``runner_type = 'DetectionRunner'`` in a config. Takes the arguments of ``Runner``.
 
     Raises:
-        InputError: in one line, for what a user can mend: a checkpoint that is missing, unreadable, or of another
+        InputError: in one line, for what a user can fix: a checkpoint that is missing, unreadable, or of another
             network; pretrained weights that cannot be had; mixed precision without a GPU.
     """
 
     _strict = True
     _resumed_at: int | None = None
     _timestamps: set[str] = set()
+    _timestamp: str
+    _resume: bool
+    _load_from: Any
 
     @classmethod
     def from_cfg(cls, cfg: Any) -> 'DetectionRunner':
@@ -143,9 +148,8 @@ class DetectionRunner(Runner):
     def _latest_checkpoint(self) -> str | None:
         """The checkpoint that ``last_checkpoint`` names; a work dir may have been moved or copied since."""
         hook = next((hook for hook in self.hooks if isinstance(hook, CheckpointHook)), None)
-        folders = [self.work_dir, *([os.path.join(hook.out_dir, os.path.basename(self.work_dir.rstrip(os.sep)))]
-                                    if hook and hook.out_dir not in (None, self.work_dir) else [])]
-        return latest_checkpoint(self.work_dir, folders)
+        folders = [self.work_dir, *([checkpoint_folder(hook, self.work_dir)] if hook else [])]
+        return latest_checkpoint(self.work_dir, list(dict.fromkeys(folders)))
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Resume a run from a checkpoint.
@@ -216,7 +220,7 @@ def _refused_state(filename: str) -> Iterator[None]:
                          f'{first_line(error)}); {ANOTHER}') from error
 
 
-def _pretrained(model: nn.Module) -> Iterator[tuple[str, nn.Module, dict]]:
+def _pretrained(model: nn.Module) -> Iterator[tuple[str, Any, dict]]:
     """Yield path in the config, module and ``init_cfg`` of each module that asks for pretrained weights."""
     for name, module in model.named_modules():
         cfg = getattr(module, 'init_cfg', None)
@@ -232,8 +236,8 @@ def _require_pretrained(path: str, checkpoint: str) -> dict:
     except (InputError, OSError, KeyError) as error:
         reason = f'no weights of the name {error}' if isinstance(error, KeyError) else one_line(error)
         raise InputError(f'pretrained weights {checkpoint} of {path} cannot be had ({reason}): give a file by '
-                         f'--cfg-options {path}.init_cfg.checkpoint=FILE, or train from scratch with a *_scratch '
-                         f'config or --cfg-options {_FROM_SCRATCH}') from error
+                         f'--cfg-options {path}.init_cfg.checkpoint=FILE, or train from scratch with --scratch or '
+                         f'--cfg-options {_FROM_SCRATCH}') from error
 
 
 def _require_training_state(filename: str | os.PathLike, checkpoint: dict) -> None:

@@ -10,11 +10,11 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ..compat.checkpoint_fields import HASH_BYTES
 from ..datasets.densesirst import find_split
 from ..devkit import read_split
 from ..errors import InputError, printable
 from ..synthesis.devkit import IMAGES
-from .checkpoint_fields import HASH_BYTES
 from .options import parse_config
 
 KEY = 'training_images'  # in the meta data of a checkpoint

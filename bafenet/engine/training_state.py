@@ -8,8 +8,8 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
+from ..compat.checkpoint_fields import ANOTHER
 from ..errors import InputError, printable
-from .checkpoint_fields import ANOTHER
 
 
 class TrainingState(NamedTuple):

@@ -1,4 +1,4 @@
-"""Metrics, and the table that shows them."""
+"""Evaluation: mAP, recall, false alarms and sky IoU (metric.py), their table, and the results file."""
 from .metric import DenseSIRSTMetric
 from .report import print_metrics
 

@@ -1,4 +1,4 @@
-"""Which detections are true, and the figures that follow from it. Matching and AP are mmdet's own."""
+"""Match detections to targets, and AP, recall and F1 from that. Matching and AP are mmdet's own."""
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +56,7 @@ def match(detections: Instances, truth: Instances, ignored: Instances, num_class
     is_fp = np.zeros_like(is_tp)
     for label in range(num_classes):
         own = detections.labels == label
-        scored_boxes = np.column_stack((detections.boxes[own], detections.scores[own]))
+        scored_boxes = np.column_stack((detections.boxes[own], np.asarray(detections.scores)[own]))
         tp, fp = tpfp_default(scored_boxes, truth.boxes[truth.labels == label], ignored.boxes[ignored.labels == label],
                               iou_thr=iou_thr, use_legacy_coordinate=legacy_coordinates)
         is_tp[own], is_fp[own] = tp[0], fp[0]

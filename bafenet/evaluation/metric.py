@@ -1,4 +1,4 @@
-"""The figures by which detectors are compared on DenseSIRST."""
+"""The metric of DenseSIRST: mAP, recall, F1, false alarms in and out of the sky, sky IoU."""
 import logging
 import re
 from collections.abc import Sequence
@@ -126,7 +126,7 @@ class DenseSIRSTMetric(BaseMetric):
     def _voc_metrics(self, results: list[dict]) -> dict[str, float]:
         scores, labels, is_tp, is_fp = _pool(results)
         num_gt = sum(result['num_gt'] for result in results)
-        metrics = {}
+        metrics: dict[str, float] = {}
         if not np.any(num_gt):
             _notice('No image has a true box: mAP and recall are left out.')
             return metrics
@@ -213,7 +213,7 @@ def _evaluate_sky(sample: dict, boxes: np.ndarray) -> dict:
     if 'gt_sem_seg' not in sample:
         return {}
     truth = _sky_map(sample['gt_sem_seg'])
-    result = {'in_sky': centre_in_sky(boxes, truth)}
+    result: dict[str, Any] = {'in_sky': centre_in_sky(boxes, truth)}
     if 'pred_sem_seg' in sample:
         predicted = _sky_map(sample['pred_sem_seg'])
         if predicted.shape != truth.shape:
@@ -230,8 +230,9 @@ def _sky_map(pixel_data: dict) -> np.ndarray:
 
 def _pool(results: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Concatenate scores (N,), labels (N,), ``is_tp`` (2, N) and ``is_fp`` (2, N) of all images."""
-    return tuple(np.concatenate([result[key] for result in results], axis=-1)
-                 for key in ('scores', 'labels', 'is_tp', 'is_fp'))
+    scores, labels, is_tp, is_fp = (np.concatenate([result[key] for result in results], axis=-1)
+                                    for key in ('scores', 'labels', 'is_tp', 'is_fp'))
+    return scores, labels, is_tp, is_fp
 
 
 def detection_counts(results: list[dict]) -> tuple[Counts, int]:

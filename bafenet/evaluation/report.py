@@ -1,4 +1,4 @@
-"""Metrics as a table for people."""
+"""Print metrics as a table."""
 
 from rich.console import Console
 from rich.table import Table

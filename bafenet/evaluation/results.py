@@ -1,4 +1,4 @@
-"""Reading what ``tools/test.py --out`` writes."""
+"""Read the results file that ``tools/test.py --out`` writes."""
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The sky map as the metric sees it: how well it is predicted, and which boxes lie in it."""
+"""Sky IoU, and which boxes lie in the true sky."""
 import numpy as np
 
 SKY, IGNORED = 1, 255

@@ -155,7 +155,8 @@ class ReceptiveFieldAssigner(PointAssigner):
         radii = self.radius * points.priors[:, 2]
         # The Gaussians' axes are independent, so that these distances are the sums over them.
         deviations = (box_sizes(boxes) / 2)[:, :, None].unbind(dim=1)
-        distances = sum(map(self.measure, offsets(points, boxes), (radii, radii), deviations))
+        along_x, along_y = map(self.measure, offsets(points, boxes), (radii, radii), deviations)
+        distances = along_x + along_y
         return claim_points(distances, torch.ones_like(radii, dtype=torch.bool), self.topk, boxes.new_zeros(len(boxes)))
 
 

@@ -1,4 +1,6 @@
 """BAFE-Head: detection and sky segmentation from three towers, two of which exchange features (paper Fig. 5)."""
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
@@ -18,6 +20,23 @@ from .small_target_head import SmallTargetHead
 
 # Sky maps hold 0 other, 1 sky and this value where nothing is known (padding).
 IGNORE_INDEX = 255
+
+
+class HeadOutputs(NamedTuple):
+    """What a head that segments predicts, one tensor per level in each list; the first three are those of FCOS.
+
+    Attributes:
+        cls_scores: Class logits, float32 (N, num_classes, H_l, W_l).
+        bbox_preds: Distances, float32 (N, 4, H_l, W_l) in pixels (or logits, (N, 4 K, H_l, W_l), under
+            ``box_coding='distribution'``).
+        centernesses: Centerness logits, float32 (N, 1, H_l, W_l).
+        sky_logits: Sky logits, float32 (N, 1, H_l, W_l).
+    """
+
+    cls_scores: list[Tensor]
+    bbox_preds: list[Tensor]
+    centernesses: list[Tensor]
+    sky_logits: list[Tensor]
 
 
 @MODELS.register_module()
@@ -45,6 +64,8 @@ class BAFEHead(SmallTargetHead):
     Raises:
         InputError: If an argument is of the wrong type, out of range, or does not fit another.
     """
+
+    init_cfg: Any
 
     def __init__(self,
                  *args,
@@ -117,16 +138,14 @@ class BAFEHead(SmallTargetHead):
         norm = build_norm_layer(self.bottleneck_norm_cfg, out_channels)[1]
         return nn.Conv2d(in_channels, out_channels, 3, padding=1), norm, nn.ReLU(inplace=True)
 
-    def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
+    def forward(self, x: tuple[Tensor, ...]) -> HeadOutputs | tuple[list[Tensor], ...]:
         """Predict on every level.
 
         Args:
             x: FPN features, one (N, C, H_l, W_l) tensor per stride.
 
         Returns:
-            Lists over the levels: class scores (N, num_classes, H_l, W_l), distances (N, 4, H_l, W_l) in pixels (or
-            logits, (N, 4 K, H_l, W_l), under ``box_coding='distribution'``), centernesses (N, 1, H_l, W_l) and, with
-            ``with_seg``, sky logits (N, 1, H_l, W_l).
+            The outputs; without ``with_seg`` the first three of them, a plain tuple as mmdet's heads return.
 
         Raises:
             InputError: If the number of feature levels is not the number of strides.
@@ -134,7 +153,8 @@ class BAFEHead(SmallTargetHead):
         if len(x) != len(self.strides):
             raise InputError(f'the neck gives {len(x)} levels and the head has {len(self.strides)} strides: '
                              'neck.num_outs, bbox_head.strides and bbox_head.regress_ranges must agree')
-        return super().forward(x)
+        outputs = super().forward(x)
+        return HeadOutputs(*outputs) if self.with_seg else outputs
 
     def forward_single(self, x: Tensor, scale: Scale, stride: int) -> tuple[Tensor, ...]:
         """Predict on one level; see :meth:`forward`."""
@@ -170,7 +190,7 @@ class BAFEHead(SmallTargetHead):
             cls_feat, seg_feat = self.cls_bottleneck(cls_feat), self.seg_bottleneck(seg_feat)
         return cls_feat, reg_feat, seg_feat
 
-    def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList) -> dict[str, Tensor]:
+    def loss(self, x: tuple[Tensor, ...], batch_data_samples: SampleList) -> dict[str, Any]:
         """Losses of both tasks.
 
         Args:
@@ -184,9 +204,11 @@ class BAFEHead(SmallTargetHead):
         """
         outputs = self(x)
         gt_instances, gt_ignored, img_metas = unpack_gt_instances(batch_data_samples)
-        losses = self.loss_by_feat(*outputs[:3], gt_instances, img_metas, gt_ignored)
-        if self.with_seg:
-            losses['loss_seg'] = self.loss_seg_by_feat(outputs[3], batch_data_samples)
+        cls_scores, bbox_preds, centernesses = outputs[:3]
+        losses: dict[str, Any] = self.loss_by_feat(cls_scores, bbox_preds, centernesses, gt_instances, img_metas,
+                                                   gt_ignored)
+        if isinstance(outputs, HeadOutputs):
+            losses['loss_seg'] = self.loss_seg_by_feat(outputs.sky_logits, batch_data_samples)
         return losses
 
     def loss_seg_by_feat(self, sky_logits: list[Tensor], batch_data_samples: SampleList) -> list[Tensor]:
@@ -228,7 +250,7 @@ class BAFEHead(SmallTargetHead):
         boxes = self._predict_boxes(outputs, batch_data_samples, rescale)
         sky_logits = [
             self._at_pixels(logits[None], sample.metainfo, rescale)
-            for logits, sample in zip(outputs[3][0], batch_data_samples, strict=True)
+            for logits, sample in zip(outputs.sky_logits[0], batch_data_samples, strict=True)
         ]
         return boxes, sky_logits
 
@@ -252,7 +274,7 @@ def sky_map(logits: Tensor) -> PixelData:
     return PixelData(sem_seg=(logits >= 0).to(torch.uint8))
 
 
-def sample_at_points(maps: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
+def sample_at_points(maps: Tensor, stride: int, size: Sequence[int]) -> Tensor:
     """Read maps at the points (i + 1/2) * stride of a feature level.
 
     Where the map's size is a multiple of the stride this is ``F.interpolate(mode='nearest-exact')``.

@@ -1,4 +1,5 @@
-"""What crosses between the two tasks: adapters and the exchange of features (paper Section IV-B)."""
+"""Feature exchange between the two tasks, and the adapters that what is exchanged passes (paper Section IV-B)."""
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -48,8 +49,8 @@ class MLPAdapter(nn.Module):
         width = channels if mix_channels else 1
         self.layers = nn.Sequential(nn.Linear(width, hidden_channels), nn.ReLU(), nn.Linear(hidden_channels, width))
         if residual:
-            nn.init.zeros_(self.layers[-1].weight)
-            nn.init.zeros_(self.layers[-1].bias)
+            for parameter in self.layers[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Adapt ``x`` of shape (N, C, H, W), float; the result has the same shape."""
@@ -57,6 +58,8 @@ class MLPAdapter(nn.Module):
         return x + adapted if self.residual else adapted
 
     def _perceptron(self, x: Tensor) -> Tensor:
+        inner: Any
+        outer: Any
         inner, relu, outer = self.layers
         if self.mix_channels:
             # Linear layers at every position are 1x1 convolutions, which need no other layout.

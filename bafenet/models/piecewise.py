@@ -44,7 +44,7 @@ class _ScalarPerceptron(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         values, piece, slopes, active, weight1, bias1, weight2 = ctx.saved_tensors
         grad = grad.to(values.dtype).contiguous()
         grad_x = (grad * _look_up(slopes, piece, values.dtype)).to(ctx.dtype) if ctx.needs_input_grad[0] else None

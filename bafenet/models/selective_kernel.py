@@ -77,7 +77,8 @@ def convolve_by_phase(conv: nn.Conv2d, x: Tensor) -> Tensor:
     grids = F.pad(x, (0, -width % step, 0, -height % step)).permute(0, 2, 3, 1)
     grids = grids.unflatten(2, (-1, step)).unflatten(1, (-1, step)).permute(0, 2, 4, 1, 3, 5)
     images = grids.flatten(0, 2).permute(0, 3, 1, 2)
-    images = F.conv2d(images, conv.weight, conv.bias, padding=conv.padding[0] // step, groups=channels)
+    padding = int(conv.padding[0]) // step
+    images = F.conv2d(images, conv.weight, conv.bias, padding=padding, groups=channels)
     grids = images.permute(0, 2, 3, 1).unflatten(0, (batch, step, step)).permute(0, 3, 1, 4, 2, 5)
     result = grids.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)[..., :height, :width]
     return result.contiguous(memory_format=torch.channels_last)

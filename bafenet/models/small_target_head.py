@@ -93,7 +93,7 @@ class SmallTargetHead(FCOSHead):
         self.assigner = build_assigner(assign)
         self.assign = assign if isinstance(assign, str) else assign['type']
         self.box_coding = box_coding
-        self.loss_sides = MODELS.build(loss_sides) if box_coding == 'distribution' else None
+        self.loss_sides: Any = MODELS.build(loss_sides) if box_coding == 'distribution' else None
         self.quality = quality
         # NearestAssigner is an InsideAssigner, and gives points outside.
         self.learns_outside = type(self.assigner) is not InsideAssigner
@@ -139,23 +139,23 @@ class SmallTargetHead(FCOSHead):
         points = self.prior_generator.grid_priors(sizes, dtype=bbox_preds[0].dtype, device=bbox_preds[0].device)
         predictions = self._predictions(points, cls_scores, bbox_preds) if self.assigns_by_prediction else None
         labels, bbox_targets = map(torch.cat, self.get_targets(points, batch_gt_instances, predictions))
-        cls_scores, bbox_preds, centernesses = map(flatten_levels, (cls_scores, bbox_preds, centernesses))
+        scores, codes, qualities = map(flatten_levels, (cls_scores, bbox_preds, centernesses))
         positive = (labels < self.num_classes).nonzero().squeeze(1)
-        num_positive = max(reduce_mean(bbox_preds.new_tensor(float(len(positive)))), 1.0)
+        num_positive = max(reduce_mean(codes.new_tensor(float(len(positive)))), 1.0)
         points = torch.cat([level.repeat(len(batch_gt_instances), 1) for level in points])[positive]
-        box_losses, quality = self._loss_boxes(points, bbox_preds[positive], bbox_targets[positive])
+        box_losses, quality = self._loss_boxes(points, codes[positive], bbox_targets[positive])
         return dict(
-            loss_cls=self.loss_cls(cls_scores, labels, avg_factor=num_positive),
+            loss_cls=self.loss_cls(scores, labels, avg_factor=num_positive),
             **box_losses,
-            loss_centerness=self.loss_centerness(centernesses[positive, 0], quality, avg_factor=num_positive))
+            loss_centerness=self.loss_centerness(qualities[positive, 0], quality, avg_factor=num_positive))
 
     @torch.no_grad()
     def _predictions(self, points: list[Tensor], cls_scores: list[Tensor], bbox_preds: list[Tensor]) -> InstanceList:
         """Boxes (P, 4) and class probabilities (P, num_classes) of each image's points."""
         scores, distances = (torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in levels], dim=1)
                              for levels in (cls_scores, bbox_preds))
-        points = torch.cat(points)
-        return [InstanceData(bboxes=self.bbox_coder.decode(points, sides), scores=logits.sigmoid())
+        all_points = torch.cat(points)
+        return [InstanceData(bboxes=self.bbox_coder.decode(all_points, sides), scores=logits.sigmoid())
                 for logits, sides in zip(scores, distances, strict=True)]
 
     def _loss_boxes(self, points: Tensor, bbox_preds: Tensor,

@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 from bafenet.engine.option_text import as_option
-from bafenet.engine.quiet import quiet
+from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, one_line, printable
 from bafenet.fileio import require_writable_file, require_writable_folder, write_json, write_text
 from bafenet.markup import markdown_text

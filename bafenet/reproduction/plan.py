@@ -13,9 +13,9 @@ from mmengine.config import Config
 from bafenet.datasets.densesirst import find_split
 from bafenet.devkit import read_split
 from bafenet.devkit.read import MAX_XML_BYTES
-from bafenet.engine.export import setting
 from bafenet.engine.options import load_config
-from bafenet.engine.quiet import quiet
+from bafenet.engine.setting import setting
+from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, write_json
 from bafenet.reading import read_bytes

@@ -15,7 +15,7 @@ from mmengine.config import Config
 
 from bafenet.analysis.benchmark import machine
 from bafenet.engine import cli
-from bafenet.engine.export import setting
+from bafenet.engine.setting import setting
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import LEGACY
 from bafenet.evaluation.results import read_results

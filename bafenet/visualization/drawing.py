@@ -1,4 +1,4 @@
-"""One picture of one sample: targets of a few pixels, enlarged until a person can judge them."""
+"""Draw boxes and the sky map on an enlarged image; several such pictures as one panel; write an image file."""
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def _numpy(values) -> np.ndarray:
 def write_image(path: PathLike, image: np.ndarray) -> None:
     """Write an image atomically, in the format that its name says.
 
-    OpenCV encodes it and does not write it: it would tell of a disk that is full by what it returns, if at all.
+    OpenCV encodes it and does not write it: it would report a full disk by its return value, if at all.
 
     Args:
         path: File to write, such as ``.png`` or ``.jpg``.
@@ -137,7 +137,8 @@ def save_panel(path: str, pictures: Sequence[np.ndarray], titles: Sequence[str])
         # A name with dollar signs is no formula.
         axis.set_title(printable(title), parse_math=False)
     legend = {'true box': TRUE_COLOR, 'predicted box': PREDICTED_COLOR, 'predicted sky': SKY_COLOR}
-    patches = [Patch(color=np.array(color) / 255, label=label) for label, color in legend.items()]
+    patches = [Patch(color=(red / 255, green / 255, blue / 255), label=label)
+               for label, (red, green, blue) in legend.items()]
     figure.legend(handles=patches, loc='outside lower center', ncols=3)
     with atomic_path(path) as temporary:
         FigureCanvasAgg(figure).print_figure(temporary, dpi=100)

@@ -1,8 +1,9 @@
-"""Pictures that a run leaves behind."""
+"""Hook that writes a picture of test images with true boxes, predicted boxes and the predicted sky."""
 import os.path
 from collections.abc import Sequence
 
 import mmcv
+import numpy as np
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
 from mmengine.dist import is_main_process
@@ -32,7 +33,9 @@ class TestPanelHook(Hook):
         self.file = file
         self.num_images = num_images
         self.score_threshold = score_threshold
-        self._pictures, self._titles, self._chosen = [], [], set()
+        self._pictures: list[np.ndarray] = []
+        self._titles: list[str] = []
+        self._chosen: set[int] = set()
 
     def before_test(self, runner: Runner) -> None:
         """Check that the PNG can be written, before the test whose outcome it shows.

@@ -1,4 +1,4 @@
-"""What ``--show`` and ``--show-dir`` draw."""
+"""Visualizer of ``--show`` and ``--show-dir``: tiny targets and the sky on each test image."""
 
 import numpy as np
 from mmdet.registry import VISUALIZERS

@@ -17,7 +17,7 @@ from bafenet.analysis.model_benchmark import (
     peak_memory,
     synthetic_batch,
 )
-from bafenet.analysis.plain import plain_channel_exchange, plain_dynamic_exchange, plain_selective_kernel
+from bafenet.analysis.reference_exchange import plain_channel_exchange, plain_dynamic_exchange, plain_selective_kernel
 
 SMALL = ('model.backbone.depth=18', 'model.backbone.base_channels=4', 'model.backbone.stem_channels=4',
          'model.neck.in_channels=[4,8,16,32]', 'model.neck.out_channels=32', 'model.bbox_head.in_channels=32',

@@ -15,7 +15,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from toy_runs import toy_runner
 
-from bafenet.engine import checkpoint_types, checkpoints
+from bafenet.compat import checkpoint_types
+from bafenet.engine import checkpoints
 from bafenet.errors import InputError
 
 SCHEDULERS = [

@@ -6,10 +6,10 @@ from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bafenet.compat.config_text import parse_config
 from bafenet.engine import options as module
 from bafenet.engine.config_values import iterate_settings
 from bafenet.engine.options import load_config
-from bafenet.engine.plain_config import parse_config
 from bafenet.engine.registered import require_known_types
 from bafenet.errors import InputError
 

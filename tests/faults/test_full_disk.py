@@ -52,8 +52,8 @@ CALLS = {
     'dataset/densify.py': (['KIT', 'OUT/dense'], 'dense', 3000),
     'dataset/browse.py': ([CONFIG, '--out', 'OUT/sheet.png', '--count', '2', 'ON_KIT'], 'sheet.png', 3000),
     'analysis/curves.py': (['SCALARS', '--out', 'OUT/curves.png'], 'curves.png', 1000),
-    'analysis/errors.py': (['RESULTS', '--out', 'OUT/errors.json'], 'errors.json', 50),
-    'export_weights.py': ([SHIPPED, 'OUT/net.pth', '--command', 'c', '--commit', 'c'], 'net.pth', 70_000),
+    'analysis/error_types.py': (['RESULTS', '--out', 'OUT/errors.json'], 'errors.json', 50),
+    'export.py': ([SHIPPED, 'OUT/net.pth', '--command', 'c', '--commit', 'c'], 'net.pth', 70_000),
 }
 QUICK = ('dataset/build_library.py', 'dataset/check.py')
 

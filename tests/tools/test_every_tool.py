@@ -17,7 +17,7 @@ ARGUMENTS = {
     'analysis/box_edges.py': ['absent.py'],
     'analysis/complexity.py': ['absent.py'],
     'analysis/curves.py': ['absent', '--out', 'OUT/curves.png'],
-    'analysis/errors.py': ['absent.json'],
+    'analysis/error_types.py': ['absent.json'],
     'analysis/exchange.py': ['absent.py', 'absent.pth'],
     'benchmark.py': ['predict', 'absent.py'],
     'dataset/browse.py': ['absent.py'],
@@ -27,7 +27,7 @@ ARGUMENTS = {
     'dataset/make_demo.py': ['OUT/file/demo', '--images', '3'],
     'dataset/split_by_recording.py': ['absent', '--out', 'OUT/splits'],
     'dataset/stats.py': ['absent', '--out', 'OUT/statistics'],
-    'export_weights.py': ['absent.pth', 'OUT/weights.pth', '--command', 'c', '--commit', 'c'],
+    'export.py': ['absent.pth', 'OUT/weights.pth', '--command', 'c', '--commit', 'c'],
     'model_card.py': ['absent.pth', '--results', 'absent.json'],
     'reproduce.py': ['absent', '--work-dir', 'OUT/runs'],
     'test.py': ['absent.py', 'absent.pth'],
@@ -39,12 +39,12 @@ OUTPUTS = {
     'analysis/box_edges.py': ('--out', '.json'),
     'analysis/complexity.py': ('--out', '.json'),
     'analysis/curves.py': ('--out', '.svg'),
-    'analysis/errors.py': ('--out', '.json'),
+    'analysis/error_types.py': ('--out', '.json'),
     'analysis/exchange.py': ('--out', '.json'),
     'benchmark.py': ('--out', '.json'),
     'dataset/browse.py': ('--out', '.png'),
     'dataset/build_library.py': ('--out', '.npz'),
-    'export_weights.py': ('', '.pth'),
+    'export.py': ('', '.pth'),
 }
 
 
@@ -133,7 +133,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(cal
         argv = [CONFIG]
     argv[1 if not option else len(argv):1 if not option else len(argv)] = [option, out] if option else [out]
     before = sorted(tmp_path.rglob('*'))
-    force = ['--force'] if name in ('export_weights.py', 'dataset/build_library.py') else []
+    force = ['--force'] if name in ('export.py', 'dataset/build_library.py') else []
     line = error_of(call(name, *argv, *force))
     assert out in line and 'absent' not in line
     assert sorted(tmp_path.rglob('*')) == before
@@ -164,14 +164,14 @@ def test_a_full_disk_is_found_before_the_work(call, monkeypatch):
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr('bafenet.fileio.tempfile.TemporaryFile', no_room)
-    line = error_of(call('analysis/errors.py', 'absent.json', '--out', 'OUT/out.json'))
+    line = error_of(call('analysis/error_types.py', 'absent.json', '--out', 'OUT/out.json'))
     assert 'No space left on device' in line and 'out.json' in line
 
 
 def test_a_missing_folder_of_an_output_is_created(call, tmp_path):
     image = dict(img_id='a', boxes=[[0, 0, 4, 4]], scores=[0.5], labels=[0], gt_boxes=[[0, 0, 4, 4]], gt_labels=[0])
     (tmp_path / 'results.json').write_text(json.dumps(dict(images=[image])))
-    assert call('analysis/errors.py', 'OUT/results.json', '--out', 'OUT/new/folder/out.json')[0] == 0
+    assert call('analysis/error_types.py', 'OUT/results.json', '--out', 'OUT/new/folder/out.json')[0] == 0
     assert json.loads((tmp_path / 'new/folder/out.json').read_text())['targets'] == 1
 
 
@@ -185,7 +185,7 @@ def test_a_missing_folder_of_an_output_is_created(call, tmp_path):
     ('dataset/densify.py', ['--limit', '0']), ('dataset/densify.py', ['--seed', '1.5']),
     ('dataset/make_demo.py', ['--size', '100000']), ('dataset/make_demo.py', ['--seed', '-1']),
     ('dataset/split_by_recording.py', ['--min-matches', '9' * 5000]),
-    ('export_weights.py', ['--seed', '-1']), ('reproduce.py', ['--seeds', 'nan']), ('reproduce.py', ['--epochs', '']),
+    ('export.py', ['--seed', '-1']), ('reproduce.py', ['--seeds', 'nan']), ('reproduce.py', ['--epochs', '']),
     ('test.py', ['--wait-time', 'nan']), ('test.py', ['--wait-time', '-inf']),
     ('train.py', ['--seed', str(2**32)]), ('train.py', ['--seed', 'x'])])
 def test_a_number_out_of_range_is_named_with_its_option(call, name, options):

@@ -149,7 +149,7 @@ def test_what_a_command_line_can_get_wrong(config, trained, devkit, tmp_path):
         with pytest.raises(InputError, match='BFloat16OptimWrapper'):
             cli.train(config, work_dir=work_dir, cfg_options=['optim_wrapper.type=AmpOptimWrapper'])
     with pytest.raises(InputError, match='does not fit the network'):
-        cli.test(str(ROOT / 'configs/baselines/fcos_r18_scratch_densesirst.py'), str(trained), work_dir=work_dir,
+        cli.test(str(ROOT / 'configs/baselines/fcos_r18_densesirst.py'), str(trained), work_dir=work_dir,
                  cfg_options=[f'test_dataloader.dataset.data_root={devkit}'])
     with pytest.raises(InputError, match=r'must end in \.json'):
         cli.test(config, str(trained), work_dir=work_dir, out='metrics.pkl')

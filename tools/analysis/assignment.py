@@ -25,8 +25,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.analysis import assignment_report
-    assignment_report.report(**vars(args))
+    from bafenet.analysis import assignment
+    assignment.report(**vars(args))
     return 0
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Tell at which share of a target's peak its box ends, for present and for pasted targets of a training split.
+"""Measure where boxes end, as a share of a target's peak, for present and for pasted targets of a training split.
 
 The two should agree, in that share and in size: BAGCopyPaste's visible_share and sigma are there to make them. Images
 are read at their own size; every image is pasted into once.
@@ -24,8 +24,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.analysis import edge_report
-    edge_report.report(**vars(args))
+    from bafenet.analysis import box_edges
+    box_edges.report(**vars(args))
     return 0
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Tell what a trained network's exchange does, and what it could do.
+"""Measure what a trained network's feature exchange does, and what it could do.
 
 How well the sky can be read off the features of each task before they are exchanged; what the network loses where
 nothing crosses; what its own sky map is worth in the scores, and what the true one would be.
@@ -29,8 +29,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.analysis import exchange_report
-    exchange_report.report(**vars(args))
+    from bafenet.analysis import exchange
+    exchange.report(**vars(args))
     return 0
 
 

@@ -1,4 +1,5 @@
 """Loading and packing of images and sky maps: a bad file is named, and nothing is decoded or carried twice."""
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from mmdet.registry import TRANSFORMS
 
 from bafenet.arguments import require_number, shown
 from bafenet.devkit import image_size
-from bafenet.devkit.images import TOO_DEEP
+from bafenet.devkit.images import MAX_PIXELS, TOO_DEEP
 from bafenet.errors import InputError, first_line, printable
 
 MAX_CACHE_MB = 2**20
@@ -45,6 +46,8 @@ class DecodedCache:
 class LoadInfraredImage(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile``, which keeps a grey image in one channel and names a file that is damaged.
 
+    It takes images that are in memory too: ``img`` in its input instead of ``img_path``, see :func:`require_frame`.
+
     Args:
         cache_mb: Keep decoded images up to this many MiB in each process of the data loader, grey ones as one channel.
         color_type: By default uint8 (H, W) of a grey file and (H, W, 3), BGR, of a coloured one;
@@ -55,6 +58,8 @@ class LoadInfraredImage(LoadImageFromFile):
     Raises:
         InputError: If an argument is out of range.
     """
+
+    takes_arrays = True  # asked by bafenet.compat.inference
 
     def __init__(self, cache_mb: float = 0, color_type: str | int = cv2.IMREAD_ANYCOLOR, **kwargs) -> None:
         known = color_type in imread_flags if isinstance(color_type, str) else type(color_type) is int
@@ -74,13 +79,13 @@ class LoadInfraredImage(LoadImageFromFile):
         Raises:
             InputError: If the image is missing, does not decode, or has more than 8 bits a channel.
         """
+        if 'img' in results:
+            image = self._in_channels(require_frame(results['img']))
+            return self._with_image(results, image.astype(np.float32) if self.to_float32 else image)
         path = results['img_path']
         cached = self._cache.get(path)
         if cached is not None:
-            to_colour = self._in_colour and cached.ndim == 2
-            image = cv2.cvtColor(cached, cv2.COLOR_GRAY2BGR) if to_colour else cached.copy()
-            results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2], scale_factor=(1.0, 1.0))
-            return results
+            return self._with_image(results, self._in_channels(cached))
         _check_header(path, 'image', self.backend_args)
         try:
             results = super().transform(results)
@@ -95,10 +100,46 @@ class LoadInfraredImage(LoadImageFromFile):
         results['scale_factor'] = (1.0, 1.0)
         return results
 
+    def _in_channels(self, image: np.ndarray) -> np.ndarray:
+        """A copy of an image, in colour where that is asked for."""
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if self._in_colour and image.ndim == 2 else image.copy()
+
+    @staticmethod
+    def _with_image(results: dict, image: np.ndarray) -> dict:
+        results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2], scale_factor=(1.0, 1.0))
+        return results
+
+
+def require_frame(image: Any) -> np.ndarray:
+    """An image in memory as a file of the same content would be loaded.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 1), grey, or (H, W, 3), BGR.
+
+    Returns:
+        uint8 (H, W) or (H, W, 3), a view.
+
+    Raises:
+        InputError: If it is of another type or shape, or larger than a file may be.
+    """
+    if not isinstance(image, np.ndarray):
+        raise InputError(f'the image is a {type(image).__name__}: give a file, or a uint8 array')
+    what = f'the image array is {image.dtype} {"x".join(map(str, image.shape))}'
+    if image.dtype != np.uint8:
+        deep = image.dtype.kind in 'iuf' and image.dtype.itemsize > 1
+        raise InputError(f'{what} and {TOO_DEEP}' if deep else f'{what}: give 8-bit grey, uint8')
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1, ), (3, )) or not image.size:
+        raise InputError(f'{what}: give (height, width) or (height, width, 1) grey, or (height, width, 3) BGR')
+    if image.shape[0] * image.shape[1] > MAX_PIXELS:
+        raise InputError(f'{what}, more than {MAX_PIXELS:,} pixels; cut it into smaller images')
+    return image[..., 0] if image.shape[2:] == (1, ) else image
+
 
 @TRANSFORMS.register_module()
 class LoadSkyAnnotations(LoadAnnotations):
     """mmdet's ``LoadAnnotations`` for boxes, labels and the sky map, which names a sky map that is bad.
+
+    A sample without a ``seg_map_path``, as a user's own frame, gets no sky map.
 
     Args:
         imdecode_backend: ``'pillow'`` by default, which gives the indices of a palette PNG; OpenCV gives its colours.
@@ -111,7 +152,9 @@ class LoadSkyAnnotations(LoadAnnotations):
         self._cache = DecodedCache(cache_mb)
 
     def _load_seg_map(self, results: dict) -> None:
-        path = results['seg_map_path']
+        path = results.get('seg_map_path')
+        if path is None:
+            return
         cached = self._cache.get(path)
         if cached is not None:
             results.update(gt_seg_map=cached.copy(), ignore_index=self.ignore_index)
@@ -139,10 +182,11 @@ class PackInfraredInputs(PackDetInputs):
     """mmdet's ``PackDetInputs``, which repeats an image of one channel in the three that networks take."""
 
     def transform(self, results: dict) -> dict:
-        """Pack a sample; ``inputs`` is uint8 (3, H, W)."""
+        """Pack a sample; ``inputs`` is uint8 (3, H, W). A sample that nothing has resized has ``scale_factor`` 1."""
         image = results['img']
-        if image.ndim == 2:
-            results = dict(results, img=np.broadcast_to(image[..., None], (*image.shape, 3)))
+        results = {'scale_factor': (1.0, 1.0), **results}
+        if image.ndim == 2 or image.shape[2] == 1:
+            results['img'] = np.broadcast_to(image.reshape(*image.shape[:2], 1), (*image.shape[:2], 3))
         return super().transform(results)
 
 

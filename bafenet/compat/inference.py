@@ -1,0 +1,107 @@
+"""mmdet's ``inference_detector`` and ``DetInferencer`` on infrared frames: files and arrays, boxes and sky map.
+
+Both expect mmcv's image loader at the start of a test pipeline and put others in its place: theirs cut 16 bits to 8 and
+leave out what our networks need. Where a pipeline has a loader that takes arrays itself (``takes_arrays``), it stays.
+Everything else, other networks included, is mmdet's.
+"""
+import os
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmengine
+import numpy as np
+from mmcv.transforms import Compose
+from mmdet.registry import TRANSFORMS
+
+from ..fileio import write_bytes
+
+
+def install() -> None:
+    """Adapt both, the first time it is called."""
+    # Not before the operators are there, which all of mmdet's models need.
+    from mmdet.apis import DetInferencer, inference
+    for owner, name, around in ((inference, 'get_test_pipeline_cfg', _keep_loader),
+                                (DetInferencer, '_init_pipeline', _init_pipeline),
+                                (DetInferencer, '_inputs_to_list', _inputs_to_list),
+                                (DetInferencer, 'visualize', _visualize),
+                                (DetInferencer, 'pred2dict', _pred2dict)):
+        _wrap(owner, name, around)
+
+
+def _wrap(owner: Any, name: str, around: Callable) -> None:
+    """Replace a function by ``around(function, *arguments)``, once."""
+    original = getattr(owner, name)
+    if hasattr(original, '__wrapped__'):
+        return
+
+    @wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return around(original, *args, **kwargs)
+
+    setattr(owner, name, wrapped)
+
+
+def _takes_arrays(step: Any) -> bool:
+    """Whether a step of a pipeline, built or not, loads files and arrays alike."""
+    kind = TRANSFORMS.get(step['type']) if isinstance(step, dict) else step
+    return getattr(kind, 'takes_arrays', False)
+
+
+def _keep_loader(original: Callable, cfg: Any) -> Any:
+    """The steps of a test pipeline; its loader is built, so that ``inference_detector`` cannot replace it."""
+    steps = original(cfg)
+    return [TRANSFORMS.build(steps[0]), *steps[1:]] if _takes_arrays(steps[0]) else steps
+
+
+def _init_pipeline(original: Callable, inferencer: Any, cfg: Any) -> Any:
+    steps = cfg.test_dataloader.dataset.get('pipeline', ())
+    if any(map(_takes_arrays, steps)):
+        return Compose([_as_results, *steps])
+    return original(inferencer, cfg)
+
+
+def _as_results(frame: Any) -> dict:
+    """What a pipeline begins with: the path of a frame, or the frame itself."""
+    return frame if isinstance(frame, dict) else {'img_path' if isinstance(frame, str) else 'img': frame}
+
+
+def _inputs_to_list(original: Callable, inferencer: Any, inputs: Any) -> list:
+    frames = original(inferencer, str(inputs) if isinstance(inputs, os.PathLike) else inputs)
+    return [str(frame) if isinstance(frame, os.PathLike) else frame for frame in frames]
+
+
+def _visualize(original: Callable, inferencer: Any, inputs: Sequence, *args: Any, **kwargs: Any) -> Any:
+    if _is_adapted(inferencer):
+        inputs = [_as_rgb(frame) if isinstance(frame, np.ndarray) else frame for frame in inputs]
+    return original(inferencer, inputs, *args, **kwargs)
+
+
+def _pred2dict(original: Callable, inferencer: Any, data_sample: Any, pred_out_dir: str = '') -> dict:
+    """Mmdet's dict with the sky map: uint8 (H, W) as ``sem_seg``, or where files are written ``sem_seg_path``."""
+    number = inferencer.num_predicted_imgs
+    result = original(inferencer, data_sample, pred_out_dir)
+    if 'pred_sem_seg' not in data_sample or not _is_adapted(inferencer):
+        return result
+    sky = data_sample.pred_sem_seg.sem_seg[0].cpu().numpy().astype(np.uint8)
+    if not pred_out_dir:
+        return {**result, 'sem_seg': sky}
+    stem = Path(data_sample.img_path).stem if 'img_path' in data_sample else str(number)
+    file = Path(pred_out_dir, 'preds', f'{stem}_sem_seg.png')
+    write_bytes(file, cv2.imencode('.png', sky)[1].tobytes())
+    result['sem_seg_path'] = str(file)
+    mmengine.dump(result, str(file.with_name(f'{stem}.json')))
+    return result
+
+
+def _is_adapted(inferencer: Any) -> bool:
+    return any(map(_takes_arrays, inferencer.pipeline.transforms))
+
+
+def _as_rgb(frame: np.ndarray) -> np.ndarray:
+    """A frame, grey (H, W) or (H, W, 1) or BGR (H, W, 3), for a visualizer: (H, W, 3), RGB."""
+    if frame.ndim == 3 and frame.shape[2] == 3:
+        return frame[..., ::-1]
+    return np.repeat(frame.reshape(*frame.shape[:2], 1), 3, axis=2)

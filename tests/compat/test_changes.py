@@ -1,0 +1,46 @@
+"""The list of what is changed in other libraries: complete, and made once."""
+import subprocess
+import sys
+from pathlib import Path
+
+import mmengine.runner.checkpoint as mmengine_checkpoint
+from mmdet.apis import DetInferencer, inference
+from mmdet.registry import OPTIMIZERS
+from mmengine.config import Config
+from mmengine.fileio import get_file_backend
+
+from bafenet import compat
+from bafenet.compat import checkpoint_loading, config_text, file_backend
+
+FOLDER = Path(compat.__file__).parent
+
+
+def patched() -> list:
+    """What each change puts in its place."""
+    return [sys.modules['mmcv._ext'], mmengine_checkpoint.CheckpointLoader._schemes[''], mmengine_checkpoint.load_url,
+            Config.fromstring, type(get_file_backend('file')), OPTIMIZERS.get('Prodigy'), DetInferencer.visualize,
+            DetInferencer._init_pipeline, DetInferencer.pred2dict, inference.get_test_pipeline_cfg]
+
+
+def test_each_change_is_made_and_a_second_time_changes_nothing():
+    before = patched()
+    assert before[1:5] == [checkpoint_loading.load_from_local, checkpoint_loading.load_url,
+                           config_text.config_as_data, file_backend.AtomicLocalBackend]
+    compat.install()
+    assert patched() == before
+
+
+def test_the_list_has_each_module_with_a_change():
+    named = {change.make.__module__.rpartition('.')[2] for change in compat.CHANGES}
+    written = {file.stem for file in FOLDER.glob('*.py') if '\ndef install() -> None:' in file.read_text()}
+    assert named == written - {'__init__'}
+    assert all(change.what and change.why and '\n' not in change.why for change in compat.CHANGES)
+
+
+def test_nothing_above_is_imported():
+    code = ('import sys, types; package = types.ModuleType("bafenet"); package.__path__ = [sys.argv[1]]; '
+            'sys.modules["bafenet"] = package; import bafenet.compat; bafenet.compat.install(); '
+            'print(*sorted({name.split(".")[1] for name in sys.modules if name.startswith("bafenet.")}))')
+    done = subprocess.run([sys.executable, '-c', code, str(FOLDER.parent)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) <= {'arguments', 'compat', 'errors', 'fields', 'fileio', 'reading', 'weights'}

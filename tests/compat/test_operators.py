@@ -1,0 +1,99 @@
+"""The stand-in for mmcv's compiled operators: what it has, what it says of those that it lacks, when it stands in."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bafenet.compat import operators
+
+# isort: split
+from mmcv import ops
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class TestOtherOperators:
+
+    @pytest.mark.parametrize(('call', 'name', 'instead'), [
+        (lambda: ops.roi_align(torch.zeros(1, 1, 4, 4), torch.zeros(1, 5), 2), 'roi_align_forward',
+         'torchvision.ops.roi_align'),
+        (lambda: ops.roi_pool(torch.zeros(1, 1, 4, 4), torch.zeros(1, 5), 2), 'roi_pool_forward',
+         'torchvision.ops.roi_pool'),
+        (lambda: ops.DeformConv2d(2, 2, 3)(torch.zeros(1, 2, 4, 4), torch.zeros(1, 18, 2, 2)), 'deform_conv_forward',
+         'torchvision.ops.deform_conv2d'),
+        (lambda: ops.bbox_overlaps(torch.zeros(1, 4), torch.zeros(1, 4)), 'bbox_overlaps', 'torchvision.ops.box_iou'),
+        (lambda: ops.nms_match(torch.zeros(1, 5), 0.5), 'nms_match', None),
+        (lambda: ops.softmax_focal_loss(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long)),
+         'softmax_focal_loss_forward', None),
+        (lambda: ops.box_iou_rotated(torch.zeros(1, 5), torch.zeros(1, 5)), 'box_iou_rotated', None),
+    ])
+    def test_raises_when_called(self, call, name, instead):
+        with pytest.raises(NotImplementedError) as error:
+            call()
+        message = str(error.value)
+        assert f"'{name}'" in message
+        assert 'mmcv>=2.0.0,<2.2.0' in message
+        assert torch.__version__ in message
+        assert '\n' not in message
+        assert ('torchvision' in message) == (instead is not None)
+        assert instead is None or instead in message
+
+    def test_compiler_versions_are_answers(self):
+        assert (ops.get_compiler_version(), ops.get_compiling_cuda_version()) == ('n/a', 'n/a')
+
+    def test_private_names_are_absent(self):
+        assert not hasattr(sys.modules['mmcv._ext'], '__file__')
+        assert not hasattr(sys.modules['mmcv._ext'], '_private')
+
+    def test_installing_again_changes_nothing(self):
+        before = sys.modules['mmcv._ext']
+        operators.install()
+        assert sys.modules['mmcv._ext'] is before
+
+
+def run_python(code, *arguments):
+    """Run ``code`` in a fresh interpreter; return what it printed."""
+    done = subprocess.run([sys.executable, '-c', code, *map(str, arguments)], cwd=REPOSITORY, capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_all_of_mmdet_imports():
+    printed = run_python('''
+import bafenet.compat
+bafenet.compat.operators.install()
+import mmcv.ops
+import mmdet.models, mmdet.datasets, mmdet.evaluation, mmdet.engine, mmdet.apis, mmdet.visualization
+from mmdet.registry import MODELS
+from mmengine.utils.dl_utils import mmcv_full_available
+print(MODELS.get('FCOS').__name__, mmcv_full_available())
+''')
+    assert printed == ['FCOS', 'False']
+
+
+def test_compiled_operators_are_used_where_they_exist(tmp_path):
+    # A fake compiled module within mmcv's search path; operators.py is run as a file, without the rest of the package.
+    (tmp_path / '_ext.py').write_text('''
+import torch
+
+def nms(boxes, scores, iou_threshold, offset):
+    return torch.tensor([1])
+
+def __getattr__(name):
+    if name.startswith('__'):
+        raise AttributeError(name)
+    return lambda *args, **kwargs: name
+''')
+    printed = run_python('''
+import runpy, sys
+import mmcv
+mmcv.__path__.append(sys.argv[1])
+runpy.run_path(sys.argv[2])['install']()
+import torch
+from mmcv import ops
+print(sys.modules['mmcv._ext'].__file__, *ops.nms(torch.zeros(2, 4), torch.zeros(2), 0.5)[1].tolist())
+''', tmp_path, REPOSITORY / 'bafenet' / 'compat' / 'operators.py')
+    assert printed == [str(tmp_path / '_ext.py'), '1']
