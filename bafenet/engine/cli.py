@@ -179,8 +179,8 @@ def prepare_config(config: str,
                    name: str | None = None) -> Config:
     """Read a config that has the settings ``needs``, and set what the command line says; see :func:`train`.
 
-    ``settings`` come before the options (:func:`load_config`); ``name`` is that of the work dir below ``work_dirs``, the
-    config's where it is None.
+    ``settings`` come before the options (:func:`load_config`); ``name`` is that of the work dir below
+    ``work_dirs``, the config's where it is None.
     """
     require_environment(launcher)
     cfg = load_config(config, cfg_options, ('model', *needs), settings, splits)
