@@ -87,6 +87,19 @@ def temporary_folder(beside: PathLike) -> Iterator[Path]:
         os.close(handle)
 
 
+def swap_in(new: Path, out: Path, old: Path) -> None:
+    """Put a folder where another one may be; whatever fails, the one before is not lost."""
+    if out.exists():
+        os.replace(out, old)
+    try:
+        os.replace(new, out)
+    except BaseException:
+        if old.exists():
+            os.replace(old, out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def remove_leftovers(folder: PathLike, name: str = '') -> None:
     """Remove what killed processes have left half written in a folder.
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import ROOT
 
-from bafenet.datasets.densesirst import image_size
+from bafenet.devkit import image_size
 from bafenet.reproduction.plan import row_config
 from bafenet.reproduction.tables import find_row, select_tables
 

@@ -33,8 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = vars(parse_args(argv))
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
-    from bafenet.engine import cli
-    cli.test(**args)
+    from bafenet.engine.test import test
+    test(**args)
     return 0
 
 

@@ -25,14 +25,14 @@ from bafenet.errors import InputError
 from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
 
-from ..engine.checkpoints import load_from_local
-from ..engine.cli import find_checkpoint
+from ..devkit.layout import OTHER, SKY
+from ..engine.checkpoints import find_checkpoint, load_from_local
 from ..engine.network import build_network
 from ..engine.options import load_config, require_head
 from ..engine.silent_logging import quiet
 from ..evaluation.matching import threshold_at_recall
 from ..evaluation.metric import RECALL_OF_FPPI, DenseSIRSTMetric, detection_counts, false_alarms
-from ..evaluation.sky import SKY, at_centres
+from ..evaluation.sky import at_centres
 from ..models.bafe_head import BAFEHead, sample_at_points, sky_map
 from .benchmark import require_device
 
@@ -167,7 +167,7 @@ class Measurement:
             kinds['segmentation'] = segmentation
         sky = in_the_input(sample.gt_sem_seg.sem_seg, sample.img_shape)
         truth = sample_at_points(sky[None], self.head.strides[0], (x.shape[-2], x.shape[-1])).flatten().cpu().numpy()
-        sides = [np.flatnonzero(truth == label) for label in (0, SKY)]
+        sides = [np.flatnonzero(truth == label) for label in (OTHER, SKY)]
         chosen = np.concatenate([rng.choice(side, min(POINTS, len(side)), replace=False) for side in sides])
         return Points({kind: values[0].flatten(1)[:, chosen].T.double().cpu().numpy()
                        for kind, values in kinds.items()}, truth[chosen] == SKY)

@@ -7,7 +7,7 @@ import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import DATASETS, MODELS
 
-from bafenet.datasets.densesirst import image_size
+from bafenet.devkit import image_size
 from bafenet.errors import InputError
 
 from ..engine.checkpoints import load_from_local

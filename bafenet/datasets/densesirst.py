@@ -2,27 +2,19 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 
-from bafenet.arguments import shown
-from bafenet.devkit import image_size, read_boxes, read_split, require_palette_sky
+from bafenet.arguments import is_whole, shown
+from bafenet.devkit import find_split, image_size, read_boxes, read_split, require_palette_sky
+from bafenet.devkit.layout import BOXES, CLASSES, IMAGES, SKY_PALETTE, SUFFIXES, TARGET_PALETTE
 from bafenet.errors import InputError, printable
-from bafenet.synthesis.devkit import SPLITS
 
 from .randomness import SampleIndex, seeded_draws
 
-# Splits that come with the package: DenseSIRST by recording (docs/split_by_recording.md).
-PACKAGED_SPLITS = Path(__file__).parent / 'splits'
-PREFIXES = dict(
-    img_path='PNGImages',
-    box_path='SIRST/BBox',
-    target_mask_path='SIRST/PaletteMask',
-    seg_map_path='SkySeg/PaletteMask')
+PREFIXES = dict(img_path=IMAGES, box_path=BOXES, target_mask_path=TARGET_PALETTE, seg_map_path=SKY_PALETTE)
 
 
 @DATASETS.register_module()
@@ -38,7 +30,7 @@ class DenseSIRSTDataset(BaseDetDataset):
 
     Args:
         data_root: Folder of the devkit.
-        ann_file: Split file, one image name a line; see :func:`find_split` for where it is looked for.
+        ann_file: Split file, one image name a line; see :func:`bafenet.devkit.find_split` for where it is looked for.
         data_prefix: Folders under ``data_root`` of the four kinds of file.
         img_suffix: Suffix of image, sky map and target mask files.
         box_origin: Subtracted from all four numbers of a box. 0 is the truth of 99.8 % of DenseSIRST's boxes; 1 is
@@ -52,12 +44,13 @@ class DenseSIRSTDataset(BaseDetDataset):
             are not among the images.
     """
 
-    METAINFO = {'classes': ('Target', ), 'palette': [(255, 64, 64)]}
+    ann_file: str
+    METAINFO = {'classes': CLASSES, 'palette': [(255, 64, 64)]}
 
     def __init__(self,
                  *args,
                  data_prefix: dict[str, str] | None = None,
-                 img_suffix: str = '.png',
+                 img_suffix: str = SUFFIXES[IMAGES],
                  box_origin: int = 0,
                  filter_cfg: dict | None = None,
                  **kwargs) -> None:
@@ -111,7 +104,7 @@ class DenseSIRSTDataset(BaseDetDataset):
         if key == 'target_mask_path' and not os.path.exists(path):
             return frozenset()
         if not os.path.isdir(path):
-            raise InputError(f'{printable(path)}: no such folder; a SIRSTdevkit has PNGImages, SIRST and SkySeg '
+            raise InputError(f'{printable(path)}: no such folder; a SIRSTdevkit has {IMAGES}, SIRST and SkySeg '
                              '(data/README.md)')
         return frozenset(os.listdir(path))
 
@@ -119,7 +112,7 @@ class DenseSIRSTDataset(BaseDetDataset):
         paths = {}
         for key, kind in (('img_path', 'image'), ('box_path', 'box XML'), ('seg_map_path', 'sky map'),
                           ('target_mask_path', 'target mask')):
-            file = name + ('.xml' if key == 'box_path' else self.img_suffix)
+            file = name + (SUFFIXES[BOXES] if key == 'box_path' else self.img_suffix)
             paths[key] = os.path.join(self.data_prefix[key], file)
             # Target masks are not needed to train or test, so they may be absent, but never wrongly named.
             if file not in folders[key] and key != 'target_mask_path':
@@ -154,7 +147,7 @@ class DenseSIRSTDataset(BaseDetDataset):
         """Give one sample after the pipeline, its random draws seeded where the index says how.
 
         Raises:
-            InputError: If the pipeline gives no sample; another image is never taken in its place.
+            InputError: If the pipeline gives no sample; another image is never taken instead.
         """
         if not self._fully_initialized:
             self.full_init()
@@ -190,40 +183,18 @@ def _check_paths(data_prefix: Any, img_suffix: Any, others: dict[str, Any]) -> N
             raise InputError(f'DenseSIRSTDataset: {name}={shown(value)} must be a path')
 
 
-def _check_indices(indices: int | Sequence[int] | None, images: int) -> None:
+def _check_indices(indices: Any, images: int) -> None:
     """Refuse indices that a slice would cut off, or count from the end, in silence."""
     if indices is None:
         return
-    if isinstance(indices, Integral) and not isinstance(indices, bool):
+    if is_whole(indices):
         if not 1 <= indices <= images:
             raise InputError(f'DenseSIRSTDataset: indices={indices} must be from 1 to {images}, the images of the '
                              'split')
         return
     if not isinstance(indices, Sequence) or isinstance(indices, str) or not indices:
         raise InputError(f'DenseSIRSTDataset: indices={shown(indices)} must be a number of images, or a list of theirs')
-    bad = [index for index in indices if not isinstance(index, Integral) or isinstance(index, bool)
-           or not 0 <= index < images]
+    bad = [index for index in indices if not is_whole(index) or not 0 <= index < images]
     if bad:
         raise InputError(f'DenseSIRSTDataset: indices name {shown(bad[0])}, but the split has the images 0 to '
                          f'{images - 1}')
-
-
-def find_split(data_root: str, ann_file: str) -> str:
-    """Where a split file is: the first of these that exists.
-
-    1. ``ann_file`` under ``data_root``;
-    2. ``ann_file`` as it stands, from the current folder or absolute;
-    3. for ``Splits/NAME``, the split of this name that comes with the package.
-
-    Args:
-        data_root: Folder of the devkit.
-        ann_file: Split file.
-
-    Returns:
-        The path; the first of the three where none exists.
-    """
-    places = [os.path.join(data_root or '', ann_file), ann_file]
-    folder, name = os.path.split(ann_file)
-    if folder == SPLITS:
-        places.append(str(PACKAGED_SPLITS / name))
-    return next(filter(os.path.isfile, places), places[0])

@@ -49,10 +49,10 @@ class EpochSampler(DefaultSampler):
         if not len(dataset):
             raise InputError('EpochSampler: the dataset has no images')
         super().__init__(dataset, shuffle=shuffle, seed=seed, round_up=round_up)
-        self.repeats = repeats
-        self.samples_in_epoch = max(round(repeats * len(dataset)), 1)
+        self.repeats: float = repeats
+        self.samples_in_epoch: int = max(round(repeats * len(dataset)), 1)
         self.num_samples = math.ceil((self.samples_in_epoch - (0 if round_up else self.rank)) / self.world_size)
-        self.total_size = self.num_samples * self.world_size if round_up else self.samples_in_epoch
+        self.total_size: int = self.num_samples * self.world_size if round_up else self.samples_in_epoch
 
     def __iter__(self) -> Iterator[SampleIndex]:
         """Iterate over this process's share of the epoch."""

@@ -1,4 +1,4 @@
-"""Reading a devkit's images and masks: 8 bits a channel, of bounded size, each problem in one line."""
+"""Reading a devkit's images, target masks and sky maps: 8 bits a channel, of bounded size, a problem is one line."""
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import InputError, first_line, printable
 from ..reading import PathLike, open_file
+from .layout import BINARY, IGNORED, OTHER, SKY, SKY_BINARY, SKY_PALETTE
 
 MAX_PIXELS = 2**26  # of an image; Pillow only warns at 1.3 times as many
 
@@ -16,7 +17,6 @@ FORMATS = ('PNG', 'JPEG', 'BMP', 'TIFF', 'PPM', 'WEBP', 'GIF')
 TOO_DEEP = 'has more than 8 bits a pixel; convert the image to 8-bit grey first'
 _BITS_PER_SAMPLE = 258  # a TIFF tag
 
-SKY, IGNORED = 1, 255
 
 @contextmanager
 def _opened(path: PathLike) -> Iterator[Image.Image]:
@@ -45,10 +45,11 @@ def _is_deep(image: Image.Image) -> bool:
     """Whether the header tells of more than 8 bits a channel; Pillow cuts some of these to 8 without a word."""
     if image.mode.startswith(('I', 'F')):
         return True
-    arguments = image.tile[0][3] if image.tile else ()
+    tiles = getattr(image, 'tile', ())
+    arguments = tiles[0][3] if tiles else ()
     arguments = arguments if isinstance(arguments, tuple) else (arguments, )
     if image.format == 'TIFF':
-        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1, ))) > 8
+        return max(getattr(image, 'tag_v2', {}).get(_BITS_PER_SAMPLE, (1, ))) > 8
     if image.format == 'PPM':
         return any(isinstance(argument, int) and argument > 255 for argument in arguments)
     return image.format == 'PNG' and any(';16' in str(argument) for argument in arguments)
@@ -113,6 +114,32 @@ def read_mask(path: PathLike, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image.convert('RGB')).max(axis=2)
 
 
+def read_sky(path: PathLike, size: tuple[int, int], palette: bool = False) -> np.ndarray:
+    """Read a sky map: 0 other, and sky where it is 1; where it holds no 1 and is no palette, where it is 255.
+
+    Args:
+        path: Image file.
+        size: Height and width that it must have.
+        palette: It is a devkit's ``SkySeg/PaletteMask``, in which 255 means ignored.
+
+    Returns:
+        (H, W) uint8: 0 other, 1 sky, 255 ignored.
+
+    Raises:
+        InputError: The file is no image, of another size, or holds other values or, where it is no palette, 1 and 255
+            side by side, of which one must then mean something else.
+    """
+    values = read_mask(path, size)
+    found = set(np.unique(values).tolist()) - {OTHER}
+    if palette:
+        fits, expected = found <= {SKY, IGNORED}, '0, 1 and 255 (ignored)'
+    else:
+        fits, expected = found in (set(), {SKY}, {BINARY}), '0 and 1, or 0 and 255'
+    if not fits:
+        raise InputError(f'{printable(path)}: a sky map holds {expected}, not {sorted(found)[:5]}; correct the file')
+    return values if palette else np.where(values > 0, SKY, OTHER).astype(np.uint8)
+
+
 def require_size(path: PathLike, size: tuple[int, int], expected: tuple[int, int]) -> None:
     """Refuse a mask whose (width, height) are not those of its image.
 
@@ -143,5 +170,5 @@ def require_palette_sky(paths: Iterable[PathLike]) -> None:
         if ignored is None and (values == IGNORED).any():
             ignored = path
     if ignored is not None:
-        raise InputError(f'{printable(ignored)}: holds 255 (ignored), and no sky map beside it holds a 1 (sky), as in '
-                         'SkySeg/BinaryMask; give maps of 0 and 1, as in SkySeg/PaletteMask')
+        raise InputError(f'{printable(ignored)}: holds {IGNORED} (ignored), and no sky map beside it holds a {SKY} '
+                         f'(sky), as in {SKY_BINARY}; give maps of {OTHER} and {SKY}, as in {SKY_PALETTE}')

@@ -13,8 +13,7 @@ import numpy as np
 
 from ..errors import InputError, first_line, printable
 from ..reading import PathLike, open_file, read_bytes
-
-CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+from .layout import CORNERS
 
 MAX_XML_BYTES, MAX_SPLIT_BYTES = 2**26, 2**24
 MAX_OBJECTS, MAX_ELEMENTS, MAX_DEPTH, MAX_TEXT = 10_000, 500_000, 64, 1_000
@@ -118,7 +117,7 @@ def read_annotation(path: PathLike) -> Annotation:
     """Read a VOC-style XML file, at most 64 MiB and 10,000 objects.
 
     Raises:
-        InputError: If the file as a whole is no annotation; a bad object is told of in itself.
+        InputError: If the file as a whole is no annotation; a bad object is reported in itself.
     """
     parser, total = _AnnotationParser(), 0
     with open_file(path) as file:
@@ -134,7 +133,8 @@ def read_annotation(path: PathLike) -> Annotation:
         # Beside the parser's own errors, those of the encoding that the file declares.
         except (expat.ExpatError, OSError, ValueError, LookupError) as error:
             raise _no_annotation(path, f'does not parse ({first_line(error)})') from error
-    size = tuple(parser.head.get(side, [''])[0] for side in ('width', 'height')) if 'size' in parser.head else None
+    width, height = (parser.head.get(side, [''])[0] for side in ('width', 'height'))
+    size = (width, height) if 'size' in parser.head else None
     return Annotation(list(map(_object, parser.objects)), parser.head.get('filename', [None])[0], size)
 
 
@@ -152,7 +152,8 @@ def _object(fields: dict[str, list[str]]) -> BoxObject:
         except ValueError:
             return BoxObject(name, None, f'{corner} is {printable(repr(texts[0][:50]))}' if texts[0] else
                              f'{corner} is empty')
-    return BoxObject(name, tuple(corners), '')
+    xmin, ymin, xmax, ymax = corners
+    return BoxObject(name, (xmin, ymin, xmax, ymax), '')
 
 
 def read_boxes(path: PathLike, classes: Sequence[str] | None = None, size: tuple[int, int] | None = None,
@@ -176,9 +177,11 @@ def read_boxes(path: PathLike, classes: Sequence[str] | None = None, size: tuple
     for number, item in enumerate(objects, 1):
         if item.corners is None:
             raise _no_annotation(path, f'object {number} has no box of four numbers: {item.problem}')
-        if classes is not None and item.name is None:
+        if classes is None:
+            continue
+        if item.name is None:
             raise _no_annotation(path, f'object {number} has not one class name')
-        if classes is not None and item.name not in classes:
+        if item.name not in classes:
             raise InputError(f'{printable(path)}: object {number} is of class {printable(repr(item.name[:50]))}, which '
                              f'is not among {tuple(classes)}; correct the file, or name the class in '
                              'metainfo.classes')
@@ -204,7 +207,7 @@ def without_area(corners: np.ndarray) -> np.ndarray:
     """Which boxes (n, 4) have no area: (n,) bool, true where a number is NaN too."""
     # As networks see them, in float32, where a sliver of a pixel may have none.
     low, high = np.split(np.clip(corners, -FARTHEST, FARTHEST).astype(np.float32), 2, axis=1)
-    return ~(high > low).all(axis=1)
+    return ~np.all(high > low, axis=1)
 
 
 def _no_annotation(path: PathLike, reason: str) -> InputError:

@@ -16,8 +16,8 @@ from mmengine.runner import Runner
 
 from ..arguments import shown
 from ..compat.checkpoint_fields import is_finite
-from ..datasets.checks import extents, match_boxes
 from ..devkit import read_mask
+from ..devkit.box_matching import extents, match_boxes
 from ..errors import InputError, printable
 from .options import parse_config
 from .registered import defaults, find_type

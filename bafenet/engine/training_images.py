@@ -11,10 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..compat.checkpoint_fields import HASH_BYTES
-from ..datasets.densesirst import find_split
-from ..devkit import read_split
+from ..devkit import find_split, read_split
+from ..devkit.layout import IMAGES
 from ..errors import InputError, printable
-from ..synthesis.devkit import IMAGES
 from .options import parse_config
 
 KEY = 'training_images'  # in the meta data of a checkpoint

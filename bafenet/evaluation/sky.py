@@ -1,7 +1,7 @@
 """Sky IoU, and which boxes lie in the true sky."""
 import numpy as np
 
-SKY, IGNORED = 1, 255
+from ..devkit.layout import IGNORED, SKY
 
 
 def sky_overlap(predicted: np.ndarray, truth: np.ndarray) -> tuple[int, int]:

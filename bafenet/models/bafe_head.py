@@ -14,12 +14,10 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from bafenet.arguments import require_flags, require_part, shown
+from bafenet.devkit.layout import IGNORED
 from bafenet.errors import InputError
 
 from .small_target_head import SmallTargetHead
-
-# Sky maps hold 0 other, 1 sky and this value where nothing is known (padding).
-IGNORE_INDEX = 255
 
 
 class HeadOutputs(NamedTuple):
@@ -78,7 +76,7 @@ class BAFEHead(SmallTargetHead):
                  loss_seg: ConfigType = dict(
                      type='CrossEntropyLoss',
                      use_sigmoid=True,
-                     ignore_index=IGNORE_INDEX,
+                     ignore_index=IGNORED,
                      avg_non_ignore=True,
                      loss_weight=1.0),
                  **kwargs) -> None:
@@ -289,5 +287,5 @@ def sample_at_points(maps: Tensor, stride: int, size: Sequence[int]) -> Tensor:
     """
     bottom = max(size[0] * stride - maps.shape[-2], 0)
     right = max(size[1] * stride - maps.shape[-1], 0)
-    maps = F.pad(maps, (0, right, 0, bottom), value=IGNORE_INDEX)
+    maps = F.pad(maps, (0, right, 0, bottom), value=IGNORED)
     return maps[..., stride // 2::stride, stride // 2::stride][..., :size[0], :size[1]]

@@ -10,8 +10,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from bafenet.datasets.densesirst import find_split
-from bafenet.devkit import read_split
+from bafenet.devkit import find_split, read_split
+from bafenet.devkit.layout import BOXES
 from bafenet.devkit.read import MAX_XML_BYTES
 from bafenet.engine.options import load_config
 from bafenet.engine.setting import setting
@@ -19,7 +19,6 @@ from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, write_json
 from bafenet.reading import read_bytes
-from bafenet.synthesis.devkit import BOXES
 
 from .stored import CONFIG_FILE, RESULT_FILE, SETTINGS_FILE, epoch_of, latest_checkpoint, read_result, read_settings
 from .tables import Row

@@ -3,7 +3,7 @@ import statistics
 from collections.abc import Sequence
 
 from bafenet.analysis.benchmark import machine
-from bafenet.engine import cli
+from bafenet.engine.test import environment
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import LEGACY
 from bafenet.markup import markdown_code, markdown_text
@@ -46,7 +46,7 @@ def build_report(table: Table, protocol: str, runs: dict[tuple[str, int], Run], 
         of_the_paper=not table.metrics,
         protocol=protocol, seeds=seeds, epochs=epochs, cfg_options=options or [],
         sides=dict(paper=LEGACY_SIDES, ours=LEGACY_SIDES if legacy else TRUE_SIDES),
-        printed_with=dict(commit=commit(), machine=machine(), environment=cli.environment()),
+        printed_with=dict(commit=commit(), machine=machine(), environment=environment()),
         rows=[_report_row(table, row, [runs[row.key, seed] for seed in range(seeds)] if row.base else [],
                           protocol) for row in table.rows])
 

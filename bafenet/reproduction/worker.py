@@ -14,8 +14,9 @@ from typing import Any
 from mmengine.config import Config
 
 from bafenet.analysis.benchmark import machine
-from bafenet.engine import cli
+from bafenet.engine.prepare import build_runner, prepare_config
 from bafenet.engine.setting import setting
+from bafenet.engine.test import environment, test
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import LEGACY
 from bafenet.evaluation.results import read_results
@@ -124,7 +125,7 @@ def work(folder: Path) -> None:
             raise InputError(f'{printable(folder)}: there is no run here; start it by tools/reproduce.py')
         _note_commit(folder)
         config = str(folder / CONFIG_FILE)
-        cfg = cli.prepare_config(config, str(folder), None, 'none')
+        cfg = prepare_config(config, str(folder), None, 'none')
         legacy, save_best = legacy_coordinates(cfg, config), setting(cfg, 'default_hooks', 'checkpoint', 'save_best')
         _train(folder, cfg)
         tests = {key: _test(config, file) for key, file in best_checkpoints(folder, save_best).items()}
@@ -140,7 +141,7 @@ def _train(folder: Path, cfg: Config) -> None:
     checkpoint = latest_checkpoint(folder)
     if checkpoint:
         cfg.resume, cfg.load_from = True, str(checkpoint)
-    cli.build_runner(cfg).train()
+    build_runner(cfg).train()
 
 
 def best_checkpoints(folder: Path, save_best: Any) -> dict[str, Path]:
@@ -164,7 +165,7 @@ def _test(config: str, checkpoint: Path) -> dict:
     out = checkpoint.with_name(f'test_{checkpoint.stem}.json')
     if not out.is_file():
         # The runner has put its own copy of the config, which says to resume, instead of ours.
-        cli.test(config, str(checkpoint), work_dir=str(checkpoint.parent), out=str(out), cfg_options=['resume=False'])
+        test(config, str(checkpoint), work_dir=str(checkpoint.parent), out=str(out), cfg_options=['resume=False'])
     return read_results(str(out), ('checkpoint', 'split', 'metrics'))
 
 
@@ -204,7 +205,7 @@ def _write_result(folder: Path, result: dict, tests: dict[str, dict]) -> None:
                for key, test in tests.items()},
         commits=_commits(folder),
         machine=machine(),
-        environment=cli.environment()))
+        environment=environment()))
 
 
 def _note_commit(folder: Path) -> None:

@@ -1,44 +1,12 @@
 """Clusters of small targets: what to paste, where, and the paste itself (paper Section III-B and Section IV-C)."""
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from .gaussian import Rng, blend, draw_weights, mask_boxes, visible_mask
 from .placement import draw_integer, draw_integers, draw_true, place_regions, place_targets, region_corners
-
-
-@dataclass(frozen=True)
-class ClusterRecipe:
-    """The ranges of a cluster, both ends included; the paper's values by default.
-
-    Attributes:
-        num_clusters: Regions in an image.
-        region_size: Side of the square region in pixels.
-        targets_per_cluster: Targets in a region; where it cannot hold the number drawn, as many as fit.
-        spacing: Empty pixels between a target and its nearest neighbour.
-        brightness: lambda of Eq. 1.
-        sigma: sigma_x and sigma_y of Eq. 2, in half patch sides.
-        offset: mu_x and mu_y of Eq. 3, in half patch sides.
-        rotation: theta of Eq. 3 in degrees.
-        clustered: False places as many targets one by one, anywhere (Table II).
-        gaussian: False puts the patch in the place of the background, as plain copy-paste does (Table II).
-        visible_share: A pixel counts as visible, and so into the box, if the blend raises it by at least this share of
-            the target's greatest raise, and by a grey level. DenseSIRST's own boxes end at about 0.13.
-    """
-
-    num_clusters: tuple[int, int] = (1, 3)
-    region_size: int = 20
-    targets_per_cluster: tuple[int, int] = (8, 12)
-    spacing: tuple[int, int] = (1, 2)
-    brightness: tuple[float, float] = (0.5, 1.0)
-    sigma: tuple[float, float] = (0.3, 0.6)
-    offset: tuple[float, float] = (-0.2, 0.0)
-    rotation: tuple[float, float] = (-90, 90)
-    clustered: bool = True
-    gaussian: bool = True
-    visible_share: float = 0.0
+from .recipe import ClusterRecipe
 
 
 class TargetLibrary(NamedTuple):
@@ -126,6 +94,26 @@ class PastedTargets(NamedTuple):
         return mask
 
 
+def paste_clusters(image: np.ndarray, allowed: np.ndarray, library: TargetLibrary, rng: Rng, recipe: ClusterRecipe,
+                   scale: Sequence[float] = (1.0, 1.0), most: int | None = None) -> PastedTargets:
+    """Place clusters, pick their targets from a library and paste them: the whole of BAG-CP for one image.
+
+    Args:
+        image: (H, W) or (H, W, C), values in [0, 255]. It is not changed.
+        allowed: (H, W) bool, or uint8 of 0 and 1, true where a target may be.
+        library: The targets to draw from, in native pixels.
+        rng: Source of the draws.
+        recipe: How many, how near and how bright.
+        scale: Pixels of this image per native pixel, vertically and horizontally; see :func:`place_clusters`.
+        most: No more targets than this are pasted; None for no limit.
+
+    Returns:
+        The new image and the targets that can be seen in it, none where nothing fits.
+    """
+    indices, corners = place_clusters(allowed, library.sizes, rng, recipe, scale)
+    return paste_targets(image, library.pick(indices[:most]).scaled(scale), corners[:most], rng, recipe)
+
+
 def place_clusters(allowed: np.ndarray, sizes: np.ndarray, rng: Rng, recipe: ClusterRecipe,
                    scale: Sequence[float] = (1.0, 1.0)) -> tuple[np.ndarray, np.ndarray]:
     """Draw how many targets there are, which ones of a library, and where each of them goes.
@@ -146,7 +134,7 @@ def place_clusters(allowed: np.ndarray, sizes: np.ndarray, rng: Rng, recipe: Clu
         top left corners. n is 0 where nothing fits.
     """
     low, high = recipe.spacing
-    gaps = [tuple(max(round(gap * factor), min(gap, 1)) for factor in scale) for gap in range(low, high + 1)]
+    gaps = [(_scaled_gap(gap, scale[0]), _scaled_gap(gap, scale[1])) for gap in range(low, high + 1)]
     count = draw_integer(rng, *recipe.num_clusters)
     if not recipe.clustered:
         number = int(draw_integers(rng, *recipe.targets_per_cluster, count).sum())
@@ -168,6 +156,11 @@ def _scaled_sizes(sizes: np.ndarray, scale: Sequence[float]) -> np.ndarray:
     return np.maximum(np.rint(sizes * np.asarray(scale)), 1).astype(np.int64)
 
 
+def _scaled_gap(gap: int, factor: float) -> int:
+    """Empty pixels at ``factor`` pixels per pixel: rounded, and not 0 unless they are."""
+    return max(round(gap * factor), min(gap, 1))
+
+
 def _place_one_by_one(allowed: np.ndarray, sizes: np.ndarray, drawn: np.ndarray, gap: tuple[int, int],
                       rng: Rng) -> tuple[np.ndarray, np.ndarray]:
     """Place each drawn target uniformly over all positions that the ones before it have left."""
@@ -187,7 +180,7 @@ def paste_targets(image: np.ndarray, targets: TargetLibrary, corners: np.ndarray
                   recipe: ClusterRecipe) -> PastedTargets:
     """Blend targets into a copy of an image (paper Eq. 1-3), each with a Gaussian and a brightness of its own.
 
-    With ``recipe.gaussian=False`` a patch takes the place of the background, and all of it counts as visible.
+    With ``recipe.gaussian=False`` a patch replaces the background, and all of it counts as visible.
 
     Args:
         image: (H, W) or (H, W, C), values in [0, 255]. It is not changed.

@@ -7,20 +7,41 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
-from .. import devkit
 from ..arguments import MAX_SEED, MAX_WORKERS, require_number
-from ..devkit import image_size, is_plain_name, read_grey, read_mask, require_palette_sky, require_size
+from ..devkit import (
+    find_layout,
+    image_size,
+    is_plain_name,
+    read_boxes,
+    read_grey,
+    read_mask,
+    read_sky,
+    read_split,
+    require_palette_sky,
+    require_size,
+)
+from ..devkit.box_matching import component_boxes, read_boxes_on_mask
+from ..devkit.layout import SKY, Layout
+from ..devkit.write import make_folders, write_sample, write_splits
 from ..errors import InputError, printable
 from ..fileio import owned, require_writable_folder, write_text
-from .clusters import ClusterRecipe, PastedTargets, TargetLibrary, paste_targets, place_clusters
-from .devkit import SKY_PALETTE, make_folders, write_sample, write_splits
+from ..parallel import map_with_progress
+from ..reading import PathLike
+from .build_library import split_patches
+from .clusters import PastedTargets, TargetLibrary, paste_clusters
+from .densify_records import (
+    RECORDS_FILE,
+    SETTINGS_FILE,
+    Summary,
+    check_settings,
+    read_present,
+    read_records,
+    refuse_links,
+)
 from .gaussian import Rng
-from .library import Layout, PathLike, component_boxes, find_layout, load_library, shrink, split_patches
-from .limits import check_recipe
-from .parallel import parallel_map
-from .progress import RECORDS_FILE, SETTINGS_FILE, Summary, check_settings, read_present, read_records, refuse_links
+from .library import load_library, shrink
+from .recipe import ClusterRecipe, check_recipe
 
 # To be raised whenever the same settings give another set.
 DENSIFY_VERSION = 1
@@ -44,7 +65,7 @@ def densify(source: PathLike, out: PathLike, library: PathLike | None = None, sp
         split: See ``library``.
         seed: Seed of everything, at least 0.
         workers: Processes; the result does not depend on it.
-        sky: Folder of sky maps in the place of the source's own.
+        sky: Folder of sky maps instead of the source's own.
         recipe: Numbers, sizes and blend; the paper's where it is None.
         max_target_size: Larger library targets are shrunk to it.
         limit: Take the first so many images, by name; splits keep what is left of them.
@@ -111,11 +132,11 @@ def _read_names(layout: Layout, limit: int | None) -> tuple[list[str], dict[str,
             require_size(path, image_size(path), size)
         box_file = layout.box_file(name)
         if box_file is not None:
-            devkit.read_boxes(box_file, whole=True)
-    require_palette_sky(path for path in map(layout.sky_map, names) if _is_palette(layout, path))
+            read_boxes(box_file, whole=True)
+    require_palette_sky(path for path in map(layout.sky_map, names) if layout.is_palette_sky(path))
     splits = {}
     for split in layout.split_names():
-        members = layout.split(split)
+        members = read_split(layout.split(split))
         absent = set(members).difference(every)
         if absent:
             raise InputError(f'{printable(layout.root)}: has no image {printable(min(absent))}, but the split '
@@ -123,11 +144,6 @@ def _read_names(layout: Layout, limit: int | None) -> tuple[list[str], dict[str,
         kept = set(members).intersection(names)
         splits[split] = [name for name in members if name in kept]
     return names, {split: members for split, members in splits.items() if members}
-
-
-def _is_palette(layout: Layout, path: Path) -> bool:
-    """Whether a sky map is one of a devkit's own palettes, in which 255 means ignored and not sky."""
-    return (SKY_PALETTE, '.png') in layout.sky_maps and path.parent == layout.root / SKY_PALETTE
 
 
 def _digest(count: int, *data: str | bytes) -> str:
@@ -144,8 +160,9 @@ def _write_set(out: Path, settings: dict, task: '_Task', names: list[str], split
     # Without the line that a killed process may have left unfinished.
     write_text(out / RECORDS_FILE, ''.join(map(_json_line, records.values())))
     left = [name for name in names if name not in records]
-    with open(out / RECORDS_FILE, 'a', encoding='utf-8') as file, closing(parallel_map(task, left, workers)) as written:
-        for record in tqdm(written, 'densify', len(names), initial=len(records), unit='image', disable=None):
+    made = map_with_progress(task, left, workers, 'densify', done=len(records))
+    with open(out / RECORDS_FILE, 'a', encoding='utf-8') as file, closing(made):
+        for record in made:
             file.write(_json_line(record))
             file.flush()
             records[record['image']] = record
@@ -182,11 +199,11 @@ class _Task:
         image, colour = read_grey(self.layout.image(name))
         mask = read_mask(self.layout.target_mask(name), image.shape) > 0
         sky_map = self.layout.sky_map(name)
-        sky = read_sky(sky_map, image.shape, _is_palette(self.layout, sky_map))
+        sky = read_sky(sky_map, image.shape, self.layout.is_palette_sky(sky_map))
         box_file = self.layout.box_file(name)
-        boxes, moved = (component_boxes(mask), 0) if box_file is None else read_boxes(box_file, mask)
+        boxes, moved = (component_boxes(mask), 0) if box_file is None else read_boxes_on_mask(box_file, mask)
         rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
-        pasted = densify_image(image, sky == 1, mask, self.library, rng, self.recipe)
+        pasted = densify_image(image, sky == SKY, mask, self.library, rng, self.recipe)
         write_sample(self.out, name, pasted.image, sky, mask | pasted.mask(), np.concatenate([boxes, pasted.boxes]))
         return {'image': name, 'targets': len(boxes), 'pasted': len(pasted.boxes), 'colour': colour, 'moved': moved}
 
@@ -208,8 +225,7 @@ def densify_image(image: np.ndarray, sky: np.ndarray, mask: np.ndarray, library:
     """
     reach = 2 * recipe.spacing[0] + 1
     free = sky & ~cv2.dilate(mask.view(np.uint8), np.ones((reach, reach), np.uint8)).view(bool)
-    indices, corners = place_clusters(free, library.sizes, rng, recipe)
-    return _drop_broken(image, paste_targets(image, library.pick(indices), corners, rng, recipe))
+    return _drop_broken(image, paste_clusters(image, free, library, rng, recipe))
 
 
 def _drop_broken(image: np.ndarray, pasted: PastedTargets) -> PastedTargets:
@@ -223,71 +239,3 @@ def _drop_broken(image: np.ndarray, pasted: PastedTargets) -> PastedTargets:
     broken = tuple(axis[~whole[target]] for axis in pixels)
     restored[broken] = image[broken]
     return PastedTargets(restored, pasted.boxes[whole], pasted.visible[whole], pasted.corners[whole])
-
-
-def read_sky(path: PathLike, size: tuple[int, int], palette: bool = False) -> np.ndarray:
-    """Read a sky map: 0 other, and sky where it is 1; where it holds no 1 and is no palette, where it is 255.
-
-    Args:
-        path: Image file.
-        size: Height and width that it must have.
-        palette: It is a devkit's ``SkySeg/PaletteMask``, in which 255 means ignored.
-
-    Returns:
-        (H, W) uint8: 0 other, 1 sky, 255 ignored.
-
-    Raises:
-        InputError: The file is no image, of another size, or holds other values or, where it is no palette, 1 and 255
-            side by side, of which one must then mean something else.
-    """
-    values = read_mask(path, size)
-    found = set(np.unique(values).tolist()) - {0}
-    if palette and not found <= {1, 255}:
-        raise InputError(f'{printable(path)}: a sky map holds 0, 1 and 255 (ignored), not {sorted(found)[:5]}; correct '
-                         'the file')
-    if palette:
-        return values
-    if found not in (set(), {1}, {255}):
-        raise InputError(f'{printable(path)}: a sky map holds 0 and 1, or 0 and 255, not {sorted(found)[:5]}; correct '
-                         'the file')
-    return (values > 0).view(np.uint8)
-
-
-def read_boxes(path: PathLike, mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Read the boxes of a VOC-style XML file, in its order.
-
-    SIRST-V2, and a few boxes of DenseSIRST that were left over from it, count pixels from 1. A box that is the
-    extent of a mask component only after a move of one pixel up and left is so moved; all others stay.
-
-    Args:
-        path: XML file.
-        mask: (H, W) bool, the target mask of its image.
-
-    Returns:
-        (n, 4) int64, 0-based ``[x1, y1, x2, y2]`` with exclusive ends, and the number of boxes moved.
-
-    Raises:
-        InputError: The XML is malformed, or a box has no area, no target pixel or lies outside of the image.
-    """
-    boxes = devkit.read_boxes(path, whole=True)[1]
-    components = set(map(tuple, component_boxes(mask).tolist()))
-    exact, before = (np.array([tuple(box) in components for box in moved.tolist()], bool)
-                     for moved in (boxes, boxes - 1))
-    shifted = before & ~exact
-    boxes -= shifted[:, None]
-    _check_boxes(path, boxes, mask)
-    return boxes.astype(np.int64), int(shifted.sum())
-
-
-def _check_boxes(path: PathLike, boxes: np.ndarray, mask: np.ndarray) -> None:
-    height, width = mask.shape
-    low, high = boxes[:, :2], boxes[:, 2:]
-    inside = (low >= 0).all(axis=1) & (high <= (width, height)).all(axis=1) & (high > low).all(axis=1)
-    x1, y1, x2, y2 = np.where(inside[:, None], boxes, 0).astype(np.int64).T
-    # Sums over rectangles by the four corners of the summed area table.
-    table = cv2.integral(mask.view(np.uint8))
-    covered = table[y2, x2] - table[y1, x2] - table[y2, x1] + table[y1, x1]
-    if not covered.all():
-        box = boxes[covered.argmin()].tolist()
-        raise InputError(f'{printable(path)}: box {box} has no target pixel or lies outside the {width}x{height} '
-                         'image; correct the file')

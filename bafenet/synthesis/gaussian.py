@@ -1,8 +1,10 @@
 """The Gaussian-weighted blend of BAG-CP (paper Eq. 1-3), for one patch or for a whole batch of them."""
 
+from types import ModuleType
+
 import numpy as np
 
-Rng = np.random.Generator | np.random.RandomState
+Rng = np.random.Generator | np.random.RandomState | ModuleType
 """What the random functions of this package draw from: a generator, a ``RandomState``, or the module ``np.random``."""
 
 
@@ -109,7 +111,7 @@ def mask_boxes(masks: np.ndarray) -> np.ndarray:
         (n, 4) int64.
     """
     spans = []
-    for hit in (masks.any(axis=1), masks.any(axis=2)):
+    for hit in (np.any(masks, axis=1), np.any(masks, axis=2)):
         length = hit.shape[1]
         first, last = hit.argmax(axis=1), length - hit[:, ::-1].argmax(axis=1)
         spans.append((first, np.where(hit.any(axis=1), last, 0)))

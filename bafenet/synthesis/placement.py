@@ -88,7 +88,7 @@ def place_regions(allowed: np.ndarray, size: tuple[int, int], count: int, rng: R
     """
     valid = region_corners(allowed, size)
     row_counts = _row_counts(valid)
-    corners = []
+    corners: list[tuple[int, int]] = []
     while len(corners) < count and (corner := _draw_true_by_row(valid, row_counts, rng)) is not None:
         corners.append(corner)
         rows, cols = _corners_within((margin - 1, margin - 1), size, corner, size)

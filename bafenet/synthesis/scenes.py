@@ -1,15 +1,13 @@
 """Procedural infrared scenes: clusters of small targets in the sky, and hot spots that look the same below it."""
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy.ndimage import maximum_filter
-from scipy.stats import rankdata
 
 from ..arguments import MAX_SEED, require_number
-from ..errors import InputError
-from .clusters import ClusterRecipe, PastedTargets, TargetLibrary, paste_targets, place_clusters
+from .clusters import PastedTargets, TargetLibrary, paste_clusters
+from .recipe import ClusterRecipe
 
 KINDS = {'sky': 0.15, 'no_sky': 0.05, 'buildings': 0.3, 'hills': 0.25, 'sea': 0.25}
 """The share of each kind of scene: nothing but sky, no sky at all, and sky above something."""
@@ -56,7 +54,7 @@ def make_library(seed: int) -> TargetLibrary:
     shorter = rng.choice([3, 4, 5], LIBRARY_SIZE, p=[0.6, 0.3, 0.1])
     longer = np.minimum(shorter + rng.choice([0, 1], LIBRARY_SIZE, p=[0.6, 0.4]), 5)
     sizes = rng.permuted(np.stack([shorter, longer], axis=1), axis=1)
-    return TargetLibrary.from_patches([_blob(*size, rng) for size in sizes])
+    return TargetLibrary.from_patches([_blob(height, width, rng) for height, width in sizes])
 
 
 def _blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -65,7 +63,7 @@ def _blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     return np.rint(rng.uniform(45, 130) * shape * rng.normal(1, 0.05, shape.shape)).clip(0, 255).astype(np.uint8)
 
 
-def draw_scene(seed: int, index: int, size: int = 192, library: TargetLibrary = None) -> Scene:
+def draw_scene(seed: int, index: int, size: int = 192, library: TargetLibrary | None = None) -> Scene:
     """Draw scene ``index`` of the set ``seed``; it depends on these two and the size alone.
 
     Args:
@@ -86,18 +84,17 @@ def draw_scene(seed: int, index: int, size: int = 192, library: TargetLibrary = 
     library = library or make_library(seed)
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     background, sky = _draw_background(kind, size, rng)
-    pasted = _paste_clusters(background, sky, library, TARGETS, rng)
-    decorated = _paste_clusters(pasted.image, ~sky, library, HOT_SPOTS, rng)
+    pasted = _paste_inside(background, sky, library, TARGETS, rng)
+    decorated = _paste_inside(pasted.image, ~sky, library, HOT_SPOTS, rng)
     return Scene(kind, decorated.image, sky, pasted.mask(), pasted.boxes, decorated.boxes)
 
 
-def _paste_clusters(image: np.ndarray, area: np.ndarray, library: TargetLibrary, recipe: ClusterRecipe,
-                    rng: np.random.Generator) -> PastedTargets:
+def _paste_inside(image: np.ndarray, area: np.ndarray, library: TargetLibrary, recipe: ClusterRecipe,
+                  rng: np.random.Generator) -> PastedTargets:
     """Paste clusters into an area (bool), a little away from where it ends."""
     distance = 2 * SKYLINE_MARGIN + 1
     inner = cv2.erode(area.astype(np.uint8), np.ones((distance, distance), np.uint8))
-    indices, corners = place_clusters(inner, library.sizes, rng, recipe)
-    return paste_targets(image, library.pick(indices), corners, rng, recipe)
+    return paste_clusters(image, inner, library, rng, recipe)
 
 
 def _draw_background(kind: str, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +112,7 @@ def _draw_background(kind: str, size: int, rng: np.random.Generator) -> tuple[np
 
 def _sense(radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Optics and sensor: a slight blur, pixel noise, column noise, a few hot pixels; 8 bits with room for targets."""
-    image = cv2.GaussianBlur(radiance, (0, 0), rng.uniform(0.5, 0.8))
+    image: np.ndarray = cv2.GaussianBlur(radiance, (0, 0), rng.uniform(0.5, 0.8))
     image += rng.uniform(0.8, 2.5) * rng.standard_normal(image.shape)
     image += rng.uniform(0, 0.7) * rng.standard_normal(image.shape[1])
     hot = rng.integers(0, image.size, rng.poisson(3))
@@ -178,7 +175,7 @@ def _buildings(size: int, level: float, sky_level: float, rng: np.random.Generat
     ground = level + 0.1 * (row - horizon) + 3 * _smooth_noise((size, size), (6, 40), rng)
     sky = np.broadcast_to(row < horizon, (size, size)).copy()
     for near in (0.0, 1.0):
-        x = -int(rng.integers(0, 0.1 * size))
+        x = -int(rng.integers(0, int(0.1 * size)))
         while x < size:
             width = int(size * rng.uniform(0.05, 0.12) * (1 + 1.2 * near))
             height = size * rng.uniform(0.03, 0.2) * (1 + 0.5 * near)
@@ -218,8 +215,8 @@ def _roof(ground: np.ndarray, sky: np.ndarray, across: slice, top: int, tone: fl
         spot = (slice(max(top - height, 0), top), slice(left, min(left + width, across.stop)))
         ground[spot], sky[spot] = tone + rng.uniform(0, 40), False
     if rng.random() < 0.3:
-        spot = (slice(max(top - int(rng.integers(6, 20)), 0), top), int(rng.integers(across.start, across.stop)))
-        ground[spot], sky[spot] = tone + rng.uniform(-10, 10), False
+        mast = (slice(max(top - int(rng.integers(6, 20)), 0), top), int(rng.integers(across.start, across.stop)))
+        ground[mast], sky[mast] = tone + rng.uniform(-10, 10), False
 
 
 def _sea(size: int, level: float, sky_level: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -267,9 +264,9 @@ def _land_from_above(size: int, level: float, _: float, rng: np.random.Generator
     land += rng.uniform(2, 6) * _smooth_noise((size, size), (6, 6), rng)
     for _ in range(rng.integers(1, 4)):
         ends = rng.integers(0, size, (2, 2))
-        reach = ends[0] + 3 * (ends[1] - ends[0]), ends[0] - 3 * (ends[1] - ends[0])
+        reach = 3 * (ends[1] - ends[0])
         tone, width = float(level + rng.uniform(-25, 25)), int(rng.integers(3, 9))
-        cv2.line(land, *[end.tolist() for end in reach], tone, width)
+        cv2.line(land, (ends[0] + reach).tolist(), (ends[0] - reach).tolist(), tone, width)
     for _ in range(rng.integers(2, 9)):
         (y, x), (height, width) = rng.integers(0, size - 8, 2), rng.integers(8, 30, 2)
         land[y:y + height, x:x + width] = level + rng.uniform(-20, 30)
@@ -279,73 +276,3 @@ def _land_from_above(size: int, level: float, _: float, rng: np.random.Generator
 GROUNDS: dict[str, Callable] = {
     'no_sky': _land_from_above, 'buildings': _buildings, 'hills': _hills, 'sea': _sea,
 }
-
-
-def _top_hat(image: np.ndarray) -> np.ndarray:
-    """White top-hat of 7x7 px: how much brighter a pixel is than what is wider than a target."""
-    return cv2.morphologyEx(image, cv2.MORPH_TOPHAT, np.ones((7, 7), np.uint8))
-
-
-SCORES = {'brightness': np.asarray, 'local_contrast': _top_hat}
-"""The scores of the detectors in :func:`brightness_report`."""
-
-
-def brightness_report(scenes: Iterable[Scene]) -> dict[str, dict[str, float]]:
-    """Measure how far brightness alone solves the task, with the sky unknown and with it given.
-
-    Two detectors mark every local maximum of a score that passes a threshold: the grey level, and the local contrast.
-    A mark in a target's box finds it, any other mark is a false alarm, and so is a second mark in the same box. With
-    the sky given, marks outside of it are not made.
-
-    Args:
-        scenes: The scenes of a set.
-
-    Returns:
-        For each of :data:`SCORES`: ``auc``, the chance that a target's highest score exceeds a hot spot's (0.5: no
-        difference); at the threshold of the best F1 over the whole set ``f1``, ``precision`` and ``recall``, and the
-        same three with the sky given, named ``..._in_sky``.
-
-    Raises:
-        InputError: The scenes hold no target or no hot spot.
-    """
-    gathered = {name: [] for name in SCORES}
-    for scene in scenes:
-        for name, score in SCORES.items():
-            gathered[name].append(_marks(scene, score(scene.image).astype(int)))
-    return {name: _summary(*map(np.concatenate, zip(*marks, strict=True))) for name, marks in gathered.items()}
-
-
-def _marks(scene: Scene, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The marks of a detector in one scene: score, hit, in the sky; the highest scores of targets and of hot spots."""
-    owner = np.zeros(score.shape, int)
-    for number, (x1, y1, x2, y2) in enumerate(scene.boxes, 1):
-        owner[y1:y2, x1:x2] = number
-    row, col = np.nonzero((score == maximum_filter(score, 3)) & (score > 0))
-    order = np.argsort(-score[row, col], kind='stable')
-    row, col = row[order], col[order]
-    hit = np.zeros(len(row), bool)
-    found, first = np.unique(owner[row, col], return_index=True)
-    hit[first[found > 0]] = True
-    targets, hot_spots = (np.array([score[y1:y2, x1:x2].max() for x1, y1, x2, y2 in boxes])
-                          for boxes in (scene.boxes, scene.hot_spots))
-    return score[row, col], hit, scene.sky[row, col], targets, hot_spots
-
-
-def _summary(score: np.ndarray, hit: np.ndarray, in_sky: np.ndarray, targets: np.ndarray,
-             hot_spots: np.ndarray) -> dict[str, float]:
-    """AUC of targets against hot spots, and the best F1 of the marks with and without the sky."""
-    if not len(targets) or not len(hot_spots):
-        raise InputError('nothing to compare: the scenes hold no target or no hot spot; take more of them')
-    ranks = rankdata(np.concatenate([targets, hot_spots]))[:len(targets)]
-    auc = (ranks.sum() - len(targets) * (len(targets) + 1) / 2) / (len(targets) * len(hot_spots))
-    summary = {'auc': float(auc)}
-    for suffix, used in (('', np.ones_like(in_sky)), ('_in_sky', in_sky)):
-        order = np.argsort(-score[used], kind='stable')
-        hits = np.cumsum(hit[used][order])
-        f1 = 2 * hits / (np.arange(1, len(hits) + 1) + len(targets))
-        # A threshold takes all marks of the same score or none.
-        last = np.append(np.diff(score[used][order]) != 0, True)
-        best = np.argmax(np.where(last, f1, 0))
-        summary.update({f'f1{suffix}': float(f1[best]), f'precision{suffix}': float(hits[best] / (best + 1)),
-                        f'recall{suffix}': float(hits[best] / len(targets))})
-    return summary

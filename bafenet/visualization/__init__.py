@@ -1,5 +1,5 @@
 """Pictures for people: overlays of boxes and sky, contact sheets, training curves."""
-from .contact_sheet import write_contact_sheet
+from .browse import write_contact_sheet
 from .drawing import draw_sample, save_panel
 from .hooks import TestPanelHook
 from .visualizer import SkyLocalVisualizer

@@ -8,6 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from bafenet.devkit.layout import SKY
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, write_bytes
 
@@ -47,7 +48,7 @@ def draw_sample(image: np.ndarray,
     size = (width * zoom, height * zoom)
     canvas = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_NEAREST)
     if sky_map is not None:
-        canvas = _draw_sky(canvas, cv2.resize((sky_map == 1).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST))
+        canvas = _draw_sky(canvas, cv2.resize((sky_map == SKY).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST))
     layers = ((true_boxes, TRUE_COLOR, 1), (pasted_boxes, PASTED_COLOR, 1), (predicted_boxes, PREDICTED_COLOR, 3))
     for boxes, color, gap in layers:
         if boxes is not None:

@@ -19,7 +19,7 @@ from bafenet.analysis.exchange import (
     readable,
     report,
 )
-from bafenet.engine import cli
+from bafenet.engine import test
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 from bafenet.models import ChannelExchange
@@ -95,7 +95,7 @@ def test_the_network_as_it_is_has_the_metrics_of_the_evaluator(devkit, tmp_path,
     argv = [TINY, weights, '--split-from', 'test', '--out', str(out), '--cfg-options', *options(devkit)]
     assert load_tool('analysis/exchange.py').main(argv) == 0
     found = json.loads(out.read_text())
-    expected = cli.test(TINY, weights, work_dir=str(tmp_path), cfg_options=options(devkit))
+    expected = test.test(TINY, weights, work_dir=str(tmp_path), cfg_options=options(devkit))
     expected = {key: expected[f'densesirst/{key}'] for key in COLUMNS if f'densesirst/{key}' in expected}
     assert found['metrics'][AS_IS] == pytest.approx(expected) and expected['FPPI_other'] > 0
     assert list(found['metrics']) == [AS_IS, *SILENT.values(), OWN_SKY, TRUE_SKY]

@@ -99,7 +99,7 @@ def test_a_split_may_lie_outside_the_devkit(devkit, tmp_path, monkeypatch):
 def test_a_split_of_the_package_is_found_by_its_name(devkit, monkeypatch, tmp_path):
     with pytest.raises(InputError, match='nosuch_rec.txt: no such split'):
         read(devkit, 'nosuch_rec')
-    monkeypatch.setattr('bafenet.datasets.densesirst.PACKAGED_SPLITS', tmp_path)
+    monkeypatch.setattr('bafenet.devkit.layout.PACKAGED_SPLITS', tmp_path)
     (tmp_path / 'one_rec.txt').write_text(first(devkit) + '\n')
     assert len(read(devkit, 'one_rec')) == 1
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import write_palette
 from PIL import Image
 
-from bafenet.devkit import image_size, read_grey, read_image, read_mask, require_palette_sky
+from bafenet.devkit import image_size, read_grey, read_image, read_mask, read_sky, require_palette_sky
 from bafenet.devkit import images as module
 from bafenet.errors import InputError
 
@@ -140,3 +140,65 @@ def test_no_more_sky_maps_are_read_than_up_to_the_first_sky(tmp_path, monkeypatc
     monkeypatch.setattr(module, 'read_image', lambda path: read.append(path) or Image.open(path))
     require_palette_sky(paths)
     assert read == paths[:3]
+
+
+def test_colours_become_grey_and_are_reported(tmp_path):
+    grey = np.random.default_rng(0).integers(1, 256, (60, 70), dtype=np.uint8)
+    colour = np.stack([grey, grey[::-1], grey], axis=-1)
+    alpha = np.dstack([grey, grey, grey, grey[::-1]])
+    for name, image, expected, has_colours in (
+        ('grey', grey, grey, False), ('equal', np.dstack([grey] * 3), grey, False), ('alpha', alpha, grey, False),
+        ('colour', colour, np.rint(colour @ [0.299, 0.587, 0.114]), True)):
+        path = tmp_path / f'{name}.png'
+        Image.fromarray(image).save(path)
+        read, coloured = read_grey(path)
+        assert read.dtype == np.uint8 and coloured is has_colours
+        np.testing.assert_allclose(read, expected, atol=0 if not has_colours else 1)
+
+
+@pytest.mark.parametrize('content, message', [
+    (b'no image', 'does not decode'), (b'', 'does not decode'), (None, 'no such file')])
+def test_bad_images_are_named(tmp_path, content, message):
+    path = tmp_path / 'bad.png'
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=rf'bad\.png: .*{message}'):
+        read_grey(path)
+
+
+def test_truncated_and_deep_images_are_named(tmp_path):
+    path = tmp_path / 'image.png'
+    Image.fromarray(np.random.default_rng(0).integers(1, 256, (60, 70), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match=r'image\.png: does not decode'):
+        read_grey(path)
+    Image.fromarray(np.full((4, 4), 4000, np.uint16)).save(path)
+    with pytest.raises(InputError, match='more than 8 bits'):
+        read_grey(path)
+
+
+def test_sky_maps(tmp_path):
+    path, labels = tmp_path / 'sky.png', np.arange(16, dtype=np.uint8).reshape(4, 4) % 2
+    write_palette(path, labels)
+    assert np.array_equal(read_sky(path, (4, 4)), labels == 1)
+    for values in (labels, labels * 255, np.dstack([labels * 255] * 3), labels * 0, labels * 0 + 1):
+        Image.fromarray(values).save(path)
+        assert np.array_equal(read_sky(path, (4, 4)), values.reshape(4, 4, -1)[..., 0] > 0)
+    labels[0, 0] = 255
+    for bad in (labels, labels * 0 + 7):
+        Image.fromarray(bad).save(path)
+        with pytest.raises(InputError, match=r'sky\.png: a sky map holds 0 and 1, or 0 and 255'):
+            read_sky(path, (4, 4))
+    with pytest.raises(InputError, match=r'sky\.png: is 4x4'):
+        read_sky(path, (4, 5))
+
+
+def test_in_a_palette_255_is_ignored(tmp_path):
+    path, labels = tmp_path / 'sky.png', np.arange(16, dtype=np.uint8).reshape(4, 4) % 2
+    for values in (labels, labels * 255, labels + np.uint8(254) * (labels == 1), labels * 0):
+        values[0, 0] = 255
+        Image.fromarray(values).save(path)
+        assert np.array_equal(read_sky(path, (4, 4), palette=True), values)
+    Image.fromarray(labels * 7).save(path)
+    with pytest.raises(InputError, match='holds 0, 1 and 255'):
+        read_sky(path, (4, 4), palette=True)

@@ -6,7 +6,7 @@ from conftest import ROOT
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 
-from bafenet.datasets.densesirst import find_split
+from bafenet.devkit import find_split
 from bafenet.engine.config_changes import apply_settings
 from bafenet.engine.options import load_config, parse_config
 from bafenet.errors import InputError

@@ -6,7 +6,7 @@ import torch
 from conftest import ROOT
 from mmengine.logging import MMLogger
 
-from bafenet.engine import cli
+from bafenet.engine import test, train
 from bafenet.engine.options import load_config
 from bafenet.engine.train_variants import scratch_settings, trainval_settings
 from bafenet.errors import InputError
@@ -85,7 +85,7 @@ model = dict(backbone=dict(norm_cfg=dict(requires_grad=False), norm_eval=True,
 
 def test_a_run_of_both_is_tested_with_the_plain_config(config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    cli.train(config, splits='again', trainval=True, scratch=True)
+    train.train(config, splits='again', trainval=True, scratch=True)
     folder = tmp_path / 'work_dirs' / 'own_scratch_trainval_again'
     assert not list(folder.glob('best_*'))
     checkpoint = torch.load(folder / 'epoch_1.pth')
@@ -94,7 +94,7 @@ def test_a_run_of_both_is_tested_with_the_plain_config(config, tmp_path, monkeyp
                for name, value in checkpoint['state_dict'].items() if 'backbone' in name)
     MMLogger.get_instance('variants')
     capsys.readouterr()
-    cli.test(config, str(folder / 'epoch_1.pth'), work_dir=str(tmp_path / 'test'), out=str(tmp_path / 'out.json'),
+    test.test(config, str(folder / 'epoch_1.pth'), work_dir=str(tmp_path / 'test'), out=str(tmp_path / 'out.json'),
              splits='again')
     printed = capsys.readouterr()
     # The same network: how it was trained changes nothing about its test.
@@ -104,5 +104,5 @@ def test_a_run_of_both_is_tested_with_the_plain_config(config, tmp_path, monkeyp
     assert (results['splits'], results['split'], results['training_images']) == ('again', 'Splits/test_again.txt', 0)
     # What it was trained on stays refused, by whatever name the split goes.
     with pytest.raises(InputError, match='2 of the 2 images that are tested on were trained on'):
-        cli.test(config, str(folder / 'epoch_1.pth'), work_dir=str(tmp_path / 'test'),
+        test.test(config, str(folder / 'epoch_1.pth'), work_dir=str(tmp_path / 'test'),
                  cfg_options=['test_dataloader.dataset.ann_file=Splits/val_v2.txt'])

@@ -25,7 +25,7 @@ COMMANDS = {
     'densify on': 'dataset/densify.py KIT OUT/run',
     'densify BAD': 'dataset/densify.py KIT OUT/dense --library BAD',
     'demo': 'dataset/make_demo.py OUT/demo --images 3 --size 96 --workers 1',
-    'recordings': 'dataset/split_by_recording.py KIT --out OUT/splits',
+    'recordings': 'dataset/recordings.py KIT --out OUT/splits',
     'stats': 'dataset/stats.py KIT --out OUT/statistics --split train_v2',
     'export': 'export.py BAD OUT/net.pth --command c --commit c',
     'card': 'model_card.py BAD --results OUT/results.json',

@@ -158,15 +158,15 @@ def test_detections_that_have_no_room_are_kept_elsewhere(devkit, tmp_path, monke
     def prepare() -> None:
         import tempfile
         tempfile.tempdir = None
-        from bafenet.engine import cli
-        write = cli.write_json
+        from bafenet.engine import test
+        write = test.write_json
 
         def no_room(path: object, content: object) -> None:
             if str(path) == str(out):
                 raise OSError(28, 'No space left on device', str(path))
             write(path, content)
 
-        cli.write_json = no_room
+        test.write_json = no_room
 
     argv = [config, tmp_path / 'run/epoch_1.pth', '--work-dir', tmp_path / 'run', '--out', out, '--cfg-options']
     status, errors = Child('test.py', [*argv, *options(devkit)], prepare).wait()

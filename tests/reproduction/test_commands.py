@@ -1,5 +1,4 @@
 """A row as a command of tools/train.py: the printed line gives the same settings; ``train.py --row`` does too."""
-import contextlib
 import shlex
 import subprocess
 from types import SimpleNamespace
@@ -7,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT, load_tool
 
-from bafenet.engine import cli
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 from bafenet.reproduction.command import reproduce
@@ -79,11 +77,9 @@ def test_a_row_without_changes_is_its_config_alone():
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The config that ``train.py`` would train."""
+    """What ``train.py`` would train."""
     calls = []
-    monkeypatch.setattr(cli, 'build_runner', lambda cfg: calls.append(cfg) or SimpleNamespace(train=lambda: None))
-    monkeypatch.setattr(cli, 'require_writable_folder', lambda *arguments: None)
-    monkeypatch.setattr(cli, 'owned', lambda *arguments: contextlib.nullcontext())
+    monkeypatch.setattr('bafenet.engine.train.train', lambda **arguments: calls.append(arguments))
 
     def run(*arguments):
         assert load_tool('train.py').main(list(arguments)) == 0
@@ -95,24 +91,40 @@ def trained(monkeypatch):
 @pytest.mark.parametrize(('given', 'protocol'), [((), 'ours'), (('--protocol', 'paper'), 'paper')])
 def test_a_row_is_trained_as_its_command_says(trained, given, protocol):
     for key in ('table3_b', 'table5_channel_spatial', 'table2_a'):
-        by_row = trained('--row', key, *given, '--seed', '3')
-        _, _, *command = shlex.split(train_command(find_row(key), protocol))
-        by_command = trained(*command, '--seed', '3')
-        assert by_row.to_dict() == by_command.to_dict()
-        assert by_row.work_dir == f'work_dirs/{protocol}/{key}' and by_row.randomness.seed == 3
+        one = trained('--row', key, *given, '--seed', '3')
+        args = parsed(train_command(find_row(key), protocol))
+        assert (one['config'], one['default_work_dir'], one['work_dir']) == (args.config, args.work_dir, None)
+        cfg = load_config(one['config'], settings=one['settings'])
+        assert cfg.to_dict() == load_config(args.config, args.cfg_options).to_dict()
+        assert one['seed'] == 3 and 'row' not in one and 'protocol' not in one
 
 
 def test_a_row_is_trained_with_changes_of_ones_own(trained):
-    cfg = trained('--row', 'table4_8', '--work-dir', 'mine', '--cfg-options',
-                  'model.bbox_head.exchange.adapter.hidden_channels=12')
-    assert cfg.model.bbox_head.exchange.adapter.hidden_channels == 12 and cfg.work_dir == 'mine'
-    cfg = trained('--row', 'table4_8', '--cfg-options', 'model.bbox_head.exchange=None')
-    assert cfg.model.bbox_head.exchange is None
-    cfg = trained('--row', 'table6_r34', '--scratch', '--splits', 'rec')
-    assert cfg.model.backbone.depth == 34 and cfg.model.backbone.init_cfg is None
-    assert cfg.train_dataloader.dataset.ann_file == 'Splits/train_rec.txt'
-    assert cfg.work_dir == 'work_dirs/ours/table6_r34_scratch_rec'
+    mine = 'model.bbox_head.exchange.adapter.hidden_channels=12'
+    one = trained('--row', 'table4_8', '--work-dir', 'mine', '--cfg-options', mine)
+    assert one['work_dir'] == 'mine'
+    cfg = load_config(one['config'], one['cfg_options'], settings=one['settings'])
+    assert cfg.model.bbox_head.exchange.adapter.hidden_channels == 12
+    # What is below a key that is given goes with it.
+    one = trained('--row', 'table4_8', '--cfg-options', 'model.bbox_head.exchange=None')
+    assert load_config(one['config'], one['cfg_options'], settings=one['settings']).model.bbox_head.exchange is None
+
+
+def test_other_splits_have_another_folder():
     assert parsed(train_command(find_row('tiny'), 'ours', options=['splits=rec'])).work_dir == 'work_dirs/ours/tiny_rec'
+
+
+def test_a_row_is_trained_on_both_splits_and_from_scratch_in_a_folder_of_its_own(monkeypatch, tmp_path):
+    from bafenet.engine import train
+    configs = []
+    monkeypatch.setattr(train, 'build_runner', lambda cfg: configs.append(cfg) or SimpleNamespace(train=lambda: None))
+    monkeypatch.chdir(tmp_path)
+    arguments = ['--row', 'table6_r18', '--protocol', 'paper', '--trainval', '--scratch', '--splits', 'rec']
+    assert load_tool('train.py').main(arguments) == 0
+    cfg, = configs
+    assert cfg.work_dir == 'work_dirs/paper/table6_r18_scratch_trainval_rec'
+    assert cfg.model.backbone.depth == 18 and cfg.model.backbone.init_cfg is None and cfg.val_dataloader is None
+    assert cfg.train_dataloader.dataset.ann_file == 'Splits/trainval_rec.txt'
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bafenet.synthesis import ClusterRecipe, TargetLibrary, paste_targets, place_clusters
+from bafenet.synthesis import ClusterRecipe, TargetLibrary, paste_clusters, paste_targets, place_clusters
 
 RECIPE = ClusterRecipe()
 SEEDS = st.integers(0, 2**32 - 1)
@@ -186,3 +186,16 @@ def test_without_gaussian_the_patch_takes_the_place_of_the_background():
         np.testing.assert_array_equal(pasted.image[y1:y2, x1:x2], patch[:height, :width])
     assert len(pasted.masks()) == len(pasted.boxes)
     np.testing.assert_array_equal(pasted.masks().any(axis=0), pasted.mask())
+
+
+@pytest.mark.parametrize('scale, most', [((1.0, 1.0), None), ((0.5, 1.5), 5), ((1.0, 1.0), 0)])
+def test_pasting_clusters_is_placing_picking_and_pasting(scale, most):
+    library = TargetLibrary.from_patches([np.full((3, 4), 90, np.uint8), np.full((5, 2), 120, np.uint8)])
+    image, allowed = np.full((80, 90), 20, np.uint8), np.ones((80, 90), bool)
+    recipe, rng = ClusterRecipe(), np.random.default_rng(1)
+    ours = paste_clusters(image, allowed, library, np.random.default_rng(1), recipe, scale, most)
+    indices, corners = place_clusters(allowed, library.sizes, rng, recipe, scale)
+    assert len(indices) > 5
+    theirs = paste_targets(image, library.pick(indices[:most]).scaled(scale), corners[:most], rng, recipe)
+    assert np.array_equal(ours.image, theirs.image) and np.array_equal(ours.boxes, theirs.boxes)
+    assert len(ours.boxes) <= len(indices[:most]) and (image == 20).all() and allowed.all()

@@ -6,15 +6,15 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import load_tool, voc_xml, write_palette
+from conftest import load_tool
 from densify_sources import NAMES, SEED, SPLITS, boxes_of, contents, draw_samples, extents, pixels, write_source
 from PIL import Image
 from scipy import ndimage
 
 from bafenet.datasets import DenseSIRSTDataset
 from bafenet.errors import InputError
-from bafenet.synthesis.clusters import ClusterRecipe, TargetLibrary
-from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify, densify_image, read_boxes, read_sky
+from bafenet.synthesis import ClusterRecipe, TargetLibrary
+from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify, densify_image
 
 
 @pytest.fixture(scope='module')
@@ -163,33 +163,6 @@ def test_no_room_leaves_the_image_as_it_is():
     assert len(pasted.boxes) == 0 and np.array_equal(pasted.image, image)
 
 
-def test_sky_maps(tmp_path):
-    path, labels = tmp_path / 'sky.png', np.arange(16, dtype=np.uint8).reshape(4, 4) % 2
-    write_palette(path, labels)
-    assert np.array_equal(read_sky(path, (4, 4)), labels == 1)
-    for values in (labels, labels * 255, np.dstack([labels * 255] * 3), labels * 0, labels * 0 + 1):
-        Image.fromarray(values).save(path)
-        assert np.array_equal(read_sky(path, (4, 4)), values.reshape(4, 4, -1)[..., 0] > 0)
-    labels[0, 0] = 255
-    for bad in (labels, labels * 0 + 7):
-        Image.fromarray(bad).save(path)
-        with pytest.raises(InputError, match=r'sky\.png: a sky map holds 0 and 1, or 0 and 255'):
-            read_sky(path, (4, 4))
-    with pytest.raises(InputError, match=r'sky\.png: is 4x4'):
-        read_sky(path, (4, 5))
-
-
-def test_in_a_palette_255_is_ignored(tmp_path):
-    path, labels = tmp_path / 'sky.png', np.arange(16, dtype=np.uint8).reshape(4, 4) % 2
-    for values in (labels, labels * 255, labels + np.uint8(254) * (labels == 1), labels * 0):
-        values[0, 0] = 255
-        Image.fromarray(values).save(path)
-        assert np.array_equal(read_sky(path, (4, 4), palette=True), values)
-    Image.fromarray(labels * 7).save(path)
-    with pytest.raises(InputError, match='holds 0, 1 and 255'):
-        read_sky(path, (4, 4), palette=True)
-
-
 def test_ignored_pixels_get_no_targets_and_stay_ignored(copy, tmp_path):
     for path in (copy / 'SkySeg/PaletteMask').iterdir():
         labels = pixels(path).copy()
@@ -212,17 +185,6 @@ def test_binary_masks_in_the_place_of_palettes_are_refused(dense, copy, tmp_path
     assert not (tmp_path / 'out').exists()
     # In a folder that is named 255 is sky, as the option says.
     assert densify(copy, tmp_path / 'out', seed=SEED, sky=copy / 'SkySeg/PaletteMask').pasted == dense[1].pasted
-
-
-def test_boxes_are_moved_only_onto_a_component(tmp_path):
-    mask = np.zeros((20, 20), bool)
-    mask[2:5, 3:6] = mask[10:14, 10:12] = True
-    path = tmp_path / 'boxes.xml'
-    # Right, one too far right and down, and one that fits neither way.
-    path.write_text(voc_xml([(10, 10, 12, 14), (4, 3, 7, 6), (9, 9, 13, 15)]))
-    boxes, moved = read_boxes(path, mask)
-    assert boxes.tolist() == [[10, 10, 12, 14], [3, 2, 6, 5], [9, 9, 13, 15]]
-    assert moved == 1
 
 
 # The tool, and the real set

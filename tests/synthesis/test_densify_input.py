@@ -11,8 +11,8 @@ from densify_sources import SEED, contents, draw_samples, pixels, write_source
 from PIL import Image
 
 from bafenet.errors import InputError
-from bafenet.synthesis.clusters import ClusterRecipe
 from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify
+from bafenet.synthesis.recipe import ClusterRecipe
 
 
 @pytest.fixture(scope='module')

@@ -13,9 +13,9 @@ from densify_sources import NAMES, SEED, contents, draw_samples, write_source
 from bafenet.errors import InputError
 from bafenet.fileio import LOCK_FILE
 from bafenet.synthesis import densify as module
-from bafenet.synthesis.clusters import ClusterRecipe
 from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify
 from bafenet.synthesis.library import save_library
+from bafenet.synthesis.recipe import ClusterRecipe
 
 
 @pytest.fixture(scope='module')

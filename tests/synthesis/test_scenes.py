@@ -7,7 +7,8 @@ from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
 from bafenet.errors import InputError
-from bafenet.synthesis.scenes import KINDS, brightness_report, draw_scene, make_library
+from bafenet.synthesis.brightness_report import brightness_report
+from bafenet.synthesis.scenes import KINDS, draw_scene, make_library
 
 
 @pytest.fixture(scope='module')

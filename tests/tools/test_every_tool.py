@@ -25,7 +25,7 @@ ARGUMENTS = {
     'dataset/check.py': ['absent'],
     'dataset/densify.py': ['absent', 'OUT/set'],
     'dataset/make_demo.py': ['OUT/file/demo', '--images', '3'],
-    'dataset/split_by_recording.py': ['absent', '--out', 'OUT/splits'],
+    'dataset/recordings.py': ['absent', '--out', 'OUT/splits'],
     'dataset/stats.py': ['absent', '--out', 'OUT/statistics'],
     'export.py': ['absent.pth', 'OUT/weights.pth', '--command', 'c', '--commit', 'c'],
     'model_card.py': ['absent.pth', '--results', 'absent.json'],
@@ -184,7 +184,7 @@ def test_a_missing_folder_of_an_output_is_created(call, tmp_path):
     ('dataset/densify.py', ['--brightness', 'nan', '1']), ('dataset/densify.py', ['--brightness', '0', 'inf']),
     ('dataset/densify.py', ['--limit', '0']), ('dataset/densify.py', ['--seed', '1.5']),
     ('dataset/make_demo.py', ['--size', '100000']), ('dataset/make_demo.py', ['--seed', '-1']),
-    ('dataset/split_by_recording.py', ['--min-matches', '9' * 5000]),
+    ('dataset/recordings.py', ['--min-matches', '9' * 5000]),
     ('export.py', ['--seed', '-1']), ('reproduce.py', ['--seeds', 'nan']), ('reproduce.py', ['--epochs', '']),
     ('test.py', ['--wait-time', 'nan']), ('test.py', ['--wait-time', '-inf']),
     ('train.py', ['--seed', str(2**32)]), ('train.py', ['--seed', 'x'])])

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from bafenet.engine.options import load_config
     from bafenet.errors import printable
-    from bafenet.visualization import write_contact_sheet
+    from bafenet.visualization.browse import write_contact_sheet
     init_default_scope('mmdet')
     cfg = load_config(args.config, args.cfg_options, needs=['train_dataloader.dataset'])
     samples = write_contact_sheet(cfg, args.out, args.count, args.columns, args.cell, args.epoch)

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     from bafenet.errors import printable
     from bafenet.fileio import require_writable_file
-    from bafenet.synthesis.library import write_library
+    from bafenet.synthesis.build_library import write_library
     require_writable_file(args.out, '--out')
     summary = write_library(**vars(args))
     median, largest, frequent = ('{:g}x{:g}'.format(*summary[key]) for key in (

@@ -17,8 +17,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--fix-boxes',
         metavar='OUT',
-        help='create this folder with a copy of every box XML, each box that differs from its mask component set '
-        'right; to train with it put it in the place of SIRST/BBox, or set data_prefix.box_path of the dataset')
+        help='create this folder with a copy of every box XML, each box that differs from its mask component '
+        'fixed; to train with it put it there instead of SIRST/BBox, or set data_prefix.box_path of the dataset')
     parser.add_argument('--json', dest='json_file', metavar='FILE', help='write everything that was found as JSON')
     parser.add_argument('--workers', type=whole(1, 256), default=1,
                         help='processes; the result does not depend on it [1]')
@@ -29,9 +29,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.datasets import checks
-    errors = checks.check(**vars(args))
-    return 1 if errors else 0
+    from bafenet.devkit.check import check
+    return 1 if check(**vars(args)) else 0
 
 
 if __name__ == '__main__':

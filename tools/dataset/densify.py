@@ -50,8 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     args = vars(parse_args(argv))
     from bafenet.errors import printable
     from bafenet.fileio import require_writable_folder
-    from bafenet.synthesis.clusters import ClusterRecipe
     from bafenet.synthesis.densify import densify
+    from bafenet.synthesis.recipe import ClusterRecipe
     require_writable_folder(args['out'])
     ranges = {key: tuple(args.pop(key)) for key in ('num_clusters', 'targets_per_cluster', 'spacing', 'brightness')}
     summary = densify(recipe=ClusterRecipe(region_size=args.pop('region_size'), **ranges), **args)

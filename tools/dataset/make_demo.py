@@ -28,8 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status, which is 2 for bad input."""
     args = parse_args(argv)
     from bafenet.errors import InputError, printable
-    from bafenet.synthesis.devkit import check_demo_options, write_demo_set
-    from bafenet.synthesis.scenes import brightness_report, draw_scene
+    from bafenet.synthesis.brightness_report import brightness_report
+    from bafenet.synthesis.make_demo import check_demo_options, write_demo_set
+    from bafenet.synthesis.scenes import draw_scene
     try:
         check_demo_options(args.images, args.size, args.seed, args.workers)
         if args.report:

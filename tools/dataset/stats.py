@@ -24,8 +24,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.datasets import statistics
-    statistics.report(**vars(args))
+    from bafenet.devkit.stats import report
+    report(**vars(args))
     return 0
 
 

@@ -18,12 +18,13 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from bafenet.arguments import require_flags, require_number, shown
+from bafenet.devkit.layout import SKY
 from bafenet.errors import InputError, printable
-from bafenet.synthesis.clusters import ClusterRecipe, PastedTargets, TargetLibrary, paste_targets, place_clusters
-from bafenet.synthesis.library import build_library, load_library, save_library, shrink
-from bafenet.synthesis.limits import check_recipe
+from bafenet.synthesis.build_library import build_library
+from bafenet.synthesis.clusters import PastedTargets, TargetLibrary, paste_clusters
+from bafenet.synthesis.library import load_library, save_library, shrink
+from bafenet.synthesis.recipe import ClusterRecipe, check_recipe
 
-SKY = 1
 MAX_GT = 1_000_000
 
 
@@ -58,7 +59,7 @@ class BAGCopyPaste(BaseTransform):
         prob: Probability that an image is pasted into.
         max_gt: No target is added beyond this many in an image; None for no limit.
         clustered: Table II. False places as many targets one by one, anywhere.
-        gaussian: Table II. False puts the patch in the place of the background, as plain copy-paste does.
+        gaussian: Table II. False puts the patch instead of the background, as plain copy-paste does.
         background: Table II. ``'sky'``, or ``'any'`` to paste everywhere.
         remove_background: Where the library is built: subtract the local background from its patches.
         truncate_boxes: Truncate every box, old ones too, to whole pixels and drop those thinner than one, as the
@@ -164,15 +165,9 @@ class BAGCopyPaste(BaseTransform):
             return results
         boxes = _corners(results['gt_bboxes'])
         scale_x, scale_y = map(float, results.get('scale_factor', (1.0, 1.0)))
-        scale = scale_y, scale_x
-        indices, places = place_clusters(self._allowed(results, boxes), self.library.sizes, np.random, self.recipe,
-                                         scale)
-        if self.max_gt is not None:
-            room = max(self.max_gt - len(boxes), 0)
-            indices, places = indices[:room], places[:room]
-        if len(indices):
-            targets = self.library.pick(indices).scaled(scale)
-            _add(results, paste_targets(results['img'], targets, places, np.random, self.recipe))
+        most = None if self.max_gt is None else max(self.max_gt - len(boxes), 0)
+        _add(results, paste_clusters(results['img'], self._allowed(results, boxes), self.library, np.random,
+                                     self.recipe, (scale_y, scale_x), most))
         if self.truncate_boxes:
             _truncate(results)
         return results

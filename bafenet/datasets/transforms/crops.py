@@ -6,9 +6,9 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
 from bafenet.arguments import require_number, shown
+from bafenet.devkit.layout import OTHER
 from bafenet.errors import InputError
 
-OTHER = 0
 MAX_SIDE, MAX_EPOCH = 2**16, 2**31
 
 
@@ -74,8 +74,9 @@ class BalancedCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Cut one sample; see the class."""
         height, width = results['img'].shape[:2]
-        late = self.late_size and results.get('epoch', -1) >= self.late_epoch
-        rows, columns = self.late_size if late else self.size
+        rows, columns = self.size
+        if self.late_size and results.get('epoch', -1) >= self.late_epoch:
+            rows, columns = self.late_size
         row, column = self._anchor(results) or (None, None)
         top = _start(row, rows, height)
         left = _start(column, columns, width)

@@ -33,8 +33,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.datasets import recordings
-    recordings.split_by_recording(**vars(args))
+    from bafenet.devkit.recordings import split_by_recording
+    split_by_recording(**vars(args))
     return 0
 
 

@@ -7,7 +7,7 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 
 from bafenet.datasets import SampleIndex
-from bafenet.visualization.contact_sheet import augment, draw_cell, write_contact_sheet
+from bafenet.visualization.browse import augment, draw_cell, write_contact_sheet
 from bafenet.visualization.drawing import PASTED_COLOR, TRUE_COLOR
 
 

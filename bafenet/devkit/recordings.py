@@ -23,20 +23,16 @@ from rich.table import Table
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from bafenet.arguments import MAX_SEED, require_number
-from bafenet.errors import InputError, printable
-from bafenet.fileio import require_writable_folder, temporary_folder, write_text
-from bafenet.synthesis.devkit import swap_in
-
-from .checks import map_with_progress
-from .near_duplicates import KEYPOINTS, MIN_MATCHES, Scene, count_moved_alike, keypoints, near_duplicates, read_scene
-from .statistics import split_names
-
-__all__ = ['Scene', 'count_moved_alike', 'divide', 'group_recordings', 'keypoints', 'near_duplicates', 'prefix',
-           'read_scene', 'split_by_recording', 'summarize', 'traits']
+from ..arguments import MAX_SEED, require_number
+from ..errors import InputError, printable
+from ..fileio import require_writable_folder, swap_in, temporary_folder, write_text
+from ..parallel import map_with_progress
+from .layout import devkit_layout
+from .near_duplicates import KEYPOINTS, MIN_MATCHES, Scene, near_duplicates, read_scene
+from .read import read_split
 
 COLLECTIONS = ('Misc', 'iraytek')
-# The devkit's splits whose images are divided anew, and whose leak is told.
+# The devkit's splits whose images are divided anew, and whose leak is reported.
 TRAINING, TESTING = 'trainval_v2', 'test_v2'
 
 PARTS, SHARES = ('train', 'val', 'test'), (0.5, 0.25, 0.25)
@@ -49,7 +45,7 @@ TRIES = 64
 def split_by_recording(devkit: str | Path, out: str | Path, seed: int = 0,
                        collections: Sequence[str] = COLLECTIONS, min_matches: int = MIN_MATCHES,
                        workers: int = 1) -> None:
-    """Divide a devkit's images by recording, print tables and write the lists; ``tools/dataset/split_by_recording.py``.
+    """Divide a devkit's images by recording, print tables and write the lists; ``tools/dataset/recordings.py``.
 
     ``out`` gets ``train_rec.txt``, ``val_rec.txt``, ``test_rec.txt`` (about 1/2, 1/4, 1/4 of the images) and
     ``trainval_rec.txt``, one name a line; ``groups.txt``, one group a line; and ``recordings.json``, which holds the
@@ -69,7 +65,7 @@ def split_by_recording(devkit: str | Path, out: str | Path, seed: int = 0,
     """
     root, out = Path(devkit), Path(out)
     _check_options(out, seed, min_matches)
-    old = {split: split_names(root, split) for split in (TRAINING, TESTING)}
+    old = {split: read_split(devkit_layout(root).split(split)) for split in (TRAINING, TESTING)}
     names = sorted(set(chain(*old.values())))
     scenes = list(map_with_progress(partial(read_scene, root), names, workers, 'keypoints'))
     pairs = near_duplicates(scenes, min_matches)
@@ -189,7 +185,7 @@ def _fill(weights: np.ndarray, orders: np.ndarray, shares: np.ndarray) -> np.nda
     return parts[((excess**2).sum(2) / shares).sum(1).argmin()]
 
 
-# --- What is told -----------------------------------------------------------------------------------------------------
+# --- What is reported -------------------------------------------------------------------------------------------------
 
 
 def summarize(scenes: Sequence[Scene], pairs: np.ndarray, groups: np.ndarray, parts: np.ndarray,
@@ -229,8 +225,9 @@ def print_tables(report: dict) -> None:
     """Print the groups, the leak of the devkit's splits and the division."""
     console = Console()
     table = Table(title=f'{report["images"]} images, {report["groups"]} groups, {report["single_images"]} of one image')
-    for column, justify in (('images', 'right'), ('prefixes', 'left'), ('part', 'left')):
-        table.add_column(column, justify=justify)
+    table.add_column('images', justify='right')
+    table.add_column('prefixes')
+    table.add_column('part')
     for group in report['largest_groups']:
         prefixes = ', '.join(f'{key} {count}' for key, count in group['prefixes'].items())
         table.add_row(str(group['images']), escape(printable(prefixes)), group['part'])

@@ -16,7 +16,7 @@ def compare_with_paper(summary: dict) -> list[Statement]:
     """Hold the paper's statements on DenseSIRST (Sections III-B and III-C, Table I, Fig. 4) against measurements.
 
     Args:
-        summary: What :func:`summarize` gives.
+        summary: What :func:`bafenet.devkit.stats.summarize` gives.
 
     Returns:
         The statements, in the paper's order. One agrees where the measured value, rounded as the paper's is, meets it.

@@ -1,11 +1,13 @@
-"""Which box means which component of a target mask, and how far the two differ."""
-
+"""Boxes and the components of a target mask: extents of components, which box means which, and how far they differ."""
+import cv2
 import numpy as np
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
-from bafenet.devkit import CORNERS
-from bafenet.errors import InputError
+from ..errors import InputError, printable
+from ..reading import PathLike
+from .layout import CORNERS
+from .read import read_boxes
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 # A box is taken to mean a component that it overlaps, or else one whose corners are at most so many pixels away.
@@ -28,6 +30,23 @@ def extents(labels: np.ndarray) -> np.ndarray:
     """
     slices = ndimage.find_objects(labels)
     return np.array([[x.start, y.start, x.stop, y.stop] for y, x in slices], np.int64).reshape(-1, 4)
+
+
+def component_boxes(mask: np.ndarray) -> np.ndarray:
+    """The extent of each 8-connected component, from top to bottom by its upper edge, then by its left edge.
+
+    Args:
+        mask: (H, W) bool or uint8.
+
+    Returns:
+        (n, 4) int64, 0-based ``[x1, y1, x2, y2]`` with exclusive ends.
+    """
+    stats = cv2.connectedComponentsWithStats((mask != 0).view(np.uint8), connectivity=8)[2][1:]
+    corner = stats[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]]
+    extent = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    # OpenCV's own order depends on its algorithm.
+    order = np.lexsort(corner.T)
+    return np.concatenate([corner, corner + extent], axis=1).astype(np.int64)[order]
 
 
 def match_boxes(boxes: np.ndarray, components: np.ndarray) -> np.ndarray:
@@ -60,7 +79,7 @@ def match_boxes(boxes: np.ndarray, components: np.ndarray) -> np.ndarray:
                          'many to be matched')
     rows, columns = np.array(boxes_left, int), np.array(list(components_left), int)
     distance, allowed = _distances(boxes[rows], components[columns])
-    # Dear enough that no forbidden pair is ever taken in an allowed one's place.
+    # Dear enough that no forbidden pair is ever taken instead of an allowed one.
     forbidden = 1 + distance.max(initial=0) * (1 + min(distance.shape))
     for row, column in zip(*linear_sum_assignment(np.where(allowed, distance, forbidden)), strict=True):
         if allowed[row, column]:
@@ -82,3 +101,43 @@ def describe_shift(shift: Shift) -> str:
         return 'wrong by ' + ', '.join(f'{corner} {number:+g}' for corner, number in zip(CORNERS, shift, strict=True))
     convention = ' (the convention of SIRST-V2)' if shift[0] == 1 else ''
     return f'shifted by {shift[0]:+g} in all four numbers{convention}'
+
+
+def read_boxes_on_mask(path: PathLike, mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Read the boxes of a VOC-style XML file, in its order, and move those that count pixels from 1.
+
+    SIRST-V2, and a few boxes of DenseSIRST that were left over from it, count pixels from 1. A box that is the
+    extent of a mask component only after a move of one pixel up and left is so moved; all others stay.
+
+    Args:
+        path: XML file.
+        mask: (H, W) bool, the target mask of its image.
+
+    Returns:
+        (n, 4) int64, 0-based ``[x1, y1, x2, y2]`` with exclusive ends, and the number of boxes moved.
+
+    Raises:
+        InputError: The XML is malformed, or a box has no area, no target pixel or lies outside of the image.
+    """
+    boxes = read_boxes(path, whole=True)[1]
+    components = set(map(tuple, component_boxes(mask).tolist()))
+    exact, before = (np.array([tuple(box) in components for box in moved.tolist()], bool)
+                     for moved in (boxes, boxes - 1))
+    shifted = before & ~exact
+    boxes -= shifted[:, None]
+    _require_targets(path, boxes, mask)
+    return boxes.astype(np.int64), int(shifted.sum())
+
+
+def _require_targets(path: PathLike, boxes: np.ndarray, mask: np.ndarray) -> None:
+    height, width = mask.shape
+    low, high = boxes[:, :2], boxes[:, 2:]
+    inside = np.all((low >= 0) & (high <= (width, height)) & (high > low), axis=1)
+    x1, y1, x2, y2 = np.where(inside[:, None], boxes, 0).astype(np.int64).T
+    # Sums over rectangles by the four corners of the summed area table.
+    table = cv2.integral(mask.view(np.uint8))
+    covered = table[y2, x2] - table[y1, x2] - table[y2, x1] + table[y1, x1]
+    if not covered.all():
+        box = boxes[covered.argmin()].tolist()
+        raise InputError(f'{printable(path)}: box {box} has no target pixel or lies outside the {width}x{height} '
+                         'image; correct the file')

@@ -9,7 +9,8 @@ import numpy as np
 from conftest import voc_xml
 from PIL import Image
 
-from bafenet.datasets import DenseSIRSTDataset, checks
+from bafenet.datasets import DenseSIRSTDataset
+from bafenet.devkit.check import check_devkit
 
 BOX, PALETTE, BINARY = 'SIRST/BBox', 'SIRST/PaletteMask', 'SIRST/BinaryMask'
 SKY, SKY_BINARY, POINT, IMAGE = 'SkySeg/PaletteMask', 'SkySeg/BinaryMask', 'SIRST/Point_label', 'PNGImages'
@@ -25,7 +26,7 @@ def set_boxes(root, boxes, name='scene_3'):
 
 
 def problems(root, **kwargs):
-    return checks.check_devkit(root, **kwargs).problems
+    return check_devkit(root, **kwargs).problems
 
 
 def edit(path, function):

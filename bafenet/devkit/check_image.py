@@ -1,92 +1,35 @@
-"""The check of one image's files: what each says, and whether they say the same."""
+"""Check one image of a devkit: image, masks, sky maps, box XML and points, each by itself and against the others."""
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from bafenet.devkit import Annotation, BoxObject, read_annotation, read_image
-from bafenet.devkit.images import IGNORED
-from bafenet.devkit.read import FARTHEST, MAX_OBJECTS, without_area
-from bafenet.errors import InputError, one_line, printable
-from bafenet.reading import read_bytes
-from bafenet.synthesis.devkit import (
+from ..errors import InputError, one_line, printable
+from ..reading import read_bytes
+from .box_matching import EIGHT_NEIGHBOURS, MAX_PAIRS, NO_SHIFT, describe_shift, extents, match_boxes
+from .check_report import ImageReport, Problem
+from .images import read_image
+from .layout import (
     BOXES,
+    CLASSES,
+    IGNORED,
     IMAGES,
+    MASK_VALUES,
     POINTS,
     SKY_BINARY,
     SKY_PALETTE,
     TARGET_BINARY,
     TARGET_PALETTE,
+    file_below,
 )
-
-from .box_matching import EIGHT_NEIGHBOURS, MAX_PAIRS, NO_SHIFT, Shift, describe_shift, extents, match_boxes
-from .densesirst import DenseSIRSTDataset
-
-SUFFIXES = {
-    IMAGES: '.png',
-    BOXES: '.xml',
-    TARGET_PALETTE: '.png',
-    TARGET_BINARY: '_pixels0.png',
-    POINTS: '_pixels0.txt',
-    SKY_PALETTE: '.png',
-    SKY_BINARY: '_pixels0.png',
-}
-# 255 in a sky map means ignored.
-MASK_VALUES = {TARGET_PALETTE: (0, 1), TARGET_BINARY: (0, 255), SKY_PALETTE: (0, 1, 255), SKY_BINARY: (0, 255)}
+from .read import FARTHEST, MAX_OBJECTS, Annotation, BoxObject, read_annotation, without_area
 
 MAX_POINTS_BYTES = 2**20
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with one file.
-
-    Attributes:
-        file: Path below the devkit.
-        kind: Heading under which it is counted.
-        message: What is wrong.
-        severity: ``'error'``, or ``'warning'`` for what may be meant so.
-    """
-
-    file: str
-    kind: str
-    message: str
-    severity: str = 'error'
-
-    def __str__(self) -> str:
-        return printable(f'{self.file}: {"warning: " if self.severity == "warning" else ""}{self.message}')
-
-
-@dataclass
-class ImageReport:
-    """What the files of one image say.
-
-    Attributes:
-        name: Image name.
-        problems: What is wrong with its files.
-        boxes: Number of readable boxes.
-        compared: Whether the boxes could be compared with a target mask.
-        components: Number of 8-connected components of the target mask.
-        shifts: For each box that belongs to a component, box minus the component's extent, corner by corner.
-        corrections: For each object of the XML (0-based) whose box is another than its component, the right box.
-        digest: Digest of the image's pixels; None where it does not decode.
-        sky_values: The values in its sky map, the palette.
-    """
-
-    name: str
-    problems: list[Problem] = field(default_factory=list)
-    boxes: int = 0
-    compared: bool = False
-    components: int = 0
-    shifts: list[Shift] = field(default_factory=list)
-    corrections: dict[int, list[int]] = field(default_factory=dict)
-    digest: str | None = None
-    sky_values: frozenset[int] = frozenset()
 
 
 def check_image(root: Path, folders: Sequence[str], name: str) -> ImageReport:
@@ -131,7 +74,7 @@ class _ImageCheck:
             self._check_points(boxes)
         return self.report
 
-    def _tell(self, folder: str, kind: str, message: str) -> None:
+    def _add(self, folder: str, kind: str, message: str) -> None:
         self.report.problems.append(Problem(file_below(folder, self.report.name), kind, message))
 
     def _path(self, folder: str) -> Path | None:
@@ -142,9 +85,9 @@ class _ImageCheck:
         if path.is_file():
             return path
         if os.path.lexists(path):
-            self._tell(folder, 'unreadable', 'is no regular file')
+            self._add(folder, 'unreadable', 'is no regular file')
             return None
-        self._tell(folder, 'file missing', f'is missing, but {file_below(IMAGES, self.report.name)} is there')
+        self._add(folder, 'file missing', f'is missing, but {file_below(IMAGES, self.report.name)} is there')
         return None
 
     def _read(self, folder: str) -> Image.Image | None:
@@ -155,7 +98,7 @@ class _ImageCheck:
         try:
             return read_image(path)
         except InputError as error:
-            self._tell(folder, 'unreadable', _reason(error, path))
+            self._add(folder, 'unreadable', _reason(error, path))
             return None
 
     def _read_mask(self, folder: str) -> np.ndarray | None:
@@ -165,17 +108,17 @@ class _ImageCheck:
             return None
         expected = ', '.join(map(str, MASK_VALUES[folder]))
         if image.mode not in ('1', 'L', 'P'):
-            self._tell(folder, 'mask values', f'has the mode {image.mode}; one channel of {expected} is expected')
+            self._add(folder, 'mask values', f'has the mode {image.mode}; one channel of {expected} is expected')
             return None
-        values = {value for _, value in image.getcolors(256)}
+        values: set[Any] = {value for _, value in image.getcolors(256) or ()}
         if folder == SKY_PALETTE:
             self.report.sky_values = frozenset(values)
         strange = sorted(values - set(MASK_VALUES[folder]))
         if strange:
             some = ', '.join(map(str, strange[:5])) + (', …' if len(strange) > 5 else '')
-            self._tell(folder, 'mask values', f'holds the values {some}; only {expected} are expected')
+            self._add(folder, 'mask values', f'holds the values {some}; only {expected} are expected')
         if self.size is not None and image.size != self.size:
-            self._tell(folder, 'size', f'is {_by(image.size)}, but the image is {_by(self.size)}')
+            self._add(folder, 'size', f'is {_by(image.size)}, but the image is {_by(self.size)}')
             return None
         return None if strange else np.asarray(image, np.uint8)
 
@@ -184,9 +127,9 @@ class _ImageCheck:
         # Without a sound image to go by, each may have another size.
         if first is None or second is None or first.shape != second.shape:
             return
-        different = np.count_nonzero(((first == 1) != (second > 0)) & (first != IGNORED))
+        different = np.count_nonzero(((first == MASK_VALUES[palette][1]) != (second > 0)) & (first != IGNORED))
         if different:
-            self._tell(binary, 'masks differ',
+            self._add(binary, 'masks differ',
                        f'{different} pixels differ from {file_below(palette, self.report.name)}')
 
     def _read_boxes(self) -> dict[int, list[float]] | None:
@@ -197,7 +140,7 @@ class _ImageCheck:
         try:
             annotation = read_annotation(path)
         except InputError as error:
-            self._tell(BOXES, 'XML', _reason(error, path))
+            self._add(BOXES, 'XML', _reason(error, path))
             return None
         self._check_head(annotation)
         boxes = {}
@@ -212,27 +155,26 @@ class _ImageCheck:
         """Check what an XML says about its image, where it says anything."""
         filename, size = annotation.filename, annotation.size
         if filename is not None and filename.removesuffix('.png') != self.report.name:
-            self._tell(BOXES, 'XML', f'says that it belongs to the image {filename!r}')
+            self._add(BOXES, 'XML', f'says that it belongs to the image {filename!r}')
         if size is not None and self.size is not None and size != tuple(map(str, self.size)):
-            self._tell(BOXES, 'XML', f'says that the image is {_by(size)}; it is {_by(self.size)}')
+            self._add(BOXES, 'XML', f'says that the image is {_by(size)}; it is {_by(self.size)}')
 
     def _check_object(self, item: BoxObject, what: str) -> list[float] | None:
         """The box of an object; None if it has none, one without area or one that is nowhere near an image."""
-        classes = DenseSIRSTDataset.METAINFO['classes']
-        if item.name not in classes:
-            self._tell(BOXES, 'XML', f'{what} is of class {item.name!r}, which is not among {classes}')
+        if item.name not in CLASSES:
+            self._add(BOXES, 'XML', f'{what} is of class {item.name!r}, which is not among {CLASSES}')
         box = item.corners
         if box is None or not np.isfinite(box).all():
-            self._tell(BOXES, 'XML', f'{what} has no box of four numbers ({item.problem or _numbers(box)})')
+            self._add(BOXES, 'XML', f'{what} has no box of four numbers ({item.problem or _numbers(box or ())})')
             return None
         if without_area(np.array([box])).any():
-            self._tell(BOXES, 'box', f'{what}: the box {_numbers(box)} has no area')
+            self._add(BOXES, 'box', f'{what}: the box {_numbers(box)} has no area')
             return None
         far = max(map(abs, box)) > FARTHEST
         if self.size is not None and not (min(box[:2]) >= 0 and box[2] <= self.size[0] and box[3] <= self.size[1]):
-            self._tell(BOXES, 'box', f'{what}: the box {_numbers(box)} lies outside the {_by(self.size)} image')
+            self._add(BOXES, 'box', f'{what}: the box {_numbers(box)} lies outside the {_by(self.size)} image')
         elif far:
-            self._tell(BOXES, 'box', f'{what}: the box {_numbers(box)} lies outside of any image')
+            self._add(BOXES, 'box', f'{what}: the box {_numbers(box)} lies outside of any image')
         return None if far else list(box)
 
     def _compare_boxes(self, boxes: dict[int, list[float]], components: np.ndarray) -> None:
@@ -241,28 +183,28 @@ class _ImageCheck:
         try:
             pairs = match_boxes(corners, components)
         except InputError as error:
-            self._tell(BOXES, 'box differs', str(error))
+            self._add(BOXES, 'box differs', str(error))
             return
         shifts = corners[pairs[:, 0]] - components[pairs[:, 1]]
         self.report.compared = True
         self.report.shifts = list(map(tuple, shifts.tolist()))
-        self._tell_shifts(objects[pairs[:, 0]] + 1)
+        self._report_shifts(objects[pairs[:, 0]] + 1)
         moved = pairs[shifts.any(axis=1)]
         self.report.corrections = dict(
             zip(objects[moved[:, 0]].tolist(), components[moved[:, 1]].tolist(), strict=True))
         for index in np.setdiff1d(np.arange(len(corners)), pairs[:, 0]):
-            self._tell(BOXES, 'box without a component',
+            self._add(BOXES, 'box without a component',
                        f'object {objects[index] + 1}: no mask component for the box {_numbers(corners[index])} alone')
         for index in np.setdiff1d(np.arange(len(components)), pairs[:, 1]):
-            self._tell(BOXES, 'component without a box', f'no box for the mask component {_numbers(components[index])}')
+            self._add(BOXES, 'component without a box', f'no box for the mask component {_numbers(components[index])}')
 
-    def _tell_shifts(self, objects: np.ndarray) -> None:
+    def _report_shifts(self, objects: np.ndarray) -> None:
         """One problem for each way in which boxes differ from their components."""
         shifts = self.report.shifts
         for shift in sorted(set(shifts) - {NO_SHIFT}):
             numbers = [int(number) for number, other in zip(objects, shifts, strict=True) if other == shift]
             kind = 'box shifted' if len(set(shift)) == 1 else 'box differs'
-            self._tell(BOXES, kind, f'{len(numbers)} of {self.report.boxes} boxes {describe_shift(shift)} against the '
+            self._add(BOXES, kind, f'{len(numbers)} of {self.report.boxes} boxes {describe_shift(shift)} against the '
                        f'mask component: object {", ".join(map(str, numbers))}')
 
     def _check_points(self, boxes: dict[int, list[float]] | None) -> None:
@@ -271,27 +213,27 @@ class _ImageCheck:
             return
         try:
             lines = read_bytes(path, MAX_POINTS_BYTES).decode('utf-8').splitlines()
-            points = [[float(x), float(y)] for x, y in (line.split() for line in lines if line.strip())]
+            pairs = [[float(x), float(y)] for x, y in (line.split() for line in lines if line.strip())]
         except InputError as error:
-            self._tell(POINTS, 'unreadable', _reason(error, path))
+            self._add(POINTS, 'unreadable', _reason(error, path))
             return
         except ValueError as error:
-            self._tell(POINTS, 'unreadable', f'does not hold two numbers in each line ({one_line(error)})')
+            self._add(POINTS, 'unreadable', f'does not hold two numbers in each line ({one_line(error)})')
             return
-        points = np.array(points).reshape(-1, 2)
+        points = np.array(pairs).reshape(-1, 2)
         if boxes is None:
             return
         corners = np.array(list(boxes.values()), float).reshape(-1, 4)
         if len(points) != len(corners):
-            self._tell(POINTS, 'point', f'{len(points)} points for {len(corners)} boxes')
+            self._add(POINTS, 'point', f'{len(points)} points for {len(corners)} boxes')
         if len(points) > MAX_OBJECTS or len(points) * len(corners) > MAX_PAIRS:
-            self._tell(POINTS, 'point', f'{len(points)} points and {len(corners)} boxes are too many to be compared')
+            self._add(POINTS, 'point', f'{len(points)} points and {len(corners)} boxes are too many to be compared')
             return
-        inside = ((points[:, None] >= corners[None, :, :2]) & (points[:, None] < corners[None, :, 2:])).all(axis=2)
-        for point in points[~inside.any(axis=1)]:
-            self._tell(POINTS, 'point', f'the point {_numbers(point)} lies in no box')
-        for box in corners[~inside.any(axis=0)]:
-            self._tell(POINTS, 'point', f'no point lies in the box {_numbers(box)}')
+        inside = np.all((points[:, None] >= corners[None, :, :2]) & (points[:, None] < corners[None, :, 2:]), axis=2)
+        for point in points[~np.any(inside, axis=1)]:
+            self._add(POINTS, 'point', f'the point {_numbers(point)} lies in no box')
+        for box in corners[~np.any(inside, axis=0)]:
+            self._add(POINTS, 'point', f'no point lies in the box {_numbers(box)}')
 
 
 def _digest(pixels: np.ndarray) -> str:
@@ -302,11 +244,6 @@ def _digest(pixels: np.ndarray) -> str:
             pixels = pixels[..., 0]
     head = f'{pixels.shape} {pixels.dtype}'.encode()
     return hashlib.blake2b(head + np.ascontiguousarray(pixels).tobytes(), digest_size=16).hexdigest()
-
-
-def file_below(folder: str, name: str) -> str:
-    """The file of an image in a folder of the devkit."""
-    return f'{folder}/{name}{SUFFIXES[folder]}'
 
 
 def _by(size: Sequence) -> str:

@@ -11,13 +11,13 @@ import pytest
 from conftest import ROOT
 
 from bafenet.errors import InputError
-from bafenet.synthesis.parallel import parallel_map
+from bafenet.parallel import parallel_map
 
 # A parent whose workers write down who they are and then take their time.
 PARENT = '''
 import os, sys, time
 from pathlib import Path
-from bafenet.synthesis.parallel import parallel_map
+from bafenet.parallel import parallel_map
 
 def work(item):
     Path(sys.argv[1], str(os.getpid())).touch()

@@ -1,4 +1,4 @@
-"""What one image of a devkit and its targets measure: sizes, local contrast, brightness, clusters.
+"""Measure one image of a devkit and its targets: sizes, local contrast, brightness, clusters.
 
 Targets are the 8-connected components of the target masks; their sizes are those of the components' extents.
 """
@@ -11,13 +11,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from bafenet.devkit import read_boxes, read_grey, read_image
-from bafenet.errors import InputError, printable
-from bafenet.synthesis.devkit import BOXES, IMAGES, SKY_PALETTE, TARGET_PALETTE
-
+from ..errors import InputError, printable
 from .box_matching import EIGHT_NEIGHBOURS, extents
-from .densesirst import DenseSIRSTDataset
-from .image_check import SUFFIXES
+from .images import read_grey, read_image
+from .layout import BOXES, CLASSES, IMAGES, SKY, SKY_PALETTE, TARGET_PALETTE, find_file
+from .read import read_boxes
 
 CONTRAST_MARGIN = 8
 CLUSTER_DISTANCE = 10
@@ -64,11 +62,11 @@ def measure_image(root: Path, name: str) -> ImageStatistics:
     Raises:
         InputError: If one of its files is missing or bad.
     """
-    image, _ = read_grey(file_of(root, IMAGES, name))
+    image, _ = read_grey(find_file(root, IMAGES, name))
     labels, _ = ndimage.label(read_map(root, TARGET_PALETTE, name, image.shape), EIGHT_NEIGHBOURS)
-    sky = read_map(root, SKY_PALETTE, name, image.shape) == 1
+    sky = read_map(root, SKY_PALETTE, name, image.shape) == SKY
     size = image.shape[::-1]
-    boxes, _ = read_boxes(file_of(root, BOXES, name), DenseSIRSTDataset.METAINFO['classes'], size)
+    boxes, _ = read_boxes(find_file(root, BOXES, name), CLASSES, size)
     corners = extents(labels)
     pixels = labels > 0
     target = labels[pixels] - 1
@@ -120,7 +118,7 @@ def _areas(boxes: np.ndarray) -> np.ndarray:
 
 
 def find_clusters(centres: np.ndarray) -> np.ndarray:
-    """Group targets by single linkage: see ``'cluster'`` in :data:`DEFINITIONS`.
+    """Group targets by single linkage: see ``'cluster'`` in :data:`bafenet.devkit.stats.DEFINITIONS`.
 
     Args:
         centres: (n, 2) float, in pixels.
@@ -138,25 +136,13 @@ def find_clusters(centres: np.ndarray) -> np.ndarray:
     return np.where(large[group], (large.cumsum() - 1)[group], -1)
 
 
-def file_of(root: Path, folder: str, name: str) -> Path:
-    """The file of an image in one of a devkit's folders.
-
-    Raises:
-        InputError: If it does not exist.
-    """
-    path = root / folder / f'{name}{SUFFIXES[folder]}'
-    if not path.is_file():
-        raise InputError(f'{printable(path)}: no such file; see tools/dataset/check.py')
-    return path
-
-
 def read_map(root: Path, folder: str, name: str, shape: tuple[int, int]) -> np.ndarray:
     """A target mask or sky map (H, W) as it is in the file.
 
     Raises:
         InputError: If it is missing, does not decode or is not of the given shape.
     """
-    path = file_of(root, folder, name)
+    path = find_file(root, folder, name)
     values = np.asarray(read_image(path))
     if values.shape != shape:
         there, expected = ('x'.join(map(str, size[1::-1])) for size in (values.shape, shape))

@@ -1,13 +1,13 @@
-"""How far a densified set is: what its folder says of its settings, its images and its end, read with suspicion."""
+"""Records of a densified set, by which an interrupted run is resumed: its settings, its images and its end."""
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..devkit.write import sample_files
 from ..errors import InputError, printable
 from ..fileio import LOCK_FILE
 from ..reading import parse_json, read_bytes, read_json
-from .devkit import sample_files
 
 SETTINGS_FILE, RECORDS_FILE = 'densify.json', 'densify_images.jsonl'
 MAX_RECORDS_BYTES = 2**28
@@ -97,7 +97,8 @@ def read_records(out: Path, names: list[str]) -> dict[str, dict]:
     Raises:
         InputError: If a line is not such a record.
     """
-    path, known, records = out / RECORDS_FILE, set(names), {}
+    path, known = out / RECORDS_FILE, set(names)
+    records: dict[str, dict] = {}
     if not path.exists():
         return records
     # What comes after the last end of a line was not finished.

@@ -1,21 +1,27 @@
-"""A map over processes that end with their parent, however it ends."""
+"""Parallel map over processes that end with their parent, however it ends, with a progress bar or without."""
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from typing import Any, TypeVar
 
-from ..errors import InputError
+from tqdm import tqdm
 
-Item, Result = TypeVar('Item'), TypeVar('Result')
+from .arguments import MAX_WORKERS, require_number
+from .errors import InputError
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
 
 _function: Callable[[Any], Any]
 
 
-def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+def parallel_map(function: Callable[[Item], Result], items: Sequence[Item],
+                 workers: int) -> Generator[Result, None, None]:
     """``map`` in so many processes; the results come in the order of the items.
 
     An error or an interrupt drops what has not begun. Workers leave Ctrl-C to their parent, and end when it is gone.
@@ -44,6 +50,28 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], work
         pool.shutdown(cancel_futures=True)
 
 
+def map_with_progress(function: Callable[[Item], Result], items: Sequence[Item], workers: int, label: str,
+                      done: int = 0) -> Generator[Result, None, None]:
+    """:func:`parallel_map` with a progress bar on a terminal.
+
+    Args:
+        function: What to call.
+        items: What to call it with, one image each.
+        workers: Processes.
+        label: What goes before the bar.
+        done: Images that were done before, for the bar.
+
+    Yields:
+        The results, in order.
+
+    Raises:
+        InputError: If ``workers`` is out of range, or a process was killed.
+    """
+    require_number('--workers', workers, 1, MAX_WORKERS, whole=True)
+    with closing(parallel_map(function, items, workers)) as results:
+        yield from tqdm(results, label, done + len(items), initial=done, unit='image', disable=None)
+
+
 def _call(item: Any) -> Any:
     return _function(item)
 
@@ -56,5 +84,7 @@ def _start_worker(function: Callable[[Any], Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
     os._exit(1)

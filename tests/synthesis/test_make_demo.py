@@ -10,9 +10,11 @@ from conftest import load_tool
 from PIL import Image
 from scipy import ndimage
 
+from bafenet import fileio
+from bafenet.devkit.write import sample_files
 from bafenet.errors import InputError
-from bafenet.synthesis import devkit
-from bafenet.synthesis.devkit import draw_splits, write_demo_set
+from bafenet.synthesis import make_demo
+from bafenet.synthesis.make_demo import draw_splits, write_demo_set
 from bafenet.synthesis.scenes import draw_scene
 
 COUNT, SIZE, SEED = 15, 96, 4
@@ -180,7 +182,7 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path, monkeypatch, broken):
     def fail(*_):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(devkit, broken, fail)
+    monkeypatch.setattr(make_demo, broken, fail)
     for target, force in ((out, True), (tmp_path / 'new', False)):
         with pytest.raises(InputError, match='No space left on device'):
             write_demo_set(target, 3, SIZE, seed=1, force=force)
@@ -191,14 +193,14 @@ def test_a_failure_leaves_everything_as_it_was(tmp_path, monkeypatch, broken):
 def test_a_failing_rename_brings_the_old_set_back(tmp_path, monkeypatch):
     out = tmp_path / 'demo'
     write_demo_set(out, 3, SIZE, seed=0)
-    before, replace = contents(tmp_path), devkit.os.replace
+    before, replace = contents(tmp_path), fileio.os.replace
 
     def fail_for_the_new_one(source, target):
         if Path(source).name == 'new':
             raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(devkit.os, 'replace', fail_for_the_new_one)
+    monkeypatch.setattr(fileio.os, 'replace', fail_for_the_new_one)
     with pytest.raises(KeyboardInterrupt):
         write_demo_set(out, 3, SIZE, seed=1, force=True)
     assert contents(tmp_path) == before
@@ -221,7 +223,7 @@ def test_what_a_killed_run_has_left_goes_with_the_next(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path, monkeypatch):
-    monkeypatch.setattr(devkit, 'draw_scene', None)
+    monkeypatch.setattr(make_demo, 'draw_scene', None)
     (tmp_path / 'file').touch()
     for out in (tmp_path / 'file' / 'demo', Path('/proc/demo')):
         with pytest.raises(InputError, match='cannot be written') as error:
@@ -232,7 +234,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path, monkey
 def test_a_sample_has_all_of_its_files(root):
     assert set(contents(root)) == {'demo_set.json', *(f'Splits/{name}_v2.txt' for name in (
         'train', 'val', 'test', 'trainval')), *(str(path.relative_to(root)) for name in NAMES
-                                                for path in devkit.sample_files(root, name))}
+                                                for path in sample_files(root, name))}
 
 
 def test_the_tool_writes_says_so_and_refuses_in_one_line(tool, tmp_path, capsys):

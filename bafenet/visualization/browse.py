@@ -1,4 +1,4 @@
-"""A contact sheet of training samples as the network will see them."""
+"""Browse training samples: a contact sheet of them as the network will see them."""
 from typing import NamedTuple
 
 import cv2

@@ -10,8 +10,9 @@ from conftest import load_tool, write_devkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bafenet.datasets import DenseSIRSTDataset, recordings
-from bafenet.datasets.densesirst import PACKAGED_SPLITS
+from bafenet.datasets import DenseSIRSTDataset
+from bafenet.devkit import near_duplicates, recordings
+from bafenet.devkit.layout import PACKAGED_SPLITS
 from bafenet.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,11 +40,11 @@ def frame(place, seed=0, shift=(60, 60), zoom=1., turn=0., gain=1., offset=0., n
 
 def scene(image, mask=None):
     mask = np.zeros(image.shape, bool) if mask is None else mask
-    return recordings.Scene('', image.shape[::-1], 0, *recordings.keypoints(image, mask))
+    return recordings.Scene('', image.shape[::-1], 0, *near_duplicates.keypoints(image, mask))
 
 
 def pairs_of(images):
-    return {tuple(pair[:2]) for pair in recordings.near_duplicates(list(map(scene, images))).tolist()}
+    return {tuple(pair[:2]) for pair in near_duplicates.near_duplicates(list(map(scene, images))).tolist()}
 
 
 @pytest.mark.parametrize(('name', 'expected'), [
@@ -84,9 +85,9 @@ def test_the_same_targets_do_not_make_two_scenes_alike():
         mask[y:y + size, x:x + size] = True
         for image in images:
             image[y:y + size, x:x + size] = 250
-    assert len(recordings.near_duplicates([scene(image) for image in images])) == 1
+    assert len(near_duplicates.near_duplicates([scene(image) for image in images])) == 1
     scenes = [scene(image, mask) for image in images]
-    assert len(recordings.near_duplicates(scenes)) == 0
+    assert len(near_duplicates.near_duplicates(scenes)) == 0
     # The rest of the image is still seen.
     assert min(len(one.points) for one in scenes) > 20
 
@@ -99,10 +100,10 @@ def test_one_motion_is_counted_and_each_place_once():
     there = 1.5 * here @ turn.T + (30, -12)
     there[20:] = rng.uniform(0, 300, (10, 2))
     there = there.astype(np.float32)
-    assert recordings.count_moved_alike(here, there) == 20
+    assert near_duplicates.count_moved_alike(here, there) == 20
     twice = np.concatenate([here[:20], here[:20]]), np.concatenate([there[:20], there[:20]])
-    assert recordings.count_moved_alike(*twice) == 20
-    assert recordings.count_moved_alike(here[:20], 2 * there[:20]) == 0
+    assert near_duplicates.count_moved_alike(*twice) == 20
+    assert near_duplicates.count_moved_alike(here[:20], 2 * there[:20]) == 0
 
 
 def test_groups_join_prefixes_collections_and_near_duplicates():
@@ -160,7 +161,7 @@ def names_of(file):
 
 def test_the_tool_writes_lists_that_share_no_recording(recorded, tmp_path, capsys):
     out = tmp_path / 'lists'
-    tool = load_tool('dataset/split_by_recording.py')
+    tool = load_tool('dataset/recordings.py')
     before = sorted(path.relative_to(recorded) for path in recorded.rglob('*'))
     assert tool.main([str(recorded), '--out', str(out)]) == 0
     assert sorted(path.relative_to(recorded) for path in recorded.rglob('*')) == before
@@ -195,7 +196,7 @@ def test_the_tool_writes_lists_that_share_no_recording(recorded, tmp_path, capsy
 ])
 def test_bad_options_are_one_line(recorded, tmp_path, capsys, options, message):
     with pytest.raises(SystemExit, match='2'):
-        load_tool('dataset/split_by_recording.py').main([str(recorded), '--out', str(tmp_path / 'out'), *options])
+        load_tool('dataset/recordings.py').main([str(recorded), '--out', str(tmp_path / 'out'), *options])
     error = capsys.readouterr().err
     assert error.startswith(f'error: {message}') and error.count('\n') == 1
     assert not list(tmp_path.iterdir())
@@ -270,7 +271,7 @@ def test_real_near_duplicates(real_data):
     same = [('S1_24', 'S3_6'), ('202105-Enhance-44', 'S1_44'), ('Misc_57', 'Misc_59'), ('Misc_185', 'Misc_336'),
             ('iraytek-227', 'iraytek-385')]
     names = [name for pair in same for name in pair]
-    pairs = recordings.near_duplicates([recordings.read_scene(real_data, name) for name in names])
+    pairs = near_duplicates.near_duplicates([near_duplicates.read_scene(real_data, name) for name in names])
     found = {frozenset((names[first], names[second])) for first, second, _ in pairs.tolist()}
     assert set(map(frozenset, same)) <= found
     unlike = {frozenset((a, b)) for one, two in combinations(same, 2) for a in one for b in two}

@@ -31,9 +31,14 @@ from spoiled_devkits import (
     truncate,
 )
 
-from bafenet.datasets import checks
+from bafenet.devkit import check, fix_boxes
+from bafenet.devkit.check import check_devkit
+from bafenet.devkit.check_image import check_image
+from bafenet.devkit.check_report import DevkitReport
+from bafenet.devkit.fix_boxes import write_fixed_boxes
+from bafenet.devkit.layout import SUFFIXES, image_names
 from bafenet.errors import InputError
-from bafenet.synthesis.devkit import write_demo_set
+from bafenet.synthesis.make_demo import write_demo_set
 
 
 @pytest.fixture(scope='module')
@@ -68,7 +73,7 @@ WARNINGS = {'stray file', 'image in no split', 'trainval of something else'}
 
 
 def test_a_clean_set_has_no_problem_and_is_counted(full):
-    report = checks.check_devkit(full)
+    report = check_devkit(full)
     assert report.problems == [] and report.errors == 0
     targets = sum(len(true_boxes(full, image.stem)) for image in (full / IMAGE).iterdir())
     counts = report.counts()
@@ -80,7 +85,7 @@ def test_a_clean_set_has_no_problem_and_is_counted(full):
 
 def test_the_demo_set_is_clean(tmp_path):
     write_demo_set(tmp_path / 'demo', images=3, size=128)
-    report = checks.check_devkit(tmp_path / 'demo')
+    report = check_devkit(tmp_path / 'demo')
     assert report.problems == [] and report.counts()['targets'] > 0
 
 
@@ -94,7 +99,7 @@ def test_optional_folders_that_are_absent_are_told_once(devkit):
 def test_each_spoiled_file_is_named_and_no_other(copy, spoil):
     function, expected = SPOILS[spoil]
     function(copy)
-    report = checks.check_devkit(copy)
+    report = check_devkit(copy)
     lines = [str(problem) for problem in report.problems]
     # One line for each thing expected, and nothing else.
     for file, message in expected:
@@ -132,7 +137,7 @@ def test_very_many_boxes_that_differ_are_not_compared_one_by_one(copy):
         Image.fromarray(mask).save(copy / folder / name)
     boxes = np.stack([*np.nonzero(mask)] * 2, axis=1) + [0, 0, 2, 2]
     set_boxes(copy, boxes.tolist())
-    report = checks.check_image(copy, [IMAGE, PALETTE, BOX], 'scene_3')
+    report = check_image(copy, [IMAGE, PALETTE, BOX], 'scene_3')
     assert [problem.message for problem in report.problems] == [
         '10000 boxes differ from 10000 mask components, which are too many to be matched']
 
@@ -150,7 +155,7 @@ def test_text_of_files_never_reaches_a_terminal_as_it_is(tool, copy, capsys):
 
 
 def test_outputs_are_tried_before_the_work(tool, devkit, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(checks, 'check_devkit', None)
+    monkeypatch.setattr(check, 'check_devkit', None)
     (tmp_path / 'file').touch()
     for arguments in (['--json', str(tmp_path)], ['--json', str(tmp_path / 'file' / 'a.json')],
                       ['--fix-boxes', str(tmp_path / 'file' / 'a')], ['--fix-boxes', '/proc/none'],
@@ -164,7 +169,7 @@ def test_outputs_are_tried_before_the_work(tool, devkit, tmp_path, monkeypatch, 
 def test_what_a_killed_run_has_left_goes_with_the_next(copy, tmp_path):
     shifted(copy, 1)
     (tmp_path / '.fixed-bafenet-abc' / 'new').mkdir(parents=True)
-    checks.write_fixed_boxes(checks.check_devkit(copy), tmp_path / 'fixed')
+    write_fixed_boxes(check_devkit(copy), tmp_path / 'fixed')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['SIRSTdevkit', 'fixed']
 
 
@@ -172,7 +177,7 @@ def test_a_pipe_among_the_box_xmls_is_named_and_nothing_is_left(copy, tmp_path):
     shifted(copy, 1)
     pipe(copy, BOX + '/scene_5.xml')
     with pytest.raises(InputError, match='scene_5.xml: is a pipe'):
-        checks.write_fixed_boxes(checks.check_devkit(copy), tmp_path / 'fixed')
+        write_fixed_boxes(check_devkit(copy), tmp_path / 'fixed')
     assert [path.name for path in tmp_path.iterdir()] == ['SIRSTdevkit']
 
 
@@ -197,24 +202,10 @@ def test_targets_that_touch_at_a_corner_are_one_component(copy):
 def test_workers_change_nothing(copy):
     shifted(copy, 1)
     truncate(copy / IMAGE / 'scene_5.png')
-    one, two = (checks.check_devkit(copy, workers) for workers in (1, 2))
+    one, two = (check_devkit(copy, workers) for workers in (1, 2))
     assert one.as_dict() == two.as_dict() and one.errors == 2
     with pytest.raises(InputError, match='--workers 0'):
-        checks.check_devkit(copy, 0)
-
-
-@pytest.mark.parametrize('shift', [(1, 1, 1, 1), (-2, -2, -2, -2), (0, 0, 1, 1), (-1, 0, 2, 1)])
-def test_boxes_are_matched_to_the_components_they_were_made_from(shift):
-    rng = np.random.default_rng(3)
-    for _ in range(20):
-        # Components at least 2 pixels apart, so that no other is as near.
-        cells = rng.permutation(100)[:rng.integers(0, 30)]
-        corner = 8 * np.stack([cells % 10, cells // 10], axis=1) + rng.integers(0, 2, (len(cells), 2))
-        components = np.hstack([corner, corner + rng.integers(2, 5, (len(cells), 2))])
-        order = rng.permutation(len(cells))
-        boxes = (components + np.where(rng.random((len(cells), 1)) < 0.5, shift, 0))[order].astype(float)
-        pairs = checks.match_boxes(boxes, components)
-        np.testing.assert_array_equal(pairs, np.stack([np.arange(len(cells)), order], axis=1).reshape(-1, 2))
+        check_devkit(copy, 0)
 
 
 def test_fixed_boxes_are_the_true_ones_and_the_source_is_untouched(full, copy, tmp_path):
@@ -223,7 +214,7 @@ def test_fixed_boxes_are_the_true_ones_and_the_source_is_untouched(full, copy, t
     replace(xml, '<name>', '<pose>left</pose><name>')
     truncate(copy / BOX / 'scene_5.xml')
     before, out = digests(copy), tmp_path / 'new' / 'fixed'
-    assert checks.write_fixed_boxes(checks.check_devkit(copy), out) == (3, 1)
+    assert write_fixed_boxes(check_devkit(copy), out) == (3, 1)
     assert digests(copy) == before
     assert [path.name for path in out.parent.iterdir()] == ['fixed']
     fixed = ElementTree.parse(out / 'scene_3.xml').getroot()
@@ -239,18 +230,18 @@ def test_fixed_boxes_are_the_true_ones_and_the_source_is_untouched(full, copy, t
 
 def test_fixed_boxes_go_to_a_new_folder_only_and_whole(copy, tmp_path, monkeypatch):
     shifted(copy, 1)
-    report = checks.check_devkit(copy)
+    report = check_devkit(copy)
     (tmp_path / 'there').mkdir()
     with pytest.raises(InputError, match='there: exists'):
-        checks.write_fixed_boxes(report, tmp_path / 'there')
+        write_fixed_boxes(report, tmp_path / 'there')
     with pytest.raises(InputError, match='lies in the devkit'):
-        checks.write_fixed_boxes(report, copy / 'SIRST' / 'BBox2')
+        write_fixed_boxes(report, copy / 'SIRST' / 'BBox2')
 
     def fail(*_):
         raise OSError(28, 'No space left on device')
-    monkeypatch.setattr(checks.shutil, 'copyfile', fail)
+    monkeypatch.setattr(fix_boxes.shutil, 'copyfile', fail)
     with pytest.raises(InputError, match='out: cannot be written: No space left'):
-        checks.write_fixed_boxes(report, tmp_path / 'out')
+        write_fixed_boxes(report, tmp_path / 'out')
     assert sorted(path.name for path in tmp_path.iterdir()) == ['SIRSTdevkit', 'there']
 
 
@@ -294,8 +285,8 @@ def test_help_does_not_wait_for_pytorch(name):
 
 
 def test_the_real_boxes_are_those_of_their_masks_but_for_the_left_over_ones(real_data):
-    images = [checks.check_image(real_data, [BOX, PALETTE], name) for name in checks.image_names(real_data)]
-    report = checks.DevkitReport(real_data, images, [], {})
+    images = [check_image(real_data, [BOX, PALETTE], name) for name in image_names(real_data)]
+    report = DevkitReport(real_data, images, [], {})
     assert report.counts()['targets'] == report.counts()['mask components'] == 13655
     assert dict(report.shifts()) == {(0, 0, 0, 0): 13634, (1, 1, 1, 1): 21}
 
@@ -303,8 +294,8 @@ def test_the_real_boxes_are_those_of_their_masks_but_for_the_left_over_ones(real
 def test_real_images_whole(real_data, tmp_path):
     # The one whose shifted box leaves its point outside, a colour image's worth of others, and no duplicates.
     names = ['Misc_59', 'Misc_10', 'iraytek-96', 'S20210713_S3_3']
-    folders = [folder for folder in checks.SUFFIXES if (real_data / folder).is_dir()]
-    reports = {name: checks.check_image(real_data, folders, name) for name in names}
+    folders = [folder for folder in SUFFIXES if (real_data / folder).is_dir()]
+    reports = {name: check_image(real_data, folders, name) for name in names}
     assert [problem.kind for problem in reports['Misc_59'].problems] == ['box shifted', 'point', 'point']
     assert all(reports[name].problems == [] for name in names[1:])
     # OpenCV's labelling, independent of SciPy's.

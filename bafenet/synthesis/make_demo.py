@@ -1,29 +1,19 @@
-"""Writing sets in the layout of SIRSTdevkit, and the demo set as a whole."""
+"""Make the demo set: procedural scenes, written in the layout of a SIRSTdevkit, whole or not at all."""
 import json
-import os
-import shutil
-import xml.etree.ElementTree as ET
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
 from ..arguments import MAX_SEED, MAX_WORKERS, require_number
-from ..devkit import CORNERS
+from ..devkit.layout import FOLDERS
+from ..devkit.write import make_folders, write_sample, write_splits
 from ..errors import InputError, printable
-from ..fileio import require_writable_folder, temporary_folder
+from ..fileio import require_writable_folder, swap_in, temporary_folder
+from ..parallel import map_with_progress
 from ..reading import read_json
 from .clusters import TargetLibrary
-from .parallel import parallel_map
 from .scenes import MAX_SIZE, MIN_SIZE, draw_scene, make_library
-
-IMAGES, BOXES, POINTS, SPLITS = 'PNGImages', 'SIRST/BBox', 'SIRST/Point_label', 'Splits'
-TARGET_BINARY, TARGET_PALETTE = 'SIRST/BinaryMask', 'SIRST/PaletteMask'
-SKY_BINARY, SKY_PALETTE = 'SkySeg/BinaryMask', 'SkySeg/PaletteMask'
-FOLDERS = (IMAGES, BOXES, TARGET_BINARY, TARGET_PALETTE, POINTS, SKY_BINARY, SKY_PALETTE, SPLITS)
 
 SETTINGS_FILE = 'demo_set.json'
 # To be raised whenever the same settings give another set.
@@ -32,94 +22,6 @@ VAL_SHARE, TEST_SHARE = 2 / 15, 1 / 5
 MIN_IMAGES, MAX_IMAGES = 3, 100_000
 # Its folders, its settings, and the target libraries that training builds in it.
 OF_A_DEMO_SET = {*(folder.split('/')[0] for folder in FOLDERS), SETTINGS_FILE, 'TargetLibrary'}
-
-
-def make_folders(root: Path) -> None:
-    """Create the empty folders of a SIRSTdevkit."""
-    for folder in FOLDERS:
-        (root / folder).mkdir(parents=True, exist_ok=True)
-
-
-def write_sample(root: Path, name: str, image: np.ndarray, sky: np.ndarray, target_mask: np.ndarray,
-                 boxes: np.ndarray) -> None:
-    """Write one image with all its annotations; the folders must exist.
-
-    Objects and points stand in the same order, that of ``boxes``. A point is, as in DenseSIRST, the centroid of a
-    target's mask, cut to whole pixels.
-
-    Args:
-        root: The devkit.
-        name: File name without suffix.
-        image: (H, W) uint8.
-        sky: (H, W) bool, or uint8 of 0, 1 (sky) and 255 (ignored).
-        target_mask: (H, W) bool.
-        boxes: (n, 4) int, 0-based ``[x1, y1, x2, y2]`` with exclusive ends, one around each target of the mask.
-    """
-    Image.fromarray(image).save(root / IMAGES / f'{name}.png')
-    # The palettes of DenseSIRST: black and red, and the 256 colours of Pascal VOC.
-    _write_masks(root / TARGET_BINARY, root / TARGET_PALETTE, name, target_mask, [0, 0, 0, 255, 0, 0])
-    _write_masks(root / SKY_BINARY, root / SKY_PALETTE, name, sky, _voc_palette())
-    targets = [{'name': 'Target', 'bndbox': dict(zip(CORNERS, box, strict=True))} for box in boxes.tolist()]
-    _write_xml(root / BOXES / f'{name}.xml', {'filename': name}, image.shape, 1, targets)
-    for folder, label in ((TARGET_BINARY, 'Target'), (SKY_BINARY, 'Sky')):
-        _write_xml(root / folder / f'{name}.xml', {'folder': IMAGES, 'filename': f'{name}.png'}, image.shape, 3,
-                   [{'name': label, 'difficult': 0, 'pixels': {'id': 0}}])
-    points = [_centroid(target_mask, box) for box in boxes]
-    (root / POINTS / f'{name}_pixels0.txt').write_text(''.join(f'{x} {y}\n' for x, y in points))
-
-
-def sample_files(root: Path, name: str) -> list[Path]:
-    """The files that :func:`write_sample` writes."""
-    files = [root / IMAGES / f'{name}.png', root / BOXES / f'{name}.xml', root / POINTS / f'{name}_pixels0.txt']
-    for binary, palette in ((TARGET_BINARY, TARGET_PALETTE), (SKY_BINARY, SKY_PALETTE)):
-        files += [root / binary / f'{name}_pixels0.png', root / binary / f'{name}.xml', root / palette / f'{name}.png']
-    return files
-
-
-def _write_masks(binary: Path, palette: Path, name: str, mask: np.ndarray, colours: list[int]) -> None:
-    """Write a mask as grey levels 0 and 255 and as palette indices, 0 and 1 mostly."""
-    Image.fromarray((mask == 1).astype(np.uint8) * 255).save(binary / f'{name}_pixels0.png')
-    indexed = Image.fromarray(mask.astype(np.uint8))
-    indexed.putpalette(colours)
-    indexed.save(palette / f'{name}.png')
-
-
-def _voc_palette() -> list[int]:
-    """Pascal VOC's colours: red has bits 0, 3, 6 of the index as its highest, green 1, 4, 7, blue 2 and 5."""
-    index = np.arange(256)[:, None]
-    channel = np.arange(3)
-    return sum(((index >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3)).ravel().tolist()
-
-
-def _write_xml(path: Path, head: dict, shape: tuple, depth: int, objects: list[dict]) -> None:
-    size = {'width': shape[1], 'height': shape[0], 'depth': depth}
-    root = _element('annotation', {**head, 'size': size})
-    root.extend(_element('object', fields) for fields in objects)
-    ET.indent(root)
-    path.write_text(ET.tostring(root, encoding='unicode') + '\n', encoding='utf-8')
-
-
-def _element(tag: str, content: dict | str | int) -> ET.Element:
-    """An XML element from nested dicts."""
-    element = ET.Element(tag)
-    if isinstance(content, dict):
-        element.extend(_element(*item) for item in content.items())
-    else:
-        element.text = str(content)
-    return element
-
-
-def _centroid(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Column and row (int) of the centre of gravity of the mask in a box, cut to whole pixels."""
-    x1, y1, x2, y2 = box
-    row, col = np.nonzero(mask[y1:y2, x1:x2])
-    return np.array([x1 + col.mean(), y1 + row.mean()]).astype(int)
-
-
-def write_splits(root: Path, splits: dict[str, list[str]]) -> None:
-    """Write ``Splits/NAME.txt`` for each split, one image name a line."""
-    for split, names in splits.items():
-        (root / SPLITS / f'{split}.txt').write_text('\n'.join(names))
 
 
 def draw_splits(names: list[str], seed: int) -> dict[str, list[str]]:
@@ -219,8 +121,7 @@ def _build(root: Path, settings: dict, workers: int) -> None:
     make_folders(root)
     count, seed, size = settings['images'], settings['seed'], settings['size']
     write = partial(_write_scene, root, seed, size, make_library(seed))
-    with closing(parallel_map(write, range(1, count + 1), workers)) as written:
-        names = list(tqdm(written, 'demo set', count, unit='image', disable=None))
+    names = list(map_with_progress(write, range(1, count + 1), workers, 'demo set'))
     write_splits(root, draw_splits(names, seed))
     (root / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + '\n')
 
@@ -232,16 +133,3 @@ def _write_scene(root: Path, seed: int, size: int, library: TargetLibrary, index
     order = np.lexsort((scene.boxes[:, 0], scene.boxes[:, 1]))
     write_sample(root, name, scene.image, scene.sky, scene.target_mask, scene.boxes[order])
     return name
-
-
-def swap_in(new: Path, out: Path, old: Path) -> None:
-    """Put a folder where another one may be; whatever fails, the one before is not lost."""
-    if out.exists():
-        os.replace(out, old)
-    try:
-        os.replace(new, out)
-    except BaseException:
-        if old.exists():
-            os.replace(old, out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,14 +1,12 @@
-"""The check of a devkit's splits: their names, what they share, and the sky maps of their images."""
+"""Check the splits of a devkit: their names, what they share, and the sky maps of their images."""
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bafenet.devkit import read_names
-from bafenet.devkit.images import IGNORED, SKY
-from bafenet.errors import InputError, printable
-from bafenet.synthesis.devkit import IMAGES, SKY_BINARY, SKY_PALETTE, SPLITS
-
-from .image_check import ImageReport, Problem, file_below
+from ..errors import InputError, printable
+from .check_report import ImageReport, Problem
+from .layout import IGNORED, IMAGES, SKY, SKY_BINARY, SKY_PALETTE, SPLITS, file_below, split_file
+from .read import read_names
 
 ROLES = ('train', 'val', 'test', 'trainval')
 DISJOINT_ROLES = (('train', 'val'), ('train', 'test'), ('val', 'test'), ('trainval', 'test'))
@@ -31,12 +29,12 @@ def check_splits(splits: dict[str, list[str]], names: Sequence[str]) -> Iterator
     known = set(names)
     for split, members in splits.items():
         if not members:
-            yield Problem(_split_file(split), 'split', 'names no image')
+            yield Problem(split_file(split), 'split', 'names no image')
         for name, times in Counter(members).items():
             if times > 1:
-                yield Problem(_split_file(split), 'split', f'names {name} {times} times')
+                yield Problem(split_file(split), 'split', f'names {name} {times} times')
             if name not in known:
-                yield Problem(_split_file(split), 'split name without a file',
+                yield Problem(split_file(split), 'split name without a file',
                               f'there is no {file_below(IMAGES, name)}')
     for family in split_families(splits).values():
         yield from _check_family(family, splits)
@@ -74,13 +72,13 @@ def _check_family(family: dict[str, str], splits: dict[str, list[str]]) -> Itera
     parts = members.get('train', set()) | members.get('val', set())
     for first, second in DISJOINT_ROLES:
         both = members.get(first, set()) & members.get(second, set())
-        # Those have been told of already, with the part that they come from.
+        # Those have been reported already, with the part that they come from.
         for name in sorted(both - parts if first == 'trainval' else both):
-            yield Problem(_split_file(family[second]), 'duplicate across splits',
-                          f'{name} is in {_split_file(family[first])} too')
+            yield Problem(split_file(family[second]), 'duplicate across splits',
+                          f'{name} is in {split_file(family[first])} too')
     if {'train', 'val', 'trainval'} <= members.keys() and members['trainval'] != parts:
         different = len(members['trainval'] ^ parts)
-        yield Problem(_split_file(family['trainval']), 'split',
+        yield Problem(split_file(family['trainval']), 'split',
                       f'is not {family["train"]} and {family["val"]} together; {different} names differ', 'warning')
 
 
@@ -99,8 +97,8 @@ def identical_images(images: Sequence[ImageReport], splits: dict[str, list[str]]
             for first, second in pairs:
                 for name, other in ((a, b) for a in members.get(second, ()) for b in members.get(first, ()) if a != b):
                     yield Problem(file_below(IMAGES, name), 'duplicate across splits',
-                                  f'in {_split_file(family[second])}, has the pixels of {file_below(IMAGES, other)} in '
-                                  f'{_split_file(family[first])}')
+                                  f'in {split_file(family[second])}, has the pixels of {file_below(IMAGES, other)} in '
+                                  f'{split_file(family[first])}')
 
 
 def binary_sky_maps(images: Sequence[ImageReport], splits: dict[str, list[str]]) -> Iterator[Problem]:
@@ -112,13 +110,9 @@ def binary_sky_maps(images: Sequence[ImageReport], splits: dict[str, list[str]])
         return
     for split, members in splits.items():
         if _is_binary(values.get(name, ()) for name in members):
-            yield Problem(_split_file(split), 'sky maps', f'the sky maps of its images hold {why}')
+            yield Problem(split_file(split), 'sky maps', f'the sky maps of its images hold {why}')
 
 
 def _is_binary(values: Iterable[Iterable[int]]) -> bool:
     found = set().union(*values)
     return IGNORED in found and SKY not in found
-
-
-def _split_file(split: str) -> str:
-    return f'{SPLITS}/{split}.txt'

@@ -8,7 +8,7 @@ import pytest
 from conftest import draw_scene, load_tool, write_devkit
 from PIL import Image
 
-from bafenet.datasets import statistics
+from bafenet.devkit import stats, stats_image
 from bafenet.errors import InputError
 
 FIGURES = ['clusters.png', 'fig4a_image_sizes.png', 'fig4b_target_sizes.png', 'fig4c_local_contrast.png',
@@ -44,14 +44,14 @@ def test_local_contrast_is_box_over_ring(margin):
     # At the corners, one that leaves no ring, and one that is empty.
     boxes = np.vstack([boxes, [[0, 0, 2, 2], [28, 20, 31, 23], [0, 0, 31, 23], [4, 4, 4, 7]]])
     expected = [plain_contrast(image, box, margin) for box in boxes]
-    np.testing.assert_allclose(statistics.local_contrast(image, boxes, margin), expected, rtol=1e-9)
+    np.testing.assert_allclose(stats_image.local_contrast(image, boxes, margin), expected, rtol=1e-9)
     assert np.isnan(expected).sum() == 2
 
 
 def test_contrast_on_a_black_background_is_not_defined():
     image = np.zeros((20, 20), np.uint8)
     image[9:11, 9:11] = 50
-    assert np.isnan(statistics.local_contrast(image, np.array([[9, 9, 11, 11]]))).all()
+    assert np.isnan(stats_image.local_contrast(image, np.array([[9, 9, 11, 11]]))).all()
 
 
 def plain_clusters(centres, distance, least):
@@ -73,15 +73,15 @@ def plain_clusters(centres, distance, least):
 def test_clusters_are_single_linkage(count):
     # Half pixels, so that distances of exactly 10 occur.
     centres = np.random.default_rng(count).integers(0, 260, (count, 2)) / 2
-    labels = statistics.find_clusters(centres)
+    labels = stats_image.find_clusters(centres)
     ours = {frozenset(np.flatnonzero(labels == label).tolist()) for label in set(labels.tolist()) - {-1}}
     assert ours == plain_clusters(centres, 10, 3)
     assert sorted(set(labels.tolist()) - {-1}) == list(range(len(ours)))
 
 
 def test_a_distance_of_ten_joins_and_more_does_not():
-    assert statistics.find_clusters(np.array([[0, 0], [10, 0], [16, 8]])).tolist() == [0, 0, 0]
-    assert statistics.find_clusters(np.array([[0, 0], [10.5, 0], [16, 8]])).tolist() == [-1, -1, -1]
+    assert stats_image.find_clusters(np.array([[0, 0], [10, 0], [16, 8]])).tolist() == [0, 0, 0]
+    assert stats_image.find_clusters(np.array([[0, 0], [10.5, 0], [16, 8]])).tolist() == [-1, -1, -1]
 
 
 def test_an_image_is_measured_as_defined(tmp_path):
@@ -94,7 +94,7 @@ def test_an_image_is_measured_as_defined(tmp_path):
         image[y1:y2, x1:x2] = level
     image[39, 0] = 200
     write_devkit(tmp_path / 'kit', {'one': (image, boxes, sky)}, {'test_v2': ['one']})
-    one = statistics.measure_image(tmp_path / 'kit', 'one')
+    one = stats.measure_image(tmp_path / 'kit', 'one')
     # Targets come in the order of their first pixels.
     order = [0, 1, 2, 4, 3]
     assert one.size == (50, 40) and one.boxes == 5
@@ -113,12 +113,12 @@ def test_an_image_is_measured_as_defined(tmp_path):
 def test_a_box_at_the_border_is_cut_when_it_is_moved_out(tmp_path):
     image = np.arange(400, dtype=np.uint8).reshape(20, 20)
     write_devkit(tmp_path / 'kit', {'one': (image, [(0, 0, 3, 3)], image > 0)}, {'test_v2': ['one']})
-    one = statistics.measure_image(tmp_path / 'kit', 'one')
+    one = stats.measure_image(tmp_path / 'kit', 'one')
     np.testing.assert_allclose(one.contrast_paper_boxes, [plain_contrast(image, (0, 0, 2, 2), 8)])
 
 
 def summary_of(root, out, **kwargs):
-    statistics.report(root, out, **kwargs)
+    stats.report(root, out, **kwargs)
     return json.loads((out / 'statistics.json').read_text())
 
 
@@ -142,7 +142,7 @@ def test_the_report_counts_what_is_there(devkit, tmp_path, capsys):
 
 
 def test_the_report_writes_figures_and_leaves_nothing_else(devkit, tmp_path):
-    statistics.report(devkit, tmp_path / 'out')
+    stats.report(devkit, tmp_path / 'out')
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [*FIGURES, 'statistics.json']
     for name in FIGURES:
         picture = cv2.imread(str(tmp_path / 'out' / name))
@@ -170,7 +170,7 @@ def paper_summary():
 
 
 def test_the_papers_own_numbers_agree_with_the_paper():
-    statements = statistics.compare_with_paper(paper_summary())
+    statements = stats.compare_with_paper(paper_summary())
     assert len(statements) == 14 and all(item.agrees for item in statements)
 
 
@@ -195,7 +195,7 @@ def test_each_statement_is_held_against_its_own_measurement(keys, value, stateme
     for key in keys[:-1]:
         place = place[key]
     place[keys[-1]] = value
-    wrong, = [item for item in statistics.compare_with_paper(summary) if not item.agrees]
+    wrong, = [item for item in stats.compare_with_paper(summary) if not item.agrees]
     assert (wrong.statement, wrong.measured) == (statement, measured)
 
 
@@ -232,15 +232,15 @@ def test_bad_input_is_one_line_and_exit_status_2(tool, copy, tmp_path, capsys, s
 def test_other_bad_input(copy, tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='file: cannot be written'):
-        statistics.report(copy, tmp_path / 'file')
+        stats.report(copy, tmp_path / 'file')
     mask = copy / 'SIRST/PaletteMask/scene_3.png'
     Image.open(mask).crop((0, 0, 64, 60)).save(mask)
     with pytest.raises(InputError, match='scene_3.png: is not one channel of its image'):
-        statistics.report(copy, tmp_path / 'out')
+        stats.report(copy, tmp_path / 'out')
     for path in mask.parent.iterdir():
         Image.new('P', (64, 64)).save(path)
     with pytest.raises(InputError, match='no target'):
-        statistics.report(copy, tmp_path / 'out')
+        stats.report(copy, tmp_path / 'out')
 
 
 @pytest.mark.parametrize('size', [(64, 60), (1, 1)])
@@ -251,7 +251,7 @@ def test_a_map_of_another_size_says_both(copy, tmp_path, size):
         Image.new('P', size).save(file)
         with pytest.raises(InputError, match=f"{file}: is not one channel of its image's size, 64x64, but "
                                              f'{size[0]}x{size[1]}'):
-            statistics.report(copy, tmp_path / 'out')
+            stats.report(copy, tmp_path / 'out')
         file.write_bytes(before)
 
 
@@ -260,20 +260,20 @@ def test_more_than_eight_bits_and_binary_sky_maps_are_refused(copy, tmp_path):
     before = file.read_bytes()
     cv2.imwrite(str(file), np.full((64, 64), 3000, np.uint16))
     with pytest.raises(InputError, match=f'{file}: has more than 8 bits a pixel'):
-        statistics.report(copy, tmp_path / 'out')
+        stats.report(copy, tmp_path / 'out')
     file.write_bytes(before)
     for path in (copy / 'SkySeg/PaletteMask').iterdir():
         Image.fromarray(np.array(Image.open(path)) * 255).save(path)
     with pytest.raises(InputError, match='holds 255 .*SkySeg/BinaryMask'):
-        statistics.report(copy, tmp_path / 'out')
+        stats.report(copy, tmp_path / 'out')
 
 
 def test_an_output_that_cannot_be_written_is_told_before_the_work(devkit, tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics, 'measure_image', None)
+    monkeypatch.setattr(stats, 'measure_image', None)
     (tmp_path / 'file').touch()
     for out in (tmp_path / 'file', tmp_path / 'file' / 'out', '/proc/none'):
         with pytest.raises(InputError, match='--out .*cannot be written'):
-            statistics.report(devkit, out)
+            stats.report(devkit, out)
 
 
 def test_bad_splits_are_one_line(copy, tmp_path):
@@ -282,29 +282,29 @@ def test_bad_splits_are_one_line(copy, tmp_path):
                              (b'scene_1\nscene_1', 'more than once'), (b'../PNGImages/scene_1', 'is not an image')):
         split.write_bytes(content)
         with pytest.raises(InputError, match=f'{split}: .*{message}') as error:
-            statistics.report(copy, tmp_path / 'out', split='own')
+            stats.report(copy, tmp_path / 'out', split='own')
         assert str(error.value).isprintable()
 
 
 def test_markup_in_a_name_is_printed_as_it_is(devkit, tmp_path, capsys):
     root = shutil.copytree(devkit, tmp_path / '[b]kit')
-    statistics.report(root, tmp_path / 'out')
+    stats.report(root, tmp_path / 'out')
     assert '[b]kit' in capsys.readouterr().out
 
 
 def test_real_images_are_measured_as_by_opencv(real_data):
     names = (real_data / 'Splits/test_v2.txt').read_text().split()[:40]
-    images = [statistics.measure_image(real_data, name) for name in names]
+    images = [stats.measure_image(real_data, name) for name in names]
     for name, ours in zip(names[:10], images, strict=False):
         image = cv2.imread(str(real_data / 'PNGImages' / f'{name}.png'), cv2.IMREAD_GRAYSCALE)
         mask = cv2.imread(str(real_data / 'SIRST/BinaryMask' / f'{name}_pixels0.png'), cv2.IMREAD_GRAYSCALE)
         sky = cv2.imread(str(real_data / 'SkySeg/BinaryMask' / f'{name}_pixels0.png'), cv2.IMREAD_GRAYSCALE)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        count, labels, extents, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         peaks = [image[labels == label].max() / image.max() for label in range(1, count)]
-        assert sorted(ours.sizes.tolist()) == sorted(stats[1:, 2:4].tolist()) and ours.boxes == count - 1
+        assert sorted(ours.sizes.tolist()) == sorted(extents[1:, 2:4].tolist()) and ours.boxes == count - 1
         np.testing.assert_allclose(np.sort(ours.brightness), np.sort(peaks))
         assert ours.in_sky.sum() == sum(sky[labels == label].mean() >= 127.5 for label in range(1, count))
-    summary = statistics.summarize(images)
+    summary = stats.summarize(images)
     assert summary['target_sizes'][0]['width'] == summary['target_sizes'][0]['height'] == 3
     # The paper's 90 % needs its boxes, which lie one pixel off.
     assert summary['contrast']['share_below_2'] < summary['contrast_paper_boxes']['share_below_2']

@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from bafenet.devkit import read_boxes, read_grey
-from bafenet.synthesis.devkit import BOXES, IMAGES, TARGET_PALETTE
-
-from .densesirst import DenseSIRSTDataset
-from .image_statistics import file_of, read_map
+from .images import read_grey
+from .layout import BOXES, CLASSES, IMAGES, TARGET_PALETTE, find_file
+from .read import read_boxes
+from .stats_image import read_map
 
 # The longer side of an image when its keypoints are found, and their number; the strongest are kept.
 SIDE, KEYPOINTS = 384, 160
@@ -59,10 +58,10 @@ def read_scene(root: Path, name: str) -> Scene:
     Raises:
         InputError: If a file is missing or bad.
     """
-    image, _ = read_grey(file_of(root, IMAGES, name))
+    image, _ = read_grey(find_file(root, IMAGES, name))
     size = image.shape[::-1]
     mask = read_map(root, TARGET_PALETTE, name, image.shape)
-    boxes, _ = read_boxes(file_of(root, BOXES, name), DenseSIRSTDataset.METAINFO['classes'], size)
+    boxes, _ = read_boxes(find_file(root, BOXES, name), CLASSES, size)
     return Scene(name, size, len(boxes), *keypoints(image, mask > 0))
 
 
@@ -79,19 +78,21 @@ def keypoints(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarr
     factor = SIDE / max(image.shape)
     size = [max(round(side * factor), 1) for side in image.shape[::-1]]
     if image.dtype != np.uint8:
-        image = cv2.normalize(image.astype(np.float32), None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+        # OpenCV's stub asks for a destination.
+        image = cv2.normalize(  # type: ignore[call-overload]
+            image.astype(np.float32), None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
     grey = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
     grey = cv2.createCLAHE(clipLimit=4, tileGridSize=(4, 4)).apply(grey)
     # Averaged, so that a target of one pixel does not fall between the pixels kept.
     targets = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
     near = cv2.dilate(targets.astype(np.uint8), np.ones((2 * TARGET_MARGIN + 1, ) * 2))
-    sift = cv2.SIFT_create(contrastThreshold=0.01)
+    sift = cv2.SIFT.create(contrastThreshold=0.01)
     # A limit given to OpenCV would count keypoints on targets too.
     points = sorted(sift.detect(grey, 1 - near), key=lambda point: -point.response)[:KEYPOINTS]
     if not points:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
-    points, descriptors = sift.compute(grey, points)
-    return cv2.KeyPoint_convert(points), np.sqrt(descriptors / descriptors.sum(1, keepdims=True))
+    kept, descriptors = sift.compute(grey, points)
+    return np.array(cv2.KeyPoint.convert(kept)), np.sqrt(descriptors / descriptors.sum(1, keepdims=True))
 
 
 def near_duplicates(scenes: Sequence[Scene], min_matches: int = MIN_MATCHES) -> np.ndarray:
@@ -128,7 +129,7 @@ def _compare(scenes: Sequence[Scene], table: np.ndarray, first: int, start: int,
     np.put_along_axis(similarity, nearest, best, 2)
     found = []
     # The way back and the motion cost more, and few pairs come so far.
-    for other in np.flatnonzero(clear.sum(0) >= min_matches):
+    for other in np.flatnonzero(clear.sum(0) >= min_matches).tolist():
         here = np.flatnonzero(clear[:, other])
         there = nearest[here, other, 0]
         mutual = similarity[:, other].argmax(0)[there] == here
@@ -150,9 +151,9 @@ def count_moved_alike(here: np.ndarray, there: np.ndarray) -> int:
     """
     if len(here) < 3:
         return 0
-    motion, inliers = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=MAX_MISS)
+    motion, found = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=MAX_MISS)
     if motion is None or not ZOOM[0] <= np.hypot(*motion[:, 0]) <= ZOOM[1]:
         return 0
-    inliers = inliers[:, 0] > 0
+    inliers = found[:, 0] > 0
     # SIFT gives a place once for each of its orientations.
     return min(len(np.unique(points[inliers].round(), axis=0)) for points in (here, there))

@@ -1,8 +1,8 @@
-"""What a SIRSTdevkit is like: the paper's Table I row and Fig. 4, its clusters, and where it differs from the paper.
+"""Statistics of a SIRSTdevkit: the paper's Table I row and Fig. 4, its clusters, and where it differs from the paper.
 
-Single images are measured in image_statistics.py; the definitions are in :data:`DEFINITIONS`.
+Single images are measured in stats_image.py, figures are drawn in stats_figures.py; the definitions are in
+:data:`DEFINITIONS`.
 """
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,34 +10,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bafenet.devkit import read_split, require_palette_sky
-from bafenet.errors import InputError, printable
-from bafenet.fileio import atomic_path, require_writable_folder, write_json
-from bafenet.synthesis.devkit import BOXES, POINTS, SKY_PALETTE, SPLITS, TARGET_PALETTE
-
-from .checks import image_names, map_with_progress
-from .image_statistics import (
-    CLUSTER_DISTANCE,
-    CONTRAST_MARGIN,
-    MIN_CLUSTER,
-    ImageStatistics,
-    file_of,
-    find_clusters,
-    local_contrast,
-    measure_image,
-)
-from .paper_statements import Statement, compare_with_paper
-
-__all__ = ['ImageStatistics', 'Statement', 'compare_with_paper', 'draw_figures', 'find_clusters', 'local_contrast',
-           'measure_image', 'print_tables', 'report', 'split_names', 'summarize']
+from ..errors import InputError, printable
+from ..fileio import require_writable_folder, write_json
+from ..parallel import map_with_progress
+from .images import require_palette_sky
+from .layout import BOXES, POINTS, SKY_PALETTE, TARGET_PALETTE, devkit_layout, find_file, image_names
+from .read import read_split
+from .stats_figures import BRIGHTNESS_EDGES, CONTRAST_EDGES, draw_figures, histogram
+from .stats_image import CLUSTER_DISTANCE, CONTRAST_MARGIN, MIN_CLUSTER, ImageStatistics, measure_image
+from .stats_paper import Statement, compare_with_paper
 
 DEFINITIONS = {
     'area': 'pixels of a target in its mask',
@@ -52,10 +37,6 @@ DEFINITIONS = {
                f'{CLUSTER_DISTANCE} pixels apart',
     'in_sky': 'at least half of the target\'s pixels are sky',
 }
-
-CONTRAST_EDGES = np.linspace(0, 5, 26)
-BRIGHTNESS_EDGES = np.linspace(0, 1, 21)
-COLOR = '#2f6db5'
 
 
 def report(devkit: str | Path, out: str | Path, split: str | None = None, workers: int = 1) -> None:
@@ -72,8 +53,8 @@ def report(devkit: str | Path, out: str | Path, split: str | None = None, worker
     """
     root, out = Path(devkit), Path(out)
     require_writable_folder(out, '--out')
-    names = image_names(root) if split is None else split_names(root, split)
-    require_palette_sky(file_of(root, SKY_PALETTE, name) for name in names)
+    names = image_names(root) if split is None else read_split(devkit_layout(root).split(split))
+    require_palette_sky(find_file(root, SKY_PALETTE, name) for name in names)
     images = list(map_with_progress(partial(measure_image, root), names, workers, 'statistics'))
     summary = summarize(images)
     summary = {'devkit': str(root), 'split': split, 'table_1': _table_1(root, summary), **summary}
@@ -122,7 +103,7 @@ def summarize(images: Sequence[ImageStatistics]) -> dict:
         'brightness': {
             **_distribution(pooled['brightness']),
             'share_brightest': float((pooled['brightness'] == 1).mean()),
-            'histogram': _histogram(pooled['brightness'], BRIGHTNESS_EDGES),
+            'histogram': histogram(pooled['brightness'], BRIGHTNESS_EDGES),
         },
         'share_in_sky': float(pooled['in_sky'].mean()),
         'clusters': {
@@ -151,15 +132,8 @@ def _contrast(values: np.ndarray) -> dict:
         **_distribution(values),
         'share_below_2': float((finite < 2).mean()) if len(finite) else None,
         'undefined': len(values) - len(finite),
-        'histogram': _histogram(values, CONTRAST_EDGES),
+        'histogram': histogram(values, CONTRAST_EDGES),
     }
-
-
-def _histogram(values: np.ndarray, edges: np.ndarray) -> dict[str, list[float]]:
-    """Share of the defined values in each bin; the last one holds all that is above, too."""
-    finite = values[np.isfinite(values)]
-    counts, _ = np.histogram(np.minimum(finite, edges[-1]), edges)
-    return {'edges': edges.round(6).tolist(), 'share': (counts / max(len(finite), 1)).tolist()}
 
 
 def _counts(values: Sequence[int]) -> dict[str, int]:
@@ -204,95 +178,3 @@ def print_tables(summary: dict, statements: Sequence[Statement]) -> None:
     for item in statements:
         table.add_row(item.statement, item.paper, item.measured, 'yes' if item.agrees else '[bold]no[/bold]')
     console.print(table)
-
-
-def draw_figures(images: Sequence[ImageStatistics], summary: dict, out: Path) -> None:
-    """Write Fig. 4 (a) to (d) of the paper and one of the clusters as PNG files.
-
-    Args:
-        images: The measurements.
-        summary: What :func:`summarize` gives for them.
-        out: Folder for the files.
-    """
-    figure, axis = _figure()
-    _draw_sizes(axis, summary['image_sizes'], 'image', largest=900)
-    _save(figure, out / 'fig4a_image_sizes.png')
-    figure, axis = _figure()
-    _draw_sizes(axis, summary['target_sizes'], 'target', largest=600)
-    _save(figure, out / 'fig4b_target_sizes.png')
-    figure, axis = _figure()
-    _draw_contrast(axis, images)
-    _save(figure, out / 'fig4c_local_contrast.png')
-    figure, axis = _figure()
-    _draw_shares(axis, summary['brightness']['histogram'], 'brightest pixel of the target / of the image',
-                 f'{summary["brightness"]["share_brightest"]:.1%} of the targets are as bright as any pixel')
-    _save(figure, out / 'fig4d_brightness.png')
-    figure, axes = _figure(columns=2)
-    for axis, key, label in zip(axes, ('per_image', 'targets_per_cluster'),
-                                ('clusters in an image', 'targets in a cluster'), strict=True):
-        _draw_counts(axis, summary['clusters'][key], label)
-    _save(figure, out / 'clusters.png')
-
-
-def _figure(columns: int = 1) -> tuple[Figure, Axes | np.ndarray]:
-    figure = Figure(figsize=(6.4 * columns, 4.8), layout='constrained')
-    return figure, figure.subplots(1, columns)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        FigureCanvasAgg(figure).print_figure(temporary, dpi=120)
-
-
-def _draw_sizes(axis: Axes, sizes: list[dict[str, int]], what: str, largest: float) -> None:
-    """Circles whose area says how often a size occurs."""
-    width, height, count = (np.array([size[key] for size in sizes]) for key in ('width', 'height', 'count'))
-    axis.scatter(width, height, s=np.maximum(largest * count / count.max(), 2), color=COLOR, alpha=0.5, linewidth=0)
-    most = ', '.join(f'{size["width"]}x{size["height"]} ({size["count"]:,})' for size in sizes[:3])
-    axis.set(xlabel=f'{what} width (pixels)', ylabel=f'{what} height (pixels)',
-             title=f'{len(sizes)} {what} sizes (circle area: how many)\nmost often {most}')
-    axis.set_xscale('log', base=2)
-    axis.set_yscale('log', base=2)
-    axis.xaxis.set_major_formatter('{x:g}')
-    axis.yaxis.set_major_formatter('{x:g}')
-
-
-def _draw_contrast(axis: Axes, images: Sequence[ImageStatistics]) -> None:
-    for key, label, style in (('contrast', 'true boxes', dict(color=COLOR, alpha=0.5)),
-                              ('contrast_paper_boxes', 'boxes one pixel off,\nas in the paper\'s release',
-                               dict(color='#c4511b', fill=False, linewidth=1.5))):
-        values = np.concatenate([getattr(image, key) for image in images])
-        histogram = _histogram(values, CONTRAST_EDGES)
-        below = (values[np.isfinite(values)] < 2).mean() if np.isfinite(values).any() else np.nan
-        axis.stairs(histogram['share'], histogram['edges'], label=f'{label}: {below:.1%} below 2',
-                    **{'fill': True, **style})
-    axis.axvline(2, color='black', linewidth=1, linestyle='--')
-    axis.legend(loc='center right')
-    axis.yaxis.set_major_formatter(PercentFormatter(1))
-    axis.set(xlabel=f'local contrast (box / ring of {CONTRAST_MARGIN} pixels); all above 5 in the last bin',
-             ylabel='targets', xlim=(0, CONTRAST_EDGES[-1]))
-
-
-def _draw_shares(axis: Axes, histogram: dict[str, list[float]], label: str, title: str) -> None:
-    axis.stairs(histogram['share'], histogram['edges'], fill=True, color=COLOR)
-    axis.yaxis.set_major_formatter(PercentFormatter(1))
-    axis.set(xlabel=label, ylabel='targets', title=title, xlim=(histogram['edges'][0], histogram['edges'][-1]))
-
-
-def _draw_counts(axis: Axes, counts: dict[str, int], label: str) -> None:
-    axis.bar(list(map(int, counts)), list(counts.values()), color=COLOR)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set(xlabel=label, ylabel='number')
-
-
-def split_names(root: Path, split: str) -> list[str]:
-    """Names of the images of a split of a devkit, in the file's order.
-
-    Raises:
-        InputError: If there is no such split, or it is no split file; see :func:`bafenet.devkit.read_split`.
-    """
-    path = root / SPLITS / f'{split}.txt'
-    if not os.path.lexists(path):
-        there = ', '.join(sorted(file.stem for file in path.parent.glob('*.txt'))) or 'none'
-        raise InputError(f'{printable(path)}: no such split; there are: {printable(there)}')
-    return read_split(path)

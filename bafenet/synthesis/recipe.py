@@ -1,8 +1,41 @@
-"""What a recipe of clusters may ask for: each argument checked for its type, its range and its order."""
+"""The recipe of a cluster: numbers, sizes, spacing and blend, and the limits of each."""
+from dataclasses import dataclass
+
 from ..arguments import require_flags, require_number, require_range
-from .clusters import ClusterRecipe
 
 MAX_CLUSTERS, MAX_TARGETS, MAX_SPACING, MAX_REGION, MAX_TARGET_SIZE = 100, 1_000, 100, 1_024, 256
+
+
+@dataclass(frozen=True)
+class ClusterRecipe:
+    """The ranges of a cluster, both ends included; the paper's values by default.
+
+    Attributes:
+        num_clusters: Regions in an image.
+        region_size: Side of the square region in pixels.
+        targets_per_cluster: Targets in a region; where it cannot hold the number drawn, as many as fit.
+        spacing: Empty pixels between a target and its nearest neighbour.
+        brightness: lambda of Eq. 1.
+        sigma: sigma_x and sigma_y of Eq. 2, in half patch sides.
+        offset: mu_x and mu_y of Eq. 3, in half patch sides.
+        rotation: theta of Eq. 3 in degrees.
+        clustered: False places as many targets one by one, anywhere (Table II).
+        gaussian: False puts the patch instead of the background, as plain copy-paste does (Table II).
+        visible_share: A pixel counts as visible, and so into the box, if the blend raises it by at least this share of
+            the target's greatest raise, and by a grey level. DenseSIRST's own boxes end at about 0.13.
+    """
+
+    num_clusters: tuple[int, int] = (1, 3)
+    region_size: int = 20
+    targets_per_cluster: tuple[int, int] = (8, 12)
+    spacing: tuple[int, int] = (1, 2)
+    brightness: tuple[float, float] = (0.5, 1.0)
+    sigma: tuple[float, float] = (0.3, 0.6)
+    offset: tuple[float, float] = (-0.2, 0.0)
+    rotation: tuple[float, float] = (-90, 90)
+    clustered: bool = True
+    gaussian: bool = True
+    visible_share: float = 0.0
 
 
 def check_recipe(recipe: ClusterRecipe, max_target_size: int, owner: str = '', spoken: bool = False,

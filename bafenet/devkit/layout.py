@@ -1,0 +1,229 @@
+"""Layout of a SIRSTdevkit on disk: folders, file suffixes, split files, class names, values of masks and sky maps.
+
+Each is said here and nowhere else. :class:`Layout` finds the files of a devkit, or of SIRST-V2 as published; nothing is
+read here.
+"""
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import InputError, printable
+from ..reading import PathLike
+
+# --- Names and values -------------------------------------------------------------------------------------------------
+
+IMAGES, BOXES, POINTS, SPLITS = 'PNGImages', 'SIRST/BBox', 'SIRST/Point_label', 'Splits'
+TARGET_BINARY, TARGET_PALETTE = 'SIRST/BinaryMask', 'SIRST/PaletteMask'
+SKY_BINARY, SKY_PALETTE = 'SkySeg/BinaryMask', 'SkySeg/PaletteMask'
+
+# What follows an image's name in each folder.
+SUFFIXES = {
+    IMAGES: '.png',
+    BOXES: '.xml',
+    TARGET_PALETTE: '.png',
+    TARGET_BINARY: '_pixels0.png',
+    POINTS: '_pixels0.txt',
+    SKY_PALETTE: '.png',
+    SKY_BINARY: '_pixels0.png',
+}
+FOLDERS = (*SUFFIXES, SPLITS)
+# Without these DenseSIRSTDataset does not load.
+REQUIRED = (IMAGES, BOXES, SKY_PALETTE, SPLITS)
+
+CLASSES = ('Target', )
+# The numbers of a box in an XML, in pixels: 0-based, with exclusive ends.
+CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+
+# A sky map (SKY_PALETTE).
+OTHER, SKY, IGNORED = 0, 1, 255
+# A target mask (TARGET_PALETTE).
+BACKGROUND, TARGET = 0, 1
+# What stands for 1 in the binary masks of both kinds.
+BINARY = 255
+MASK_VALUES = {
+    TARGET_PALETTE: (BACKGROUND, TARGET),
+    TARGET_BINARY: (BACKGROUND, BINARY),
+    SKY_PALETTE: (OTHER, SKY, IGNORED),
+    SKY_BINARY: (OTHER, BINARY),
+}
+
+# Splits that come with the package: DenseSIRST by recording (see recordings.py).
+PACKAGED_SPLITS = Path(__file__).parent / 'splits'
+
+# --- Files of a SIRSTdevkit -------------------------------------------------------------------------------------------
+
+
+def file_below(folder: str, name: str) -> str:
+    """The file of an image in a folder of the devkit, as a path below the devkit."""
+    return f'{folder}/{name}{SUFFIXES[folder]}'
+
+
+def split_file(split: str) -> str:
+    """The file of a split, as a path below the devkit."""
+    return f'{SPLITS}/{split}.txt'
+
+
+def find_split(data_root: str, ann_file: str) -> str:
+    """Where a split file is: the first of these that exists.
+
+    1. ``ann_file`` under ``data_root``;
+    2. ``ann_file`` as it stands, from the current folder or absolute;
+    3. for ``Splits/NAME``, the split of this name that comes with the package.
+
+    Args:
+        data_root: Folder of the devkit.
+        ann_file: Split file.
+
+    Returns:
+        The path; the first of the three where none exists.
+    """
+    places = [os.path.join(data_root or '', ann_file), ann_file]
+    folder, name = os.path.split(ann_file)
+    if folder == SPLITS:
+        places.append(str(PACKAGED_SPLITS / name))
+    return next(filter(os.path.isfile, places), places[0])
+
+
+def image_names(root: Path) -> list[str]:
+    """Names of the images of a devkit, sorted.
+
+    Raises:
+        InputError: If there are none.
+    """
+    suffix = SUFFIXES[IMAGES]
+    names = sorted(path.name.removesuffix(suffix) for path in (root / IMAGES).glob(f'*{suffix}'))
+    if not names:
+        raise InputError(f'{printable(root / IMAGES)}: no PNG image; give the folder that holds {IMAGES}, SIRST, '
+                         f'SkySeg and {SPLITS}')
+    return names
+
+
+def find_file(root: Path, folder: str, name: str) -> Path:
+    """The file of an image in one of a devkit's folders.
+
+    Raises:
+        InputError: If it does not exist.
+    """
+    path = root / file_below(folder, name)
+    if not path.is_file():
+        raise InputError(f'{printable(path)}: no such file; see tools/dataset/check.py')
+    return path
+
+
+# --- Data sets to read from -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a data set keeps its files. A kind of file is a folder and what follows the image's name.
+
+    Attributes:
+        root: The data set.
+        images: Images.
+        target_masks: Target masks; the first that exists counts.
+        boxes: VOC-style XML files.
+        sky_maps: Sky maps; the first that exists counts.
+        splits: Folder of ``SPLIT.txt``.
+    """
+
+    root: Path
+    images: tuple[str, str]
+    target_masks: tuple[tuple[str, str], ...]
+    boxes: tuple[str, str]
+    sky_maps: tuple[tuple[str, str], ...]
+    splits: str
+
+    def names(self) -> list[str]:
+        """The names of all images, sorted."""
+        folder, suffix = self.images
+        # Hidden files are leavings of file managers.
+        return sorted(path.name.removesuffix(suffix) for path in (self.root / folder).glob(f'*{suffix}')
+                      if not path.name.startswith('.'))
+
+    def image(self, name: str) -> Path:
+        """Image file; InputError if there is none."""
+        return self._find(name, 'image', self.images)
+
+    def target_mask(self, name: str) -> Path:
+        """Target mask file, not 0 at the targets; InputError if there is none."""
+        return self._find(name, 'target mask', *self.target_masks)
+
+    def sky_map(self, name: str) -> Path:
+        """Sky map file, 0 other and 1 or 255 sky; InputError if there is none."""
+        if not self.sky_maps:
+            raise InputError(f'{printable(self.root)}: this layout has no sky maps; give their folder with --sky')
+        return self._find(name, 'sky map', *self.sky_maps)
+
+    def is_palette_sky(self, path: Path) -> bool:
+        """Whether a sky map is one of a devkit's own palettes, in which 255 means ignored and not sky."""
+        return _kind(SKY_PALETTE) in self.sky_maps and path.parent == self.root / SKY_PALETTE
+
+    def box_file(self, name: str) -> Path | None:
+        """VOC-style XML file of the boxes, or None; InputError if it is no file."""
+        path = self._path(name, self.boxes)
+        if not os.path.lexists(path):
+            return None
+        if not path.is_file():
+            raise InputError(f'{printable(path)}: is no regular file; replace it')
+        return path
+
+    def split_names(self) -> list[str]:
+        """The splits that there are, sorted."""
+        return sorted(path.stem for path in (self.root / self.splits).glob('*.txt') if not path.name.startswith('.'))
+
+    def split(self, split: str) -> Path:
+        """The file of a split; InputError if there is none."""
+        path = self.root / self.splits / f'{split}.txt'
+        if not os.path.lexists(path):
+            there = printable(', '.join(self.split_names())) or 'none'
+            raise InputError(f'{printable(path)}: no such split; there are: {there}')
+        return path
+
+    def _path(self, name: str, kind: tuple[str, str]) -> Path:
+        return self.root / kind[0] / (name + kind[1])
+
+    def _find(self, name: str, what: str, *kinds: tuple[str, str]) -> Path:
+        paths = [self._path(name, kind) for kind in kinds]
+        found = next((path for path in paths if path.is_file()), None)
+        if found is None:
+            raise InputError(f'{" or ".join(map(printable, paths))}: no such {what}')
+        return found
+
+
+def _kind(folder: str) -> tuple[str, str]:
+    return folder, SUFFIXES[folder]
+
+
+SIRST_DEVKIT = Layout(Path(), _kind(IMAGES), (_kind(TARGET_PALETTE), _kind(TARGET_BINARY)), _kind(BOXES),
+                      (_kind(SKY_PALETTE), _kind(SKY_BINARY)), SPLITS)
+SIRST_V2 = Layout(Path(), ('mixed', '.png'), (('annotations/masks', '_pixels0.png'), ), ('annotations/bboxes', '.xml'),
+                  (), 'splits')
+
+
+def devkit_layout(root: PathLike) -> Layout:
+    """The layout of a SIRSTdevkit, without a look at the disk."""
+    return replace(SIRST_DEVKIT, root=Path(root))
+
+
+def find_layout(root: PathLike, sky: PathLike | None = None) -> Layout:
+    """Recognise a data set by its folders: a SIRSTdevkit, or SIRST-V2 as published.
+
+    Args:
+        root: The data set.
+        sky: Folder of sky maps, ``NAME.png`` or ``NAME_pixels0.png``, instead of the layout's own.
+
+    Raises:
+        InputError: It is neither, or a folder is missing.
+    """
+    root = Path(root)
+    for folder in [root, Path(sky)] if sky else [root]:
+        if not folder.is_dir():
+            raise InputError(f'{printable(folder)}: no such folder; see data/README.md for where to put a dataset')
+    for layout in (SIRST_DEVKIT, SIRST_V2):
+        masks = [folder for folder, _ in layout.target_masks]
+        if (root / layout.images[0]).is_dir() and any((root / folder).is_dir() for folder in masks):
+            own_sky = layout.sky_maps if sky is None else tuple(
+                (str(Path(sky).absolute()), suffix) for _, suffix in SIRST_DEVKIT.sky_maps)
+            return replace(layout, root=root, sky_maps=own_sky)
+    raise InputError(f'{printable(root)}: neither a SIRSTdevkit ({IMAGES}, {TARGET_PALETTE} …) nor SIRST-V2 as '
+                     'published (mixed, annotations/masks …)')

@@ -1,0 +1,111 @@
+"""Build a target library: targets cut out of annotated images (paper Section III-B)."""
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..devkit import find_layout, read_grey, read_mask, read_split
+from ..devkit.box_matching import component_boxes
+from ..devkit.layout import Layout
+from ..errors import InputError, printable
+from ..fileio import require_writable_file
+from ..reading import PathLike
+from .library import save_library
+
+RING = 2
+"""Width in pixels of the ring around a target's box whose median is its background."""
+
+
+def write_library(root: PathLike, split: str, out: PathLike, remove_background: bool = False,
+                  force: bool = False) -> dict:
+    """Build the library of a split and write it.
+
+    Args:
+        root: Data set, see :func:`find_layout`.
+        split: Name of the split.
+        out: The ``.npz`` file to write.
+        remove_background: See :func:`build_library`.
+        force: Replace ``out`` where it exists.
+
+    Returns:
+        ``targets``, their number; ``median_size``, ``largest_size`` and ``most_frequent_size``, heights and widths;
+        ``file_bytes``.
+
+    Raises:
+        InputError: Bad input, or ``out`` exists or cannot be written.
+    """
+    out = Path(out)
+    if out.suffix != '.npz':
+        raise InputError(f'{printable(out)}: the file must end in .npz')
+    if out.exists() and not force:
+        raise InputError(f'{printable(out)}: exists already; --force replaces it')
+    require_writable_file(out, '--out')
+    layout = find_layout(root)
+    patches = split_patches(layout, split, remove_background)
+    meta = {'source': layout.root.absolute().name, 'split': split, 'remove_background': remove_background,
+            'targets': len(patches)}
+    try:
+        save_library(out, patches, meta)
+    except OSError as error:
+        raise InputError(f'{printable(out)}: cannot be written: {error.strerror or error}') from error
+    sizes = np.array([patch.shape for patch in patches])
+    kinds, counts = np.unique(sizes, axis=0, return_counts=True)
+    return {'targets': len(patches), 'median_size': np.median(sizes, axis=0).tolist(),
+            'largest_size': sizes.max(axis=0).tolist(), 'most_frequent_size': kinds[counts.argmax()].tolist(),
+            'file_bytes': out.stat().st_size}
+
+
+def build_library(image_paths: Sequence[PathLike], mask_paths: Sequence[PathLike],
+                  remove_background: bool = False) -> list[np.ndarray]:
+    """Cut the targets out of images: the box of each 8-connected component of their masks.
+
+    Each image is decoded once. A patch of zeros is left out, as it would paste nothing.
+
+    Args:
+        image_paths: Image files; colours become grey.
+        mask_paths: Their target masks.
+        remove_background: Subtract from each patch the median of the ring of :data:`RING` pixels around its box, all
+            targets left out of it; below 0 it is clipped, a fraction is dropped. False keeps the pixels as they are.
+
+    Returns:
+        (h, w) uint8 patches of any sizes, in the order of the images.
+
+    Raises:
+        InputError: A file does not decode, a mask is not of its image's size, or there is no target at all.
+    """
+    patches = []
+    pairs = zip(image_paths, mask_paths, strict=True)
+    for image_path, mask_path in tqdm(pairs, 'target library', len(image_paths), unit='image', disable=None):
+        image = read_grey(image_path)[0]
+        targets = read_mask(mask_path, image.shape) > 0
+        boxes = component_boxes(targets)
+        if remove_background:
+            patches += [_without_background(image, targets, box) for box in boxes.tolist()]
+        else:
+            patches += [image[y1:y2, x1:x2].copy() for x1, y1, x2, y2 in boxes.tolist()]
+    patches = [patch for patch in patches if patch.any()]
+    if not patches:
+        raise InputError(f'no target in {len(image_paths)} images; a target library needs images with target masks')
+    return patches
+
+
+def _without_background(image: np.ndarray, targets: np.ndarray, box: Sequence[int]) -> np.ndarray:
+    x1, y1, x2, y2 = box
+    left, top = max(x1 - RING, 0), max(y1 - RING, 0)
+    around = slice(top, y2 + RING), slice(left, x2 + RING)
+    ring = ~targets[around]
+    ring[y1 - top:y2 - top, x1 - left:x2 - left] = False
+    background = np.median(image[around][ring]) if ring.any() else 0
+    return np.maximum(image[y1:y2, x1:x2] - background, 0).astype(np.uint8)
+
+
+def split_patches(layout: Layout, split: str, remove_background: bool = False) -> list[np.ndarray]:
+    """:func:`build_library` from a split of a data set."""
+    names = read_split(layout.split(split))
+    absent = set(names).difference(layout.names())
+    if absent:
+        raise InputError(f'{printable(layout.root / layout.splits / split)}.txt: names {printable(min(absent))}, and '
+                         f'there is no such image in {printable(layout.root / layout.images[0])}; correct the file')
+    return build_library([layout.image(name) for name in names], [layout.target_mask(name) for name in names],
+                         remove_background)
