@@ -28,7 +28,9 @@ def train_command(row: Row, protocol: str, data: str | None = None, options: Seq
     own = [as_option(key, value) for key, value in row.set[protocol].items()
            if not any(f'{key}.'.startswith(f'{other}.') for other in keys)]
     changes = [*own, *given]
-    words = ['python', 'tools/train.py', arguments['config'], '--work-dir', arguments['default_work_dir'],
+    # Runs on other splits go to folders of their own, as with `train.py --splits`.
+    suffix = f'_{keys["splits"].text}' if 'splits' in keys else ''
+    words = ['python', 'tools/train.py', arguments['config'], '--work-dir', arguments['default_work_dir'] + suffix,
              *(['--cfg-options', *changes] if changes else [])]
     return ' '.join(map(_quoted, words))
 

@@ -110,6 +110,10 @@ def test_a_row_is_trained_with_changes_of_ones_own(trained):
     assert load_config(one['config'], one['cfg_options'], settings=one['settings']).model.bbox_head.exchange is None
 
 
+def test_other_splits_have_another_folder():
+    assert parsed(train_command(find_row('tiny'), 'ours', options=['splits=rec'])).work_dir == 'work_dirs/ours/tiny_rec'
+
+
 def test_a_row_is_trained_on_both_splits_and_from_scratch_in_a_folder_of_its_own(monkeypatch, tmp_path):
     from bafenet.engine import train
     configs = []
