@@ -1,6 +1,4 @@
 """The rows of the ablation tables: what each differs in, under every protocol, and that each trains."""
-import re
-
 import pytest
 import torch
 from conftest import ROOT
@@ -8,8 +6,9 @@ from mmdet.registry import DATASETS, MODELS
 
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
+from bafenet.reproduction.plan import row_config
+from bafenet.reproduction.tables import find_row, select_tables
 
-FOLDER = ROOT / 'configs/bafenet/ablations'
 BASES = {
     'ours': 'bafenet/bafenet_r50_densesirst.py',
     'paper': 'bafenet/bafenet_r50_paper_densesirst.py',
@@ -91,19 +90,18 @@ PARAMETERS = {
 
 
 @pytest.fixture(autouse=True)
-def _no_protocol(monkeypatch):
-    monkeypatch.delenv('BAFENET_PROTOCOL', raising=False)
+def _in_the_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
 
 
 @pytest.fixture(params=BASES)
-def protocol(request, monkeypatch):
-    """Each protocol, chosen as a user does."""
-    monkeypatch.setenv('BAFENET_PROTOCOL', request.param)
+def protocol(request):
+    """Each protocol."""
     return request.param
 
 
-def row(name):
-    return load_config(str(FOLDER / f'{name}.py'))
+def row(name, protocol='ours'):
+    return row_config(find_row(name), protocol)
 
 
 def leaves(node, path=''):
@@ -145,14 +143,8 @@ def expected_settings(values, differences, protocol, channels):
 
 
 def test_every_row_is_listed_and_no_other():
-    assert {file.stem for file in FOLDER.glob('*.py')} == set(ROWS)
-    assert {file.stem for file in (FOLDER / '_base_').glob('*.py')} == set(BASES)
-
-
-def test_every_row_takes_the_protocol_from_beside_the_table():
-    for file in FOLDER.glob('*.py'):
-        base, = re.findall(r"^_base_ = '(.*)'$", file.read_text(encoding='utf-8'), re.MULTILINE)
-        assert base in ('./_base_/{{$BAFENET_PROTOCOL:ours}}.py', './exchange_dynamic.py'), file.name
+    assert {row.key for name in ('all', 'exchange') for table in select_tables(name) for row in table.runnable} == set(
+        ROWS)
 
 
 def test_each_row_differs_from_its_protocol_in_what_the_table_says(protocol):
@@ -160,23 +152,12 @@ def test_each_row_differs_from_its_protocol_in_what_the_table_says(protocol):
     channels = base.model.backbone.get('base_channels', 64)
     for name, differences in ROWS.items():
         expected = expected_settings(settings(base), differences, protocol, channels)
-        assert leaves(settings(row(name))) == leaves(expected), name
+        assert leaves(settings(row(name, protocol))) == leaves(expected), name
 
 
-def test_ours_is_the_default_and_a_protocol_that_is_none_gives_one_line(monkeypatch):
-    default = row('table2_b')
-    monkeypatch.setenv('BAFENET_PROTOCOL', 'ours')
-    assert row('table2_b').to_dict() == default.to_dict()
-    monkeypatch.setenv('BAFENET_PROTOCOL', 'theirs')
-    with pytest.raises(InputError, match='table2_b.py.*theirs.py') as error:
-        row('table2_b')
-    assert '\n' not in str(error.value)
-
-
-def test_what_the_rows_know_of_a_protocol_is_so(protocol):
-    cfg = row('table2_f')
-    assert cfg.bag_cp_pipeline[cfg.paste_step].type == 'BAGCopyPaste'
-    assert cfg.base_channels == cfg.model.backbone.get('base_channels', 64)
+def test_a_protocol_that_is_none_gives_one_line():
+    with pytest.raises(InputError, match='II.yaml: row table2_b: it has no base for the protocol theirs; give'):
+        row('table2_b', 'theirs')
 
 
 def test_parameters_of_every_network():
@@ -204,9 +185,8 @@ def make_batch(dataset, devkit):
 
 
 @pytest.mark.parametrize('name', ROWS)
-def test_every_row_trains_a_step_of_the_demo_and_predicts(name, devkit, monkeypatch):
-    monkeypatch.setenv('BAFENET_PROTOCOL', 'demo')
-    cfg = row(name)
+def test_every_row_trains_a_step_of_the_demo_and_predicts(name, devkit):
+    cfg = row(name, 'demo')
     torch.manual_seed(0)
     batch = make_batch(cfg.train_dataloader.dataset, devkit)
     network = MODELS.build(cfg.model)

@@ -5,18 +5,19 @@ import pytest
 import torch
 from conftest import ROOT
 from mmdet.registry import DATASETS, MODELS
-from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 
-# tests/test_ablations.py has the ablations.
+from bafenet.engine.options import load_config
+
+# tests/test_rows.py has the rows of the tables.
 FILES = sorted(str(file.relative_to(ROOT / 'configs')) for file in (ROOT / 'configs').rglob('*.py')
-               if '_base_' not in file.parts and 'ablations' not in file.parts)
+               if '_base_' not in file.parts and 'tables' not in file.parts)
 NETWORKS = [f'{network}_{depth}{kind}_densesirst.py' for network in ('bafenet/bafenet', 'baselines/fcos')
-            for depth in ('r18', 'r50') for kind in ('', '_scratch', '_paper')]
+            for depth in ('r18', 'r50') for kind in ('', '_paper')]
 
 
 def read(name):
-    return Config.fromfile(ROOT / 'configs' / name, import_custom_modules=False)
+    return load_config(str(ROOT / 'configs' / name))
 
 
 def test_the_named_configs_exist():
@@ -68,11 +69,8 @@ def test_the_papers_schedule(name):
 def test_backbones(name):
     backbone = read(name).model.backbone
     assert backbone.frozen_stages == -1
-    if '_scratch' in name:
-        assert backbone.init_cfg is None and backbone.norm_cfg.requires_grad and not backbone.norm_eval
-    else:
-        assert backbone.init_cfg.checkpoint == f'torchvision://resnet{backbone.depth}'
-        assert not backbone.norm_cfg.requires_grad and backbone.norm_eval
+    assert backbone.init_cfg.checkpoint == f'torchvision://resnet{backbone.depth}'
+    assert not backbone.norm_cfg.requires_grad and backbone.norm_eval
 
 
 def narrowed(cfg):
@@ -88,15 +86,9 @@ def narrowed(cfg):
 
 
 @pytest.mark.parametrize('name', FILES)
-def test_every_network_trains_a_step_and_predicts_on_its_own_pipelines(name, devkit, monkeypatch):
-    # Smaller images, below.
-    if 'differences' in name:
-        monkeypatch.setenv('BAFENET_PROTOCOL', 'demo')
+def test_every_network_trains_a_step_and_predicts_on_its_own_pipelines(name, devkit):
     cfg = narrowed(read(name))
     loaders = cfg.train_dataloader, cfg.test_dataloader
-    for step in (step for loader in loaders for step in loader.dataset.pipeline if 'native' in name):
-        if step.type == 'Resize':
-            step.scale = (64, 64)
     torch.manual_seed(0)
     network = MODELS.build(cfg.model)
     # Serialising two samples collects the garbage of the whole test run.
@@ -115,52 +107,6 @@ def test_every_network_trains_a_step_and_predicts_on_its_own_pipelines(name, dev
         assert sample.pred_sem_seg.sem_seg.shape == (1, 64, 64)
 
 
-# Table II of the paper: which row has which part. (a) has no paste at all.
-TABLE_2 = {
-    'a': None,
-    'b': dict(clustered=False, gaussian=False, background='any'),
-    'c': dict(clustered=True, gaussian=False, background='any'),
-    'd': dict(clustered=False, gaussian=True, background='any'),
-    'e': dict(clustered=True, gaussian=True, background='any'),
-    'f': dict(clustered=True, gaussian=True, background='sky'),
-}
-
-
-def differences(ours, theirs, path=''):
-    """Paths of a config at which two differ, with both values."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return {key: value for name in ours.keys() | theirs.keys()
-                for key, value in differences(ours.get(name), theirs.get(name), f'{path}.{name}').items()}
-    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        return {key: value for i, pair in enumerate(zip(ours, theirs, strict=True))
-                for key, value in differences(*pair, f'{path}.{i}').items()}
-    return {} if ours == theirs else {path: (ours, theirs)}
-
-
-def built_from(cfg):
-    """The parts of a config that a run is built from."""
-    return {key: value for key, value in cfg.to_dict().items()
-            if key in ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper',
-                       'param_scheduler', 'train_cfg', 'val_evaluator', 'test_evaluator')}
-
-
-@pytest.mark.parametrize('row', 'bcdef')
-def test_rows_of_table_2_differ_in_the_switches_alone(row):
-    cfg, full = read(f'bafenet/ablations/table2_{row}.py'), read('bafenet/bafenet_r50_densesirst.py')
-    expected = {f'.train_dataloader.dataset.pipeline.2.{switch}': (value, TABLE_2['f'][switch])
-                for switch, value in TABLE_2[row].items() if value != TABLE_2['f'][switch]}
-    assert differences(built_from(cfg), built_from(full)) == expected
-    steps = [step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'BAGCopyPaste']
-    assert [{key: step[key] for key in TABLE_2[row]} for step in steps] == [TABLE_2[row]]
-
-
-def test_row_a_of_table_2_has_no_paste():
-    cfg, full = read('bafenet/ablations/table2_a.py'), read('bafenet/bafenet_r50_densesirst.py')
-    changed, = differences(built_from(cfg), built_from(full)).items()
-    assert changed[0] == '.train_dataloader.dataset.pipeline'
-    assert changed[1][0] == [step for step in changed[1][1] if step['type'] != 'BAGCopyPaste']
-
-
 def test_bag_cp_is_on_in_bafe_net_and_off_in_the_baselines():
     for name in NETWORKS:
         pipeline = [step.type for step in read(name).train_dataloader.dataset.pipeline]
@@ -170,7 +116,7 @@ def test_bag_cp_is_on_in_bafe_net_and_off_in_the_baselines():
             assert (pipeline.index('BAGCopyPaste') > pipeline.index('Resize')) == ('_paper' in name)
 
 
-@pytest.mark.parametrize('name', [name for name in FILES if 'native/' not in name and 'paper' not in name])
+@pytest.mark.parametrize('name', [name for name in FILES if 'paper' not in name])
 def test_a_config_as_it_is_needs_no_scaling_of_its_rate(name):
     cfg = read(name)
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size

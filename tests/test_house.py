@@ -29,7 +29,9 @@ FRAMEWORKS = ('mmcv', 'mmdet', 'mmengine', 'torch', 'torchvision')
 # Nothing is chosen by an environment variable. These read what others set.
 READS_ENVIRONMENT = {
     'bafenet/engine/launch.py': 'ranks and addresses, from the launcher',
-    'bafenet/engine/cli.py': 'ranks, from the launcher; whether there is a display; the workspace of cuBLAS',
+    'bafenet/engine/train.py': 'ranks, from the launcher',
+    'bafenet/engine/test.py': 'whether there is a display',
+    'bafenet/engine/prepare.py': 'the workspace of cuBLAS',
     'bafenet/reproduction/worker.py': 'handed on to the process that trains',
 }
 SINGLE_MODULES = FLOORS[1]

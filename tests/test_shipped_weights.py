@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bafenet import weights
-from bafenet.engine import cli
+from bafenet.engine import test
 from bafenet.engine.network import build_network
 from bafenet.engine.options import load_config, parse_config
 from bafenet.release.export import count_parameters
@@ -58,6 +58,6 @@ def test_the_weights_give_the_numbers_of_their_record(record, real_data, tmp_pat
     subset = record['subset']
     names = tmp_path / 'subset.txt'
     names.write_text('\n'.join(subset['images']) + '\n')
-    metrics = cli.test(record['config'], NAME, work_dir=str(tmp_path), cfg_options=[
+    metrics = test.test(record['config'], NAME, work_dir=str(tmp_path), cfg_options=[
         f'test_dataloader.dataset.data_root={real_data}', f'test_dataloader.dataset.ann_file={names}'])
     assert metrics == pytest.approx(subset['metrics'], abs=1e-3)

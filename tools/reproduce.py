@@ -3,7 +3,7 @@
 
 The same command goes on after an interruption. What is finished is not run again, and rows that are the same network
 are trained once. Runs lie in WORK_DIR/PROTOCOL/ROW/seed_N, the tables in WORK_DIR/PROTOCOL/table_N.md and .json. Runs
-on other splits (--cfg-options train_dataloader.dataset.ann_file=FILE ..., one for each loader) need another WORK_DIR.
+on other splits need another WORK_DIR.
 """
 import argparse
 import sys
@@ -16,25 +16,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('table', metavar='TABLE',
                         help='2 to 6 or II to VI, all (these five), exchange (static against dynamic), differences '
-                        '(ours from the paper), or native (what the parts of bafenet_hr_tiny are worth)')
+                        '(ours from the paper), hr (what the parts of bafenet_hr_tiny are worth), or a table of your '
+                        'own, written as those of configs/tables (FILE.yaml)')
     parser.add_argument('--protocol', choices=['paper', 'ours', 'demo'],
                         help='how to train and test; demo: the narrow network on data/demo, in minutes [the table\'s '
-                        'first: paper, or ours for differences and native]')
+                        'first: paper, or ours for differences and hr]')
     parser.add_argument('--seeds', type=whole(), default=3, help='train each row with so many seeds, from 0 [3]')
     parser.add_argument('--epochs', type=whole(),
                         help='epochs; the steps of the learning rate are brought to this length [the protocol\'s]')
     parser.add_argument('--data', metavar='ROOT', help='devkit [the protocol\'s]')
     parser.add_argument('--work-dir', default='work_dirs/reproduce', help='folder for runs and tables '
                         '[work_dirs/reproduce]')
-    parser.add_argument('--rows', nargs='+', metavar='ROW', help='run these rows alone, named by their configs (as in '
+    parser.add_argument('--rows', nargs='+', metavar='ROW', help='run these rows alone, named by their keys (as in '
                         'tiny_no_sky); the table is printed whole [all]')
+    parser.add_argument('--splits', metavar='NAME', help='the splits to train, validate and test on: v2, as published, '
+                        'rec, which share no recording, or your own [the protocol\'s: v2]')
     what = parser.add_mutually_exclusive_group()
     what.add_argument('--report-only', action='store_true', help='run nothing, print what is finished')
     what.add_argument('--dry-run', action='store_true', help='run nothing, print what would run and an estimate of the '
                       'time')
+    what.add_argument('--commands', action='store_true', help='run nothing, print for each row the command of '
+                      'tools/train.py that trains it')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='settings to change in every run')
-    parser.add_argument('--tables', metavar='FILE.yaml', default='configs/tables.yaml',
-                        help='tables of your own [configs/tables.yaml]')
     return parser.parse_args(argv)
 
 

@@ -19,6 +19,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--show-dir', help='write each image with true and predicted boxes and the predicted sky')
     parser.add_argument('--wait-time', type=real(0, 86400), default=2.0, help='seconds to show an image [2]')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='settings of the config to change')
+    parser.add_argument('--splits', metavar='NAME', help='the splits to test on: v2, as published, rec, which share no '
+                        'recording, or your own [the config\'s]')
     parser.add_argument('--allow-training-images', action='store_true',
                         help='test on images that the network was trained on; the table and the file then say so')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
@@ -31,8 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = vars(parse_args(argv))
     os.environ.setdefault('LOCAL_RANK', str(args.pop('local_rank')))
-    from bafenet.engine import cli
-    cli.test(**args)
+    from bafenet.engine.test import test
+    test(**args)
     return 0
 
 

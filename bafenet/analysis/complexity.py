@@ -24,7 +24,7 @@ from ..engine.options import find_config, load_config
 # The paper's inputs are 512x512.
 PAPER_SHAPE = (512, 512)
 # Parameters and FLOPs of its Table VII. Those parameters of BAFE-Net contain 0.850 M that are built and never run.
-TABLES = 'configs/tables.yaml'
+TABLE = 'configs/tables/VII.yaml'
 # Of the later version we know the FLOPs alone, from the board of the paper's release.
 RELEASE = dict(bafenet_dynamic_r50=(None, 71.64))
 UNITS = dict(M=1e6, G=1e9, T=1e12)
@@ -75,23 +75,22 @@ def input_shape(cfg: Config, source: str = 'the config') -> tuple[int, int]:
 
 
 def paper_numbers(config: str, shape: tuple[int, int]) -> dict[str, float | None]:
-    """The paper's numbers for a config's network, whatever the protocol that trains it."""
+    """The paper's numbers for a config's network, which its file's name begins with, whatever protocol trains it."""
     network = re.sub(r'(_scratch|_paper)?(_densesirst)?$', '', Path(config).stem)
     params, flops = _known_networks().get(network, (None, None)) if tuple(shape) == PAPER_SHAPE else (None, None)
     return dict(params_m=params, flops_g=flops)
 
 
 def _known_networks() -> dict[str, tuple[float | None, float | None]]:
-    """Million parameters and giga FLOPs by the name that a config's file has: BAFE-Net R50 is bafenet_r50."""
-    file = find_config(TABLES)
+    """Million parameters and giga FLOPs by the key of a network's row."""
+    file = find_config(TABLE)
     content = read_yaml(file)
     try:
-        networks = {row['label'].lower().replace('-', '').replace(' ', '_'):
-                    (_value(row['params']) / 1e6, _value(row['flops']) / 1e9)
-                    for row in content['tables']['VII']['rows']}
+        networks = {row['key']: (_value(row['params']) / 1e6, _value(row['flops']) / 1e9)
+                    for row in content['rows'] if 'key' in row}
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f'{printable(file)}: its table VII has not a label, params and flops in each row; correct '
-                         'it') from error
+        raise InputError(f'{printable(file)}: its rows with a key have not params and flops each; correct it'
+                         ) from error
     return {**networks, **RELEASE}
 
 
@@ -125,7 +124,7 @@ def count(cfg: Config, height: int, width: int) -> dict:
         analyzer = FlopAnalyzer(network, (image, ))
         analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         flops = int(analyzer.total())
-    idle = {}
+    idle: dict[str, int] = {}
     for name, parameter in network.named_parameters():
         if id(parameter) not in used:
             module = name.rpartition('.')[0]
@@ -150,7 +149,7 @@ class _ParameterReads(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen = set()
+        self.seen: set[int] = set()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}

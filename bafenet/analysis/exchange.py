@@ -26,8 +26,7 @@ from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
 
 from ..devkit.layout import OTHER, SKY
-from ..engine.checkpoints import load_from_local
-from ..engine.cli import find_checkpoint
+from ..engine.checkpoints import find_checkpoint, load_from_local
 from ..engine.network import build_network
 from ..engine.options import load_config, require_head
 from ..engine.silent_logging import quiet

@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from ..engine.options import load_config
 from ..engine.silent_logging import quiet
+from ..engine.train_variants import scratch_settings
 from ..models.bafe_head import BAFEHead
 from .benchmark import machine_of, require_device, run_apart, summary, time_each
 from .reference_exchange import plain_channel_exchange, plain_dynamic_exchange
@@ -24,10 +25,10 @@ from .reference_exchange import plain_channel_exchange, plain_dynamic_exchange
 Network = tuple[str, Sequence[str], torch.memory_format]
 # What is timed: a part of a step, or an exchange, and the network's name or the kind of module.
 Pair = tuple[str, str]
-_BAFE_CONFIG = 'configs/bafenet/bafenet_r50_scratch_densesirst.py'
+_BAFE_CONFIG = 'configs/bafenet/bafenet_r50_densesirst.py'
 # The first is what the others are compared with.
 NETWORKS: dict[str, Network] = {
-    'FCOS-R50, 5 levels': ('configs/baselines/fcos_r50_scratch_densesirst.py', (), torch.contiguous_format),
+    'FCOS-R50, 5 levels': ('configs/baselines/fcos_r50_densesirst.py', (), torch.contiguous_format),
     'BAFE-Net-R50': (_BAFE_CONFIG, (), torch.contiguous_format),
     'BAFE-Net-R50, no bottleneck':
         (_BAFE_CONFIG, ('model.bbox_head.bottleneck=False', ), torch.contiguous_format),
@@ -100,9 +101,8 @@ class NetworkBenchmark:
 
     def __init__(self, config: str, options: Sequence[str], layout: torch.memory_format, device: str,
                  size: int) -> None:
-        cfg = load_config(config, list(options), needs=['model.backbone', 'optim_wrapper'])
+        cfg = load_config(config, list(options), ['model.backbone', 'optim_wrapper'], [('--scratch', scratch_settings)])
         torch.manual_seed(0)
-        cfg.model.backbone.init_cfg = None
         self.network = MODELS.build(cfg.model)
         with quiet():
             self.network.init_weights()

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.config.config import RESERVED_KEYS
 
 from ..errors import InputError, first_line
+from ..renamed import with_new_names
 from .registered_types import MAX_DEPTH, require_known_types
 
 MAX_TEXT = 2**20  # characters; a config has ten thousand
@@ -17,7 +18,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def parse_config(text: str, source: str) -> Config:
-    """Read the text of a config, such as a checkpoint holds, without executing it.
+    """Read the text of a config, such as a checkpoint holds, without executing it; renamed values get their new names.
 
     Args:
         text: Assignments of literals and of ``dict(key=literal)`` calls, as ``Config.pretty_text`` writes them.
@@ -28,19 +29,35 @@ def parse_config(text: str, source: str) -> Config:
     """
     try:
         _require_size(text)
-        with warnings.catch_warnings():
-            # What Python would say of the text goes past the message, unescaped.
-            warnings.simplefilter('ignore')
-            statements = _PlainDicts().visit(ast.parse(text)).body
         values = {}
-        for statement in statements:
+        for statement in _parse(text, 'exec').body:
             target, = statement.targets
             values[target.id] = ast.literal_eval(statement.value)
-        _require_plain(values)
-        return Config(values)
+        reserved = [name for name in values if name in RESERVED_KEYS]
+        if reserved:
+            raise ValueError(f'{reserved[0]} is reserved')
+        require_plain(values)
+        return Config(with_new_names(values))
     except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError) as error:
         raise InputError(f'{source}: its config is more than plain values ({type(error).__name__}: '
                          f'{first_line(error)}); nothing in it was executed') from error
+
+
+def parse_literal(text: str) -> Any:
+    """The value of a Python literal, in which ``dict(key=literal)`` is one too.
+
+    Raises:
+        SyntaxError: If it is no Python; ValueError, TypeError, AttributeError, RecursionError or MemoryError if it is
+            no literal, or nested too deep for the parser.
+    """
+    return ast.literal_eval(_parse(text, 'eval').body)
+
+
+def _parse(text: str, mode: str) -> Any:
+    with warnings.catch_warnings():
+        # What Python would say of the text goes past the message, unescaped.
+        warnings.simplefilter('ignore')
+        return _PlainDicts().visit(ast.parse(text, mode=mode))
 
 
 def config_as_data(cfg_str: str, file_format: str) -> Config:
@@ -86,11 +103,12 @@ def _require_size(text: Any) -> None:
         raise ValueError(f'more than {MAX_TOKENS} names, numbers and signs')
 
 
-def _require_plain(values: dict) -> None:
-    """Refuse what no config holds and what mmengine stumbles over."""
-    reserved = [name for name in values if name in RESERVED_KEYS]
-    if reserved:
-        raise ValueError(f'{reserved[0]} is reserved')
+def require_plain(values: Any) -> None:
+    """Refuse what no config holds and what mmengine stumbles over.
+
+    Raises:
+        ValueError: If a value is no text, number, truth value, None, dict or list, or is nested deeper than any config.
+    """
     nodes = [(values, 0)]
     while nodes:
         node, depth = nodes.pop()

@@ -91,6 +91,9 @@ class DenseSIRSTDataset(BaseDetDataset):
         return samples
 
     def _read_split(self) -> list[str]:
+        if '{splits}' in self.ann_file:
+            raise InputError(f'{printable(self.ann_file)}: {{splits}} stands for splits of the config; read it by '
+                             'bafenet.engine.options.load_config, or write ann_file out, as Splits/test_v2.txt')
         if not os.path.isfile(self.ann_file):
             raise InputError(f'{printable(self.ann_file)}: no such split file; check data_root and ann_file, or see '
                              'data/README.md for where to put the dataset')

@@ -294,6 +294,8 @@ _BY_KEY: dict[str, Allowed] = {
     '**.vis_backends': _or(PARTS, NONE),
     'log_processor': _or(SETTINGS, NONE),
     'log_level': _choice('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'),
+    'splits': Allowed('a text that can stand in the name of a file, as v2 or rec',
+                      lambda value: isinstance(value, str) and bool(re.fullmatch(r'\w[\w.-]*', value)), 'v2'),
     'load_from': _or(TEXT, NONE),
     'resume': FLAG,
     'work_dir': TEXT,

@@ -1,18 +1,23 @@
 """Types and ranges of a config's values, and what they must be together, before anything is built from them."""
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import mmdet.registry
 from mmdet.models.backbones import ResNet
+from mmengine.runner import Runner
 
 from bafenet.arguments import shown
 from bafenet.errors import InputError, printable
+from bafenet.renamed import new_name
 
 from .config_rules import Allowed, find_rule, is_number, is_whole
-from .registered import MAX_DEPTH, class_names, close_types, defaults, find_type
+from .option_text import Option
+from .registered import MAX_DEPTH, class_names, close_types, defaults, find_type, parameters
 
+# Read by the tools and by mmengine, beside the runner's own arguments.
+ROOT_KEYS = frozenset(('splits', 'runner_type', 'custom_imports', 'auto_scale_lr', 'find_unused_parameters'))
 # Of each loader, loop and evaluator mmengine demands all or none.
 _TOGETHER = [('train_dataloader', 'train_cfg', 'optim_wrapper'),
              ('val_dataloader', 'val_cfg', 'val_evaluator'),
@@ -28,9 +33,12 @@ _REGISTRIES = dict(
     log_processor='LOG_PROCESSORS', init_cfg='WEIGHT_INITIALIZERS')
 # Types that are no names in a registry.
 _OWN_TYPES = ('optim_wrapper.clip_grad.type', '.nms.type')
-_KINDS = [(bool, 'True or False'), (int, 'a whole number'), (float, 'a number'), (str, 'text'),
-          (dict, 'a dict of settings'), ((list, tuple), 'a list')]
-_PATHS = ('data_root', 'ann_file', 'work_dir', 'load_from', 'checkpoint', 'library', 'file', 'out_dir', 'test_out_dir')
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (bool, 'True or False'), (int, 'a whole number'), (float, 'a number'), (str, 'text'), (dict, 'a dict of settings'),
+    ((list, tuple), 'a list'))
+# Names, which may look like numbers or lists.
+_TEXTS = ('data_root', 'ann_file', 'work_dir', 'load_from', 'checkpoint', 'library', 'file', 'out_dir', 'test_out_dir',
+          'splits')
 
 
 class Setting(NamedTuple):
@@ -45,6 +53,18 @@ class Setting(NamedTuple):
     key: str
     value: Any
     target: Any
+
+
+class Changed(NamedTuple):
+    """What an option has changed.
+
+    Attributes:
+        name: Its key as it was given.
+        before: What stood in the file, or None.
+    """
+
+    name: str
+    before: Any
 
 
 def iterate_settings(node: Any, source: str, key: str = '', target: Any = None, depth: int = 0) -> Iterator[Setting]:
@@ -76,43 +96,57 @@ def iterate_settings(node: Any, source: str, key: str = '', target: Any = None, 
         yield from iterate_settings(item, source, f'{key}.{name}' if key else str(name), target, depth + 1)
 
 
-def check_values(cfg: dict, source: str, options: Mapping[str, Any]) -> None:
+def settings_of(plain: dict) -> dict:
+    """What a run or a tool reads of a config; the rest are variables of its file."""
+    known = parameters(Runner) | ROOT_KEYS | {'input_size'}
+    return {key: value for key, value in plain.items() if key in known}
+
+
+def check_values(cfg: dict, source: str, options: Mapping[str, Changed], start: str) -> None:
     """Refuse the first setting whose value is of the wrong type, out of range, or does not fit the others.
 
     Args:
         cfg: The config, of plain values; only what a run or a tool reads, no variables.
         source: Its file.
-        options: What stood in the file by each key that an option has set, or None.
+        options: What options have changed, by key.
+        start: How messages about these start.
 
     Raises:
         InputError: In one line that names the setting, what it may be, and how to set it.
     """
+    def where(key: str, value: Any) -> str:
+        name = _given_name(key, options)
+        return f'{f"{source}: " if name is None else start}{printable(name or key)}={shown(value)}'
+
     for setting in iterate_settings(cfg, source):
         key, value, target = setting
         if key.rsplit('.', 1)[-1] == 'type' and not any(key.endswith(name) for name in _OWN_TYPES):
-            _check_type(setting, source, options)
+            _check_type(setting, where(key, value))
             continue
         rule = find_rule(key, class_names(target))
         if rule is not None and not rule.test(value):
-            raise InputError(f'{where(key, value, source, options)} must be {rule.words}{_remedy(key, rule, options)}')
-    _check_together(cfg, lambda key, value: where(key, value, source, options))
+            if new := new_name(key, value):
+                raise InputError(f'{where(key, value)} is called {new!r} now; write that')
+            raise InputError(f'{where(key, value)} must be {rule.words}{_remedy(key, rule, options)}')
+    _check_together(cfg, where)
 
 
-def where(key: str, value: Any, source: str, options: Collection[str]) -> str:
-    """Start of a message: what has set the value of a key, an option or the file."""
-    given = any(option == key or key.startswith(f'{option}.') for option in options)
-    return f'{"--cfg-options " if given else f"{source}: "}{printable(key)}={shown(value)}'
+def _given_name(key: str, options: Mapping[str, Changed]) -> str | None:
+    """A key as it was given, if an option has set it or what it is in."""
+    above = next((option for option in options if option == key or key.startswith(f'{option}.')), None)
+    return None if above is None else options[above].name + key[len(above):]
 
 
-def _remedy(key: str, rule: Allowed, options: Mapping[str, Any]) -> str:
+def _remedy(key: str, rule: Allowed, options: Mapping[str, Changed]) -> str:
     """How to set a value: the settings below it, or an example."""
+    name = printable(_given_name(key, options) or key)
     if isinstance(rule.example, dict):
-        return f'; set what is in it, as {printable(key)}.NAME=VALUE'
+        return f'; set what is in it, as {name}.NAME=VALUE'
     if key not in options:
-        return f'; set it in the config, or by --cfg-options {printable(key)}=VALUE'
-    before = options[key]
+        return f'; set it in the config, or by --cfg-options {name}=VALUE'
+    before = options[key].before
     example = before if is_plain(before) and rule.test(before) else rule.example
-    return f', as in {printable(key)}={printable(example).replace(" ", "")}' if is_plain(example) else ''
+    return f', as in {name}={printable(example).replace(" ", "")}' if is_plain(example) else ''
 
 
 def is_plain(value: Any) -> bool:
@@ -126,9 +160,8 @@ def _is_type(name: Any) -> bool:
     return isinstance(name, str) or callable(name)
 
 
-def _check_type(setting: Setting, source: str, options: Mapping[str, Any]) -> None:
+def _check_type(setting: Setting, start: str) -> None:
     key, name, target = setting
-    start = where(key, name, source, options)
     if not _is_type(name):
         raise InputError(f'{start} must be the name of a registered class')
     if target is None:
@@ -187,7 +220,7 @@ def _check_resnet(key: str, backbone: dict, start: Callable[[str, Any], str]) ->
     target = find_type(backbone['type'])
     if not (inspect.isclass(target) and issubclass(target, ResNet)):
         return
-    depths = sorted(item for item in target.arch_settings if is_whole(item))
+    depths = sorted(item for item in getattr(target, 'arch_settings', ()) if is_whole(item))
     depth, stages = backbone.get('depth'), backbone.get('num_stages', 4)
     if depths and not (is_whole(depth) and depth in depths):
         raise InputError(f'{start(f"{key}.depth", depth)} must be one of {", ".join(map(str, depths))}')
@@ -207,41 +240,42 @@ def _check_resnet(key: str, backbone: dict, start: Callable[[str, Any], str]) ->
 # --- An option against what stands there ------------------------------------------------------------------------------
 
 
-def fit_option(key: str, text: str, value: Any, old: Any, target: Any, exists: bool) -> Any:
+def fit_option(key: str, name: str, option: Option, old: Any, target: Any, exists: bool, start: str) -> Any:
     """What an option sets, if it is of the kind of what stands there, or of the constructor's default.
 
     Args:
         key: Dotted key.
-        text: What stands behind the equals sign.
-        value: What that was read as.
+        name: The key as it was given.
+        option: What is given for it.
         old: What stands there.
         target: What the ``type`` beside it names, or None.
         exists: Whether anything stands there.
+        start: How messages start, before the name.
 
     Returns:
-        ``value``, or ``text`` where a path was read as a number or a list.
+        The option's value, or its text where a path was read as a number or a list.
 
     Raises:
         InputError: If it is of another kind.
     """
-    name = key.rsplit('.', 1)[-1]
-    if name in _PATHS and value is not None and not (isinstance(value, list) and isinstance(old, list)):
-        value = text.strip('\'"')
-    if name == 'type' or find_rule(key, class_names(target)) is not None:
+    last, value = key.rsplit('.', 1)[-1], option.value
+    if last in _TEXTS and value is not None and not (isinstance(value, list) and isinstance(old, list)):
+        value = value if option.verbatim is None else option.verbatim
+    if last == 'type' or find_rule(key, class_names(target)) is not None:
         return value
-    known, start = defaults(target, name), f'--cfg-options {printable(key)}={shown(text)}'
+    known, start = defaults(target, last), f'{start}{printable(name)}={shown(option.text)}'
     if value is None:
         if old is None and exists or None in known:
             return value
-        raise InputError(f'{start}: None is no value of it{_as_in(key, old, exists)}')
+        raise InputError(f'{start}: None is no value of it{_as_in(name, old, exists)}')
     examples = [item for item in ([old] if exists else []) + known if item is not None]
     if not examples or any(_alike(value, item) for item in examples):
         return value
-    raise InputError(f'{start} must be {_kind(examples[0])}{_as_in(key, examples[0], True)}')
+    raise InputError(f'{start} must be {_kind(examples[0])}{_as_in(name, examples[0], True)}')
 
 
-def _as_in(key: str, old: Any, exists: bool) -> str:
-    return f', as in {printable(key)}={shown(old)}' if exists and old is not None else ''
+def _as_in(name: str, old: Any, exists: bool) -> str:
+    return f', as in {printable(name)}={shown(old)}' if exists and old is not None else ''
 
 
 def _kind(value: Any) -> str:

@@ -1,58 +1,138 @@
-"""The text of ``--cfg-options``: keys, and values as numbers, text and lists."""
-from typing import Any
+"""The text of ``--cfg-options``: keys, and values as numbers, text, lists and Python literals."""
+import math
+from typing import Any, NamedTuple
 
 from mmengine.config import DictAction
 
 from bafenet.arguments import shown
-from bafenet.errors import InputError, printable
+from bafenet.errors import InputError, first_line, printable
+
+from ..compat.config_text import parse_literal, require_plain
 
 MAX_VALUE = 4096  # characters
 MAX_BRACKETS = 8  # in one another
 
 
+class Option(NamedTuple):
+    """What is given for one key.
+
+    Attributes:
+        text: As it was written, for messages.
+        value: What it was read as.
+        verbatim: What it is as the name of a file or folder, which may look like a number or a list; None where
+            ``value`` is no reading of a text.
+    """
+
+    text: str
+    value: Any
+    verbatim: str | None = None
+
+
 def parse_options(options: list[str]) -> dict:
-    """``KEY=VALUE`` strings as a dict; values are numbers, booleans, None, lists, tuples or strings.
+    """``KEY=VALUE`` strings as a dict; values are numbers, booleans, None, text, lists, tuples or dicts.
+
+    Python literals are read as Python does wherever a quote or a dict is in them. Elsewhere names need no quotes,
+    ``1,2`` is a list, and ``(1)`` a tuple of one.
 
     Raises:
         InputError: If an option is not of this form, or two of them contradict each other.
     """
-    return {key: value for key, (_, value) in split_options(options).items()}
+    return {key: option.value for key, option in split_options(options).items()}
 
 
-def split_options(options: list[str]) -> dict[str, tuple[str, Any]]:
-    """Text and value of each ``KEY=VALUE`` by its key.
+def split_options(options: list[str]) -> dict[str, Option]:
+    """What each ``KEY=VALUE`` gives, by its key.
 
     Raises:
         InputError: As :func:`parse_options`.
     """
-    values: dict[str, tuple[str, Any]] = {}
+    values: dict[str, Option] = {}
     for option in options:
         key, separator, text = option.partition('=')
         name = f'--cfg-options {shown(option)[1:-1]}'
         if not key or not separator:
             raise InputError(f'{name}: must be KEY=VALUE')
-        if not all(key.split('.')) or key != key.strip():
+        if not is_key(key):
             raise InputError(f'{name}: the key has an empty part; write it as model.backbone.depth')
-        if key in values and values[key][0] != text:
-            raise InputError(f'{name}: {printable(key)}={shown(values[key][0])[1:-1]} is given too; give one of them')
-        values[key] = text, _parse_value(name, text)
-    for key in values:
-        parts = key.split('.')
-        above = next((one for i in range(1, len(parts)) if (one := '.'.join(parts[:i])) in values), None)
-        if above is not None:
-            raise InputError(f'--cfg-options {printable(key)}: {printable(above)} is given too, of which it is a part; '
-                             'give one of them')
+        if key in values and values[key].text != text:
+            raise InputError(f'{name}: {printable(key)}={shown(values[key].text)[1:-1]} is given too; give one of them')
+        values[key] = _read(name, text)
     return values
 
 
-def _parse_value(name: str, text: str) -> Any:
+def is_key(key: str) -> bool:
+    """Whether a text is a dotted key: no part is empty, no blanks around it."""
+    return all(key.split('.')) and key == key.strip()
+
+
+def as_option(key: str, value: Any) -> str:
+    """The ``KEY=VALUE`` that is read as a value: the inverse of :func:`parse_options`, not quoted for a shell.
+
+    Args:
+        key: Dotted key.
+        value: Plain Python value.
+
+    Raises:
+        InputError: If no text is read as it: it is no plain value, NaN within a dict, or longer than an option may be.
+    """
+    texts = [value] if isinstance(value, str) else []
+    texts.append('nan' if isinstance(value, float) and math.isnan(value) else _literal(value))
+    for text in texts:
+        try:
+            read = _read('', text)
+        except InputError:
+            continue
+        # 1 == 1.0 == True, and none is the other.
+        if repr(read.value) == repr(value) and (not isinstance(value, str) or read.verbatim == value):
+            return f'{key}={text}'
+    raise InputError(f'{printable(key)}={shown(value)} cannot be written as an option; write a config of your own')
+
+
+def _literal(value: Any) -> str:
+    """A value as Python text, infinity too."""
+    if isinstance(value, float) and math.isinf(value):
+        return '1e999' if value > 0 else '-1e999'
+    if isinstance(value, dict):
+        return f'{{{", ".join(f"{name!r}: {_literal(item)}" for name, item in value.items())}}}'
+    if isinstance(value, list):
+        return f'[{", ".join(map(_literal, value))}]'
+    if isinstance(value, tuple):
+        return f'({", ".join(map(_literal, value))}{"," if len(value) == 1 else ""})'
+    return repr(value)
+
+
+# --- Values -----------------------------------------------------------------------------------------------------------
+
+
+def _read(name: str, text: str) -> Option:
     if len(text) > MAX_VALUE:
         raise InputError(f'{name}: the value has {len(text)} characters, of at most {MAX_VALUE}; write a config of '
                          'your own')
-    if text.lstrip('\'" ').startswith(('{', 'dict(')):
-        raise InputError(f'{name}: a dict cannot be given; set its parts, as optim_wrapper.clip_grad.max_norm=35')
+    stripped = text.strip()
+    is_dict = stripped.lstrip('([').startswith(('{', 'dict('))
+    if is_dict or {'"', "'", '{'} & set(stripped):
+        try:
+            value = _parse_literal(stripped)
+            return Option(text, value, value if isinstance(value, str) else text.strip('\'"'))
+        except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError) as error:
+            if is_dict:
+                raise InputError(f"{name}: no Python literal, such as {{'max_norm': 35}} with names and text in quotes "
+                                 f'({type(error).__name__}: {first_line(error).split(" on line ")[0]})') from error
     _require_balanced(name, text)
-    return _parse_part(name, text)
+    return Option(text, _parse_part(name, text), text.strip('\'"'))
+
+
+def _parse_literal(text: str) -> Any:
+    """A Python literal; values at the top that commas part are a list, as elsewhere in options.
+
+    Raises:
+        ValueError: Or another of those of Python's parser, if it is none, or no plain value.
+    """
+    items = parse_literal(f'[{text}]')
+    if type(items) is not list or not items:
+        raise ValueError('not one value')
+    require_plain(items)
+    return items[0] if len(items) == 1 and not text.endswith(',') else items
 
 
 def _parse_part(name: str, text: str) -> Any:

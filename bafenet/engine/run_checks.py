@@ -24,8 +24,9 @@ from .registered import defaults, find_type
 from .training_images import image_infos
 
 _SHOWN = 12  # differences in one line
-# What of these settings says where data lie and how they are loaded, and nothing about results.
-_PLACES = {'data_root', 'ann_file', 'data_prefix', 'indices', 'init_cfg', 'cache_mb', 'lazy_init'}
+# What of these settings says where data lie, how they are loaded or what is trained, and nothing about results.
+_PLACES = {'data_root', 'ann_file', 'data_prefix', 'indices', 'init_cfg', 'cache_mb', 'lazy_init', 'norm_eval',
+           'requires_grad', 'frozen_stages'}
 _LOADING = {'data_root', 'data_prefix', 'num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory',
             'cache_mb', 'lazy_init', 'init_cfg'}
 
@@ -114,7 +115,7 @@ class SettingsHook(Hook):
                                   f'{printable("; ".join(found[:_SHOWN]))}{more}')
 
 
-def _part(values: dict, path: str) -> Any:
+def _part(values: Any, path: str) -> Any:
     for key in path.split('.'):
         values = values.get(key) if isinstance(values, dict) else None
     return values
@@ -134,11 +135,11 @@ def differences(there: Any, here: Any, path: str, ignored: set) -> Iterator[str]
         same_type = here.get('type') if here.get('type') == there.get('type') else None
         for key in dict.fromkeys([*there, *here]):
             if key not in ignored:
-                pair = (values[key] if key in values else _default(same_type, key) for values in (there, here))
-                yield from differences(*pair, f'{path}.{key}', ignored)
+                old, new = (values[key] if key in values else _default(same_type, key) for values in (there, here))
+                yield from differences(old, new, f'{path}.{key}', ignored)
     elif isinstance(there, (list, tuple)) and isinstance(here, (list, tuple)) and len(there) == len(here):
-        for index, pair in enumerate(zip(there, here, strict=True)):
-            yield from differences(*pair, f'{path}.{index}', ignored)
+        for index, (old, new) in enumerate(zip(there, here, strict=True)):
+            yield from differences(old, new, f'{path}.{index}', ignored)
     elif there != here:
         yield f'{path}: {shown(there, 80)} in the checkpoint, {shown(here, 80)} here'
 

@@ -236,8 +236,8 @@ def _require_pretrained(path: str, checkpoint: str) -> dict:
     except (InputError, OSError, KeyError) as error:
         reason = f'no weights of the name {error}' if isinstance(error, KeyError) else one_line(error)
         raise InputError(f'pretrained weights {checkpoint} of {path} cannot be had ({reason}): give a file by '
-                         f'--cfg-options {path}.init_cfg.checkpoint=FILE, or train from scratch with a *_scratch '
-                         f'config or --cfg-options {_FROM_SCRATCH}') from error
+                         f'--cfg-options {path}.init_cfg.checkpoint=FILE, or train from scratch with --scratch or '
+                         f'--cfg-options {_FROM_SCRATCH}') from error
 
 
 def _require_training_state(filename: str | os.PathLike, checkpoint: dict) -> None:

@@ -31,7 +31,7 @@ ASSIGNERS = dict(
     inside='InsideAssigner',
     nearest='NearestAssigner',
     receptive_field='ReceptiveFieldAssigner',
-    dynamic='SimOTAAssigner')
+    simota='SimOTAAssigner')
 BOX_CODINGS = ('distances', 'centre_size', 'distribution')
 QUALITIES = ('centerness', 'iou')
 
@@ -53,7 +53,7 @@ class SmallTargetHead(FCOSHead):
               (:class:`~bafenet.models.assignment.NearestAssigner`);
             - ``'receptive_field'``: a target gets the points whose receptive fields are most like it
               (:class:`~bafenet.models.assignment.ReceptiveFieldAssigner`);
-            - ``'dynamic'``: points whose predictions fit a target best, near its centre (mmdet's ``SimOTAAssigner``;
+            - ``'simota'``: points whose predictions fit a target best, near its centre (mmdet's ``SimOTAAssigner``;
               its scores are the class probabilities, without the quality; a target can lose its points to another).
 
             Under all but ``'inside'`` every point weighs 1 in the box loss, and no longer its centerness, which is 0

@@ -18,8 +18,7 @@ from bafenet.errors import InputError, printable
 from bafenet.fields import require_list, require_text, require_whole
 from bafenet.fileio import require_writable_file, write_bytes
 
-from ..engine.checkpoints import load_from_local
-from ..engine.cli import find_checkpoint
+from ..engine.checkpoints import find_checkpoint, load_from_local
 from ..engine.network import build_network
 from ..engine.options import parse_config
 from ..engine.setting import setting

@@ -5,15 +5,17 @@ from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
+from bafenet.engine.option_text import as_option
 from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, one_line, printable
 from bafenet.fileio import require_writable_file, require_writable_folder, write_json, write_text
 from bafenet.markup import markdown_text
 
+from .commands import train_command
 from .estimate import LEFT_OUT, duration, time_step
 from .plan import Run, plan_runs
 from .report import build_report, markdown
-from .tables import TABLES_FILE, choose_protocol, select_tables
+from .tables import Row, Table, choose_protocol, select_tables
 from .worker import launch
 
 Runs = dict[tuple[str, int], Run]
@@ -29,21 +31,23 @@ def reproduce(table: str,
               dry_run: bool = False,
               cfg_options: list[str] | None = None,
               rows: list[str] | None = None,
-              tables: str = TABLES_FILE) -> int:
+              splits: str | None = None,
+              commands: bool = False) -> int:
     """Train and test what a table lacks, then print it and write ``WORK_DIR/PROTOCOL/table_N.md`` and ``.json``.
 
     Args:
-        table: Table or group of tables of the file ``tables``.
+        table: Table, group of tables, or file of a table; see :func:`~bafenet.reproduction.tables.select_tables`.
         protocol: ``'paper'``, ``'ours'`` or ``'demo'``; None for the table's usual one.
         seeds: Each row is trained with the seeds 0 to ``seeds - 1``.
-        epochs: Epochs, in the place of the protocol's.
-        data: Devkit, in the place of the protocol's.
+        epochs: Epochs, instead of the protocol's.
+        data: Devkit, instead of the protocol's.
         work_dir: Runs lie in ``WORK_DIR/PROTOCOL/ROW/seed_N``.
         report_only: Run nothing; print what is finished.
         dry_run: Run nothing; print what would run and how long it would take.
         cfg_options: ``KEY=VALUE`` options for every run.
-        rows: Names of the configs of the rows that are run; None for all. The tables are printed whole.
-        tables: YAML file of tables.
+        rows: Keys of the rows that are run; None for all. The tables are printed whole.
+        splits: The config's ``splits`` in every run; None for the protocol's.
+        commands: Run nothing; print for each row the command of ``tools/train.py`` that trains it.
 
     Returns:
         Exit status: 0, 1 if a run failed, 130 if it was interrupted.
@@ -51,17 +55,21 @@ def reproduce(table: str,
     Raises:
         InputError: Where the input is bad; nothing was run then.
     """
-    chosen = select_tables(table, tables)
+    chosen = select_tables(table)
     protocol = choose_protocol(chosen, protocol)
+    options = [*([as_option('splits', splits)] if splits else []), *(cfg_options or [])]
+    if commands:
+        _print_commands(_rows_of(rows, chosen), protocol, data, epochs, options)
+        return 0
     stems = {one.key: Path(work_dir, protocol, f'table_{one.key}') for one in chosen}
     if not dry_run:
         require_writable_folder(work_dir, '--work-dir')
         for stem in stems.values():
             require_writable_file(stem.with_suffix('.md'), '--work-dir')
             require_writable_file(stem.with_suffix('.json'), '--work-dir')
-    runs = plan_runs([row for one in chosen for row in one.rows if row.config], protocol, seeds, work_dir, data, epochs,
-                     cfg_options)
-    wanted = _runs_of(rows, runs)
+    keys = {row.key for row in _rows_of(rows, chosen)}
+    runs = plan_runs([row for one in chosen for row in one.runnable], protocol, seeds, work_dir, data, epochs, options)
+    wanted = {(key, seed): run for (key, seed), run in runs.items() if key in keys}
     _say_what_is_shared(wanted)
     if dry_run:
         _print_estimate(wanted)
@@ -72,7 +80,7 @@ def reproduce(table: str,
         _say('interrupted: the same command goes on from the last whole epoch')
         return 130
     for one in chosen:
-        report = build_report(one, protocol, runs, seeds, epochs, cfg_options)
+        report = build_report(one, protocol, runs, seeds, epochs, options)
         stem = stems[one.key]
         write_text(stem.with_suffix('.md'), text := markdown(report))
         write_json(stem.with_suffix('.json'), report)
@@ -86,13 +94,20 @@ def _say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
-def _runs_of(rows: list[str] | None, runs: Runs) -> Runs:
-    """The runs of the rows of these names; all if there is none."""
-    known = list(dict.fromkeys(Path(file).stem for file, _ in runs))
-    unknown = [row for row in rows or () if row not in known]
+def _rows_of(keys: list[str] | None, tables: Iterable[Table]) -> list[Row]:
+    """The rows of these keys, each once; all if there is none."""
+    known = {row.key: row for table in tables for row in table.runnable}
+    unknown = [key for key in keys or () if key not in known]
     if unknown:
         raise InputError(f'--rows {printable(" ".join(unknown))}: no such row; choose from {", ".join(known)}')
-    return {(file, seed): run for (file, seed), run in runs.items() if not rows or Path(file).stem in rows}
+    return [row for key, row in known.items() if not keys or key in keys]
+
+
+def _print_commands(rows: list[Row], protocol: str, data: str | None, epochs: int | None, options: list[str]) -> None:
+    if epochs:
+        raise InputError('--commands: with --epochs a run changes its schedule too, which no command of tools/train.py '
+                         'says; leave one of them out')
+    print('\n'.join(train_command(row, protocol, data, options) for row in rows))
 
 
 def _each_once(runs: Runs) -> list[Run]:
@@ -100,7 +115,7 @@ def _each_once(runs: Runs) -> list[Run]:
 
 
 def _say_what_is_shared(runs: Runs) -> None:
-    shared = {Path(file).stem: run.row for (file, _), run in runs.items() if Path(file).stem != run.row}
+    shared = {key: run.row for (key, _), run in runs.items() if key != run.row}
     for row, first in shared.items():
         _say(f'{row} is the same network as {first}: trained once')
 

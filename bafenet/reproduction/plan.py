@@ -2,9 +2,7 @@
 import copy
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,8 +23,6 @@ from bafenet.reading import read_bytes
 from .stored import CONFIG_FILE, RESULT_FILE, SETTINGS_FILE, epoch_of, latest_checkpoint, read_result, read_settings
 from .tables import Row
 
-# Read by the configs of the rows, which name the base of this protocol.
-PROTOCOL_VARIABLE = 'BAFENET_PROTOCOL'
 MAX_SEEDS, MAX_EPOCHS = 1000, 10**6
 NOTHING = 'nothing, not even null'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -41,7 +37,7 @@ class Run:
     """One network trained with one seed.
 
     Attributes:
-        row: Name of the row's config; where rows are the same network, of the one that is trained.
+        row: Key of the row; where rows are the same network, of the one that is trained.
         seed: Its seed.
         folder: Where its checkpoints and results are.
         cfg: Its resolved config.
@@ -108,16 +104,16 @@ def plan_runs(rows: Sequence[Row], protocol: str, seeds: int, work_dir: str, dat
     """The run of each row and seed; rows that are the same network share theirs.
 
     Args:
-        rows: Rows with a config.
+        rows: Rows that have a base for the protocol.
         protocol: One of ``tables.PROTOCOLS``.
         seeds: Each row is trained with the seeds 0 to ``seeds - 1``.
         work_dir: Runs lie in ``WORK_DIR/PROTOCOL/ROW/seed_N``.
-        data: Devkit, in the place of the protocol's.
-        epochs: Epochs, in the place of the protocol's; see :func:`set_epochs`.
+        data: Devkit, instead of the protocol's.
+        epochs: Epochs, instead of the protocol's; see :func:`set_epochs`.
         options: ``KEY=VALUE`` options for every run.
 
     Returns:
-        Runs by (config file of the row, seed), the first seed of all rows first.
+        Runs by (key of the row, seed), the first seed of all rows first.
 
     Raises:
         InputError: If a config or the data cannot be read, or a run of that name has other settings.
@@ -127,24 +123,25 @@ def plan_runs(rows: Sequence[Row], protocol: str, seeds: int, work_dir: str, dat
     if seeds > MAX_SEEDS or (epochs or 0) > MAX_EPOCHS:
         raise InputError(f'--seeds must be at most {MAX_SEEDS} and --epochs at most {MAX_EPOCHS}')
     folder = Path(work_dir).resolve() / protocol
-    configs = {row.config: row_config(row.config, protocol, data, epochs, options) for row in rows}
+    configs = {row.key: row_config(row, protocol, data, epochs, options) for row in rows}
     known = _stored_runs(folder)
     runs = {}
     for seed in range(seeds):
-        for file, cfg in configs.items():
-            run = _run(folder / Path(file).stem / f'seed_{seed}', seed, cfg)
+        for key, cfg in configs.items():
+            run = _run(folder / key / f'seed_{seed}', seed, cfg)
             _refuse_other_settings(run)
             # The first of equal runs is trained, and one that is there already is the first.
             first = known.setdefault(run.digest, run.folder)
-            runs[file, seed] = run if first == run.folder else _run(first, seed, cfg)
+            runs[key, seed] = run if first == run.folder else _run(first, seed, cfg)
     return runs
 
 
-def row_config(file: str, protocol: str, data: str | None = None, epochs: int | None = None,
+def row_config(row: Row, protocol: str, data: str | None = None, epochs: int | None = None,
                options: list[str] | None = None) -> Config:
     """The config of a row under a protocol; see :func:`plan_runs`."""
-    with _environment(PROTOCOL_VARIABLE, protocol), quiet():
-        cfg = load_config(file, options)
+    file = row.base_of(protocol)
+    with quiet():
+        cfg = load_config(file, options, settings=[(row.place, row.set[protocol])])
     absent = [name for name in LOADERS if cfg.get(name) is None]
     if absent:
         raise InputError(f'{file}: it has no {", ".join(absent)}; a row is trained, its epoch picked on the validation '
@@ -201,18 +198,6 @@ def legacy_coordinates(cfg: Config, source: str = 'the config') -> bool:
         raise InputError(f'{printable(source)}: test_evaluator must be one DenseSIRSTMetric; a table prints its '
                          'numbers')
     return bool(evaluator.get('legacy_coordinates', False))
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
 
 
 # --- What a result depends on -----------------------------------------------------------------------------------------

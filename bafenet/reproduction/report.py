@@ -3,7 +3,7 @@ import statistics
 from collections.abc import Sequence
 
 from bafenet.analysis.benchmark import machine
-from bafenet.engine import cli
+from bafenet.engine.test import environment
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import LEGACY
 from bafenet.markup import markdown_code, markdown_text
@@ -30,7 +30,7 @@ def build_report(table: Table, protocol: str, runs: dict[tuple[str, int], Run], 
     Args:
         table: The table.
         protocol: The protocol of the runs.
-        runs: Runs by (config file, seed).
+        runs: Runs by (key of a row, seed).
         seeds: Number of seeds asked for.
         epochs: ``--epochs`` as given.
         options: ``--cfg-options`` as given.
@@ -46,20 +46,21 @@ def build_report(table: Table, protocol: str, runs: dict[tuple[str, int], Run], 
         of_the_paper=not table.metrics,
         protocol=protocol, seeds=seeds, epochs=epochs, cfg_options=options or [],
         sides=dict(paper=LEGACY_SIDES, ours=LEGACY_SIDES if legacy else TRUE_SIDES),
-        printed_with=dict(commit=commit(), machine=machine(), environment=cli.environment()),
-        rows=[_report_row(table, row, [runs[row.config, seed] for seed in range(seeds)] if row.config else [],
-                          comparable=protocol != 'demo') for row in table.rows])
+        printed_with=dict(commit=commit(), machine=machine(), environment=environment()),
+        rows=[_report_row(table, row, [runs[row.key, seed] for seed in range(seeds)] if row.base else [],
+                          protocol) for row in table.rows])
 
 
-def _report_row(table: Table, row: Row, runs: list[Run], comparable: bool) -> dict:
+def _report_row(table: Table, row: Row, runs: list[Run], protocol: str) -> dict:
     finished = [(run, result) for run in runs if (result := run.result())]
     numbers = [_numbers(table, run, result) for run, result in finished]
     ours = {column: summarise(values) for column in table.columns
             if (values := [one[column] for one in numbers if column in one])}
     difference = {column: ours[column]['mean'] - row.paper[column]
-                  for column in table.columns if comparable and column in ours and column in row.paper}
+                  for column in table.columns if protocol != 'demo' and column in ours and column in row.paper}
     return dict(
-        row=row.title, config=row.config, trained_as=runs[0].row if runs else None,
+        row=row.title, key=row.key, base=row.base.get(protocol), set=row.set.get(protocol),
+        trained_as=runs[0].row if runs else None,
         settings=runs[0].settings if runs else None, paper=row.paper, ours=ours, difference=difference,
         runs=[dict(folder=str(run.folder), data_root=run.cfg.train_dataloader.dataset.data_root, **result)
               for run, result in finished])
@@ -99,8 +100,8 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cells(row: dict, report: dict) -> list[str]:
-    count = f'{len(row["runs"])}/{report["seeds"]}' if row['config'] else NO_NUMBER
-    missing = NOT_RUN if row['config'] and not row['runs'] else NO_NUMBER
+    count = f'{len(row["runs"])}/{report["seeds"]}' if row['base'] else NO_NUMBER
+    missing = NOT_RUN if row['base'] and not row['runs'] else NO_NUMBER
     cells = [markdown_text(row['row']), count]
     for column in report['columns']:
         paper = f'{row["paper"][column]:.3f}' if column in row['paper'] else NO_NUMBER
@@ -122,8 +123,8 @@ def _notes(report: dict) -> list[str]:
                *(['--cfg-options', *report['cfg_options']] if report['cfg_options'] else [])]
     if changed:
         notes.append(f'Every run with {markdown_code(" ".join(changed))}.')
-    notes += [f'{markdown_code(row["config"])} is the same network as {markdown_code(row["trained_as"])}: trained once.'
-              for row in report['rows'] if row['config'] and not row['config'].endswith(f'{row["trained_as"]}.py')]
+    notes += [f'{markdown_code(row["key"])} is the same network as {markdown_code(row["trained_as"])}: trained once.'
+              for row in report['rows'] if row['base'] and row['key'] != row['trained_as']]
     commits = sorted({commit for row in report['rows'] for run in row['runs'] for commit in run['commits']})
     machines = sorted({run['environment']['device'] for row in report['rows'] for run in row['runs']})
     if commits:

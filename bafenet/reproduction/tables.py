@@ -1,21 +1,30 @@
-"""The tables as data: titles, sources, the paper's numbers or our metrics, and the config of each row."""
+"""Tables as data, one file each in ``configs/tables``: titles, the paper's numbers or our metrics, and what each row
+trains: a config by protocol, and the settings that it changes there.
+"""
+import difflib
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bafenet.engine.options import find_config
+from bafenet.engine.options import PACKAGED_CONFIGS
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import ROWS as METRICS
 from bafenet.fields import require_dict, require_list, require_numbers, require_text
 from bafenet.plain_yaml import read_yaml
 
-TABLES_FILE = 'configs/tables.yaml'
+TABLES_FOLDER = 'configs/tables'
 PROTOCOLS = ('paper', 'ours', 'demo')
-TABLE_KEYS = ('title', 'source', 'rows', 'notes', 'metrics', 'protocols')
-ROW_KEYS = ('name', 'label', 'config', 'paper', 'params', 'flops')
+TABLE_KEYS = ('title', 'source', 'group', 'rows', 'notes', 'metrics', 'base')
+ROW_KEYS = ('key', 'name', 'label', 'base', 'set', 'paper', 'params', 'flops')
 COLUMNS = ('mAP_07', 'recall_07', 'mAP_12', 'recall_12')
 ROMAN = dict(zip('1234567', ('I', 'II', 'III', 'IV', 'V', 'VI', 'VII'), strict=True))
+# A key is part of a file's name.
+_KEY = re.compile(r'[\w+-]{1,64}')
+
+Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -23,21 +32,43 @@ class Row:
     """One row of a table.
 
     Attributes:
+        key: Its name on the command line, and that of the folder of its runs; may be empty where it is not run here.
         name: Its letter in the paper; may be empty.
         label: What it is.
-        config: Config file, or None where it cannot be run here.
         paper: The paper's numbers by column, in [0, 1]; those that our copy lacks are absent.
+        base: The config file that it starts from by protocol; empty where it cannot be run here.
+        set: What it changes there by protocol: settings by dotted key.
+        file: The table's file.
     """
 
+    key: str
     name: str
     label: str
-    config: str | None
     paper: dict[str, float]
+    base: dict[str, str]
+    set: dict[str, Settings]
+    file: str = ''
 
     @property
     def title(self) -> str:
         """Name and label."""
         return f'{self.name} {self.label}'.strip()
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for messages."""
+        return f'{printable(self.file)}: row {self.key}'
+
+    def base_of(self, protocol: str) -> str:
+        """The config that it starts from under a protocol.
+
+        Raises:
+            InputError: If it does not know the protocol.
+        """
+        if protocol not in self.base:
+            raise InputError(f'{self.place}: it has no base for the protocol {printable(protocol)}; give --protocol '
+                             f'{" or ".join(self.base)}')
+        return self.base[protocol]
 
 
 @dataclass(frozen=True)
@@ -45,50 +76,68 @@ class Table:
     """A table of the paper, or one of our own.
 
     Attributes:
-        key: Its name in the file, as in ``'III'``.
+        key: The name of its file, as in ``'III'``.
         title: What it shows.
         source: Where the paper has it, or what it is a table of.
         rows: Its rows.
         notes: What a reader must know.
         metrics: The columns of a table of our own, names of ``DenseSIRSTMetric``; empty for the paper's tables, whose
             columns are ``COLUMNS``.
-        protocols: Protocols under which it makes sense, the usual one first.
+        group: Name for several tables at once; may be empty.
     """
 
     key: str
     title: str
     source: str
     rows: tuple[Row, ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
-    protocols: tuple[str, ...] = PROTOCOLS
+    group: str = ''
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What its columns are called."""
         return self.metrics or COLUMNS
 
+    @property
+    def runnable(self) -> list[Row]:
+        """The rows that can be run here."""
+        return [row for row in self.rows if row.base]
 
-def select_tables(name: str, file: str = TABLES_FILE) -> list[Table]:
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The protocols of its rows, the usual one first."""
+        return tuple(self.runnable[0].base) if self.runnable else ()
+
+
+# --- Choosing ---------------------------------------------------------------------------------------------------------
+
+
+def select_tables(name: str) -> list[Table]:
     """The tables that a name means.
 
     Args:
-        name: A key of the file, in either case (``iii``), its number (``3``), or one of the file's ``groups``.
-        file: YAML file, as ``configs/tables.yaml`` is written; ``configs/…`` is also looked for in the installed
+        name: The name of a file of ``configs/tables``, in either case (``iii``), its number (``3``), a ``group`` of
+            tables, or a file of one's own that ends in ``.yaml``. The folder is also looked for in the installed
             package.
 
     Raises:
-        InputError: If the file cannot be read, there is no such table, or none of its rows can be run here.
+        InputError: If a file cannot be read, there is no such table, or none of its rows can be run here.
     """
-    content = _read(file)
-    tables = {key: _table(file, key, body) for key, body in content['tables'].items()}
-    groups = {**{key: [key] for key in tables}, **content.get('groups', {})}
-    keys = {key.lower(): group for key, group in groups.items()}.get(ROMAN.get(name, name).lower())
-    if keys is None:
-        raise InputError(f'{printable(name)}: no such table; choose from {", ".join(groups)} (or 2 for II, and so on)')
-    chosen = [tables[key] for key in keys]
-    if not any(row.config for table in chosen for row in table.rows):
-        raise InputError(f'{", ".join(keys)}: not here yet, no row has a config; the numbers are in {printable(file)}')
+    if name.endswith('.yaml'):
+        chosen = [read_table(name)]
+    else:
+        tables = read_tables()
+        wanted = ROMAN.get(name, name).lower()
+        chosen = [table for table in tables if wanted == table.key.lower()] or [
+            table for table in tables if wanted == table.group.lower() != '']
+        if not chosen:
+            names = [*(table.key for table in tables), *dict.fromkeys(table.group for table in tables if table.group)]
+            raise InputError(f'{printable(name)}: no such table; choose from {", ".join(names)} (or 2 for II, and so '
+                             'on), or give a file that ends in .yaml')
+    if not any(table.runnable for table in chosen):
+        raise InputError(f'{", ".join(table.key for table in chosen)}: not here yet, no row has a base; the numbers '
+                         f'are in {TABLES_FOLDER}')
     return chosen
 
 
@@ -98,7 +147,7 @@ def choose_protocol(tables: Iterable[Table], protocol: str | None = None) -> str
     Raises:
         InputError: If a table does not know it.
     """
-    tables = list(tables)
+    tables = [table for table in tables if table.runnable]
     protocol = protocol or tables[0].protocols[0]
     for table in tables:
         if protocol not in table.protocols:
@@ -107,48 +156,136 @@ def choose_protocol(tables: Iterable[Table], protocol: str | None = None) -> str
     return protocol
 
 
-def _read(file: str) -> dict:
-    file = find_config(file)
+def find_row(key: str) -> Row:
+    """The row of any table of ``configs/tables`` that can be run here and has this key.
+
+    Raises:
+        InputError: If there is none; keys that are close are given.
+    """
+    rows = {row.key: row for table in read_tables() for row in table.runnable}
+    if key not in rows:
+        close = difflib.get_close_matches(key, rows, n=3)
+        hint = f'close: {", ".join(close)}' if close else f'the keys are in {TABLES_FOLDER}'
+        raise InputError(f'--row {printable(key)}: no table has such a row; {hint}')
+    return rows[key]
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_tables() -> list[Table]:
+    """All tables of ``configs/tables``, by name.
+
+    Raises:
+        InputError: If one is not written as it should be, or a key stands for two rows.
+    """
+    folder = Path(TABLES_FOLDER)
+    folder = folder if folder.is_dir() else PACKAGED_CONFIGS / 'tables'
+    tables = [read_table(str(file)) for file in sorted(folder.glob('*.yaml'))]
+    _refuse_two_rows_of_a_key([row for table in tables for row in table.runnable])
+    return tables
+
+
+def read_table(file: str) -> Table:
+    """A table from its file.
+
+    Raises:
+        InputError: If it cannot be read, or is not written as those of ``configs/tables``.
+    """
     content = read_yaml(file)
-    shown = printable(file)
-    if not isinstance(content, dict) or not isinstance(content.get('tables'), dict):
-        raise InputError(f'{shown}: no file of tables, it has no `tables`; see {TABLES_FILE}')
-    if content.get('columns') != list(COLUMNS):
-        raise InputError(f'{shown}: `columns` must be {list(COLUMNS)}, in this order')
-    groups = content.get('groups', {})
-    if not isinstance(groups, dict) or not all(keys and isinstance(keys, list) for keys in groups.values()):
-        raise InputError(f'{shown}: `groups` must give a list of tables for each name')
     try:
-        _refuse_unknown(content, ('columns', 'groups', 'tables'), 'it')
-        for name in (*content['tables'], *groups):
-            # A table's name is part of a file's.
-            if not isinstance(name, str) or not re.fullmatch(r'[\w+-]{1,64}', name):
-                raise ValueError(f'{name!r} is no name of a table: use letters, digits and _ + -, in quotes where it '
-                                 'is a number')
+        table = _table(file, content)
     except ValueError as error:
-        raise InputError(f'{shown}: not written as {TABLES_FILE} ({printable(error)})') from None
-    for name, keys in groups.items():
-        if unknown := [key for key in keys if not isinstance(key, str) or key not in content['tables']]:
-            raise InputError(f'{shown}: `groups` has {", ".join(map(printable, unknown))} under {name}, which is no '
-                             'table')
-    return content
+        raise InputError(f'{printable(file)}: not written as those of {TABLES_FOLDER} ({printable(error)})') from error
+    keys = [row.key for row in table.rows if row.key]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice:
+        raise InputError(f'{printable(file)}: two rows have the key {twice}; give each its own')
+    return table
 
 
-def _table(file: str, key: str, body: dict) -> Table:
-    try:
-        require_dict(body, 'it', ('title', 'source', 'rows'))
-        _refuse_unknown(body, TABLE_KEYS, 'it')
-        rows = tuple(_row(fields, f'rows[{i}]') for i, fields in enumerate(require_list(body['rows'], 'rows')))
-        metrics = _known('metrics', body.get('metrics') or [], METRICS)
-        if metrics and any(row.paper for row in rows):
-            raise ValueError('a table with `metrics` has no numbers of the paper')
-        notes = tuple(require_text(note, f'notes[{i}]')
-                      for i, note in enumerate(require_list(body.get('notes') or [], 'notes')))
-        return Table(key, require_text(body['title'], 'title'), require_text(body['source'], 'source'), rows, notes,
-                     metrics, _known('protocols', body.get('protocols') or PROTOCOLS, PROTOCOLS))
-    except ValueError as error:
-        raise InputError(f'{printable(file)}: table {key} is not written as those of {TABLES_FILE} '
-                         f'({printable(error)})') from error
+def _refuse_two_rows_of_a_key(rows: Iterable[Row]) -> None:
+    """A run lies in the folder of its row's key, so that a key stands for one row, in whatever tables."""
+    known: dict[str, Row] = {}
+    for row in rows:
+        first = known.setdefault(row.key, row)
+        if (first.base, first.set) != (row.base, row.set):
+            raise InputError(f'{row.place}: {printable(first.file)} has another row of this key; give each its own')
+
+
+def _table(file: str, content: Any) -> Table:
+    body = require_dict(content, 'it', ('title', 'source', 'rows'))
+    _refuse_unknown(body, TABLE_KEYS, 'it')
+    base = None if body.get('base') is None else _by_protocol(body['base'], 'base')
+    rows = tuple(_row(file, fields, f'rows[{i}]', base)
+                 for i, fields in enumerate(require_list(body['rows'], 'rows')))
+    metrics = _known('metrics', body.get('metrics') or [], METRICS)
+    if metrics and any(row.paper for row in rows):
+        raise ValueError('a table with `metrics` has no numbers of the paper')
+    notes = tuple(_text(note, f'notes[{i}]') for i, note in enumerate(require_list(body.get('notes') or [], 'notes')))
+    group = _key(body['group'], 'group') if body.get('group') is not None else ''
+    table = Table(_key(Path(file).stem, "the file's name"), _text(body['title'], 'title'),
+                  _text(body['source'], 'source'), rows, notes, metrics, group)
+    for row in table.runnable:
+        if set(row.base) != set(table.protocols):
+            raise ValueError(f'row {row.key} has a base for {", ".join(row.base)}, and the first row for '
+                             f'{", ".join(table.protocols)}')
+    return table
+
+
+def _row(file: str, fields: Any, place: str, base: dict[str, str] | None) -> Row:
+    require_dict(fields, place, ('label', ))
+    _refuse_unknown(fields, ROW_KEYS, place)
+    key = _key(fields['key'], f'{place}.key') if fields.get('key') is not None else ''
+    if not key and ('base' in fields or 'set' in fields):
+        raise ValueError(f'{place} has a {"base" if "base" in fields else "set"} and no key; give it one')
+    own = _by_protocol(fields['base'], f'{place}.base') if 'base' in fields else base
+    own = own if key and own else {}
+    if 'set' in fields and not own:
+        raise ValueError(f'{place} has a set and no base; give it, or the table, one')
+    paper = {}
+    if fields.get('paper') is not None:
+        numbers = require_numbers(fields['paper'], f'{place}.paper', None, 0, 1)
+        if len(numbers) != len(COLUMNS):
+            raise ValueError(f'{place}.paper has {len(numbers)} numbers for {len(COLUMNS)} columns')
+        paper = dict(zip(COLUMNS, map(float, numbers), strict=True))
+    name = _text(fields.get('name', ''), f'{place}.name')
+    return Row(key, name, _text(fields['label'], f'{place}.label'), paper, own,
+               _settings(fields.get('set', {}), f'{place}.set', own), file)
+
+
+def _by_protocol(value: Any, place: str) -> dict[str, str]:
+    """Config files by protocol; one alone is that of ours."""
+    files = {'ours': value} if isinstance(value, str) else require_dict(value, place)
+    _refuse_unknown(files, PROTOCOLS, place)
+    if not files:
+        raise ValueError(f'{place} names no config; give one for each protocol, as ours: configs/….py')
+    return {protocol: _text(file, f'{place}.{protocol}') for protocol, file in files.items()}
+
+
+def _settings(value: Any, place: str, base: dict[str, str]) -> dict[str, Settings]:
+    """Settings by dotted key for each protocol of ``base``, for all of them or each its own."""
+    value = require_dict(value, place)
+    if not any(key in PROTOCOLS for key in value):
+        settings = dict.fromkeys(base, value)
+    elif set(value) != set(base):
+        raise ValueError(f'{place} is for {", ".join(value)}, and its base for {", ".join(base)}; give settings for '
+                         'each of these, or for all of them at once')
+    else:
+        settings = {protocol: require_dict(own, f'{place}.{protocol}') for protocol, own in value.items()}
+    for own in settings.values():
+        for key, item in own.items():
+            _require_plain(item, f'{place}: {key}')
+    return settings
+
+
+def _require_plain(value: Any, place: str) -> None:
+    """Refuse what YAML reads as a date, bytes or a set, and numbers that no setting has."""
+    if isinstance(value, (dict, list)):
+        for item in require_dict(value, place).values() if isinstance(value, dict) else value:
+            _require_plain(item, place)
+    elif not isinstance(value, (str, int, float, type(None))) or isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f'{place} must be text, a finite number, a list or a dict, and is {printable(value)}')
 
 
 def _refuse_unknown(content: dict, known: Sequence[str], name: str) -> None:
@@ -164,15 +301,12 @@ def _known(what: str, names: Any, known: Iterable[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _row(fields: Any, place: str) -> Row:
-    require_dict(fields, place, ('name', 'label'))
-    _refuse_unknown(fields, ROW_KEYS, place)
-    paper = {}
-    if fields.get('paper') is not None:
-        numbers = require_numbers(fields['paper'], f'{place}.paper', None, 0, 1)
-        if len(numbers) != len(COLUMNS):
-            raise ValueError(f'{place}.paper has {len(numbers)} numbers for {len(COLUMNS)} columns')
-        paper = dict(zip(COLUMNS, map(float, numbers), strict=True))
-    name, label, config = (require_text(fields.get(key), f'{place}.{key}', optional=key == 'config')
-                           for key in ('name', 'label', 'config'))
-    return Row(name, label, config, paper)
+def _text(value: Any, name: str) -> str:
+    return require_text(value, name) or ''
+
+
+def _key(value: Any, name: str) -> str:
+    key = _text(value, name)
+    if not _KEY.fullmatch(key):
+        raise ValueError(f'{name}: {key!r} is no key; use letters, digits and _ + -, in quotes where it is a number')
+    return key

@@ -9,12 +9,14 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from bafenet.analysis.benchmark import machine
-from bafenet.engine import cli
+from bafenet.engine.prepare import build_runner, prepare_config
 from bafenet.engine.setting import setting
+from bafenet.engine.test import environment, test
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import LEGACY
 from bafenet.evaluation.results import read_results
@@ -45,13 +47,14 @@ def launch(folder: Path) -> None:
     try:
         shown = [TRACEBACK] if Parser.shows_traceback else []
         process = subprocess.Popen([sys.executable, '-m', __name__, str(folder), *shown], stdin=subprocess.PIPE,
-                                   stdout=sys.__stderr__.fileno(), env=environment)
+                                   stdout=2, env=environment)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         status = process.wait()
     finally:
-        process.stdin.close()
+        if process.stdin:
+            process.stdin.close()
         process.terminate()  # it would take seconds to see, while it imports, that its input has ended
         process.wait()
     if status:
@@ -122,7 +125,7 @@ def work(folder: Path) -> None:
             raise InputError(f'{printable(folder)}: there is no run here; start it by tools/reproduce.py')
         _note_commit(folder)
         config = str(folder / CONFIG_FILE)
-        cfg = cli.prepare_config(config, str(folder), None, 'none')
+        cfg = prepare_config(config, str(folder), None, 'none')
         legacy, save_best = legacy_coordinates(cfg, config), setting(cfg, 'default_hooks', 'checkpoint', 'save_best')
         _train(folder, cfg)
         tests = {key: _test(config, file) for key, file in best_checkpoints(folder, save_best).items()}
@@ -138,10 +141,10 @@ def _train(folder: Path, cfg: Config) -> None:
     checkpoint = latest_checkpoint(folder)
     if checkpoint:
         cfg.resume, cfg.load_from = True, str(checkpoint)
-    cli.build_runner(cfg).train()
+    build_runner(cfg).train()
 
 
-def best_checkpoints(folder: Path, save_best: object) -> dict[str, Path]:
+def best_checkpoints(folder: Path, save_best: Any) -> dict[str, Path]:
     """The best checkpoint by each metric of ``save_best``.
 
     Two files by the same metric are there if the process was killed between writing one and removing its forerunner.
@@ -150,20 +153,19 @@ def best_checkpoints(folder: Path, save_best: object) -> dict[str, Path]:
         InputError: If the config names no metric, or a checkpoint is absent.
     """
     keys = [save_best] if isinstance(save_best, str) else [key for key in save_best or () if isinstance(key, str)]
-    files = {key: max(files_of_epochs(folder, f'best_{key.replace("/", "_")}_epoch'), key=epoch_of, default=None)
-             for key in keys}
-    if not files or None in files.values():
+    found = {key: files_of_epochs(folder, f'best_{key.replace("/", "_")}_epoch') for key in keys}
+    if not found or not all(found.values()):
         raise InputError(f'{printable(folder)}: there is no best checkpoint by {", ".join(keys) or "any metric"}; '
                          'default_hooks.checkpoint.save_best must name a metric, and the run must be whole')
-    return files
+    return {key: max(files, key=epoch_of) for key, files in found.items()}
 
 
 def _test(config: str, checkpoint: Path) -> dict:
     """What ``test.py --out`` writes about a checkpoint; it is tested unless that is done."""
     out = checkpoint.with_name(f'test_{checkpoint.stem}.json')
     if not out.is_file():
-        # The runner has put its own copy of the config, which says to resume, in the place of ours.
-        cli.test(config, str(checkpoint), work_dir=str(checkpoint.parent), out=str(out), cfg_options=['resume=False'])
+        # The runner has put its own copy of the config, which says to resume, instead of ours.
+        test(config, str(checkpoint), work_dir=str(checkpoint.parent), out=str(out), cfg_options=['resume=False'])
     return read_results(str(out), ('checkpoint', 'split', 'metrics'))
 
 
@@ -203,7 +205,7 @@ def _write_result(folder: Path, result: dict, tests: dict[str, dict]) -> None:
                for key, test in tests.items()},
         commits=_commits(folder),
         machine=machine(),
-        environment=cli.environment()))
+        environment=environment()))
 
 
 def _note_commit(folder: Path) -> None:

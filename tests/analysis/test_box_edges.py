@@ -68,8 +68,8 @@ def test_pasted_targets_end_where_the_config_says(devkit, tmp_path, capsys):
 
 
 def test_without_paste_only_present_targets_are_measured(devkit):
-    results = report(str(ROOT / 'configs/bafenet/native/tiny_no_paste.py'),
-                     cfg_options=[f'train_dataloader.dataset.data_root={devkit}'])
+    results = report(TINY, cfg_options=[f'train_dataloader.dataset.data_root={devkit}',
+                                        'train_dataloader.dataset.pipeline.BAGCopyPaste=None'])
     assert 'pasted' not in results and results['present']['targets'] > 10
 
 

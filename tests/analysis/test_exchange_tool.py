@@ -19,19 +19,18 @@ from bafenet.analysis.exchange import (
     readable,
     report,
 )
-from bafenet.engine import cli
+from bafenet.engine import test
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 from bafenet.models import ChannelExchange
 
 TINY = str(ROOT / 'configs/bafenet/bafenet_hr_tiny_densesirst.py')
-NO_SKY = str(ROOT / 'configs/bafenet/native/tiny_no_sky.py')
 
 
-def write_weights(config, path, sky_bias=None):
+def write_weights(config, path, sky_bias=None, changes=None):
     """A network that finds something: its logits vary, which those of a new one hardly do."""
     torch.manual_seed(0)
-    network = MODELS.build(load_config(config).model)
+    network = MODELS.build(load_config(config, changes).model)
     network.init_weights()
     head = network.bbox_head
     for layer in head.modules():
@@ -96,7 +95,7 @@ def test_the_network_as_it_is_has_the_metrics_of_the_evaluator(devkit, tmp_path,
     argv = [TINY, weights, '--split-from', 'test', '--out', str(out), '--cfg-options', *options(devkit)]
     assert load_tool('analysis/exchange.py').main(argv) == 0
     found = json.loads(out.read_text())
-    expected = cli.test(TINY, weights, work_dir=str(tmp_path), cfg_options=options(devkit))
+    expected = test.test(TINY, weights, work_dir=str(tmp_path), cfg_options=options(devkit))
     expected = {key: expected[f'densesirst/{key}'] for key in COLUMNS if f'densesirst/{key}' in expected}
     assert found['metrics'][AS_IS] == pytest.approx(expected) and expected['FPPI_other'] > 0
     assert list(found['metrics']) == [AS_IS, *SILENT.values(), OWN_SKY, TRUE_SKY]
@@ -124,7 +123,9 @@ def test_scores_are_multiplied_by_the_probability_of_sky(devkit, tmp_path, sky_b
 
 
 def test_a_network_without_a_sky_branch_is_asked_what_it_can_answer(devkit, tmp_path):
-    found = report(NO_SKY, write_weights(NO_SKY, tmp_path / 'w.pth'), cfg_options=options(devkit))
+    no_sky = ['model.bbox_head.with_seg=False']
+    weights = write_weights(TINY, tmp_path / 'w.pth', changes=no_sky)
+    found = report(TINY, weights, cfg_options=[*options(devkit), *no_sky])
     assert list(found['metrics']) == [AS_IS, TRUE_SKY] and found['alarms'] is None
     assert set(found['readable']) == {'shared', 'classification'} and 'sky_iou' not in found['metrics'][AS_IS]
 

@@ -9,7 +9,6 @@ import pytest
 from conftest import load_tool, write_devkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.config import Config
 
 from bafenet.datasets import DenseSIRSTDataset
 from bafenet.devkit import near_duplicates, recordings
@@ -253,18 +252,6 @@ def test_the_packaged_lists_divide_no_recording():
     for name, part in part_of.items():
         parts.setdefault(recordings.prefix(name), set()).add(part)
     assert {head for head, found in parts.items() if len(found) > 1} == {'Misc', 'iraytek'}
-
-
-@pytest.mark.parametrize('name', ['bafenet/bafenet_r18_densesirst.py', 'bafenet/bafenet_r18_paper_densesirst.py'])
-def test_one_variable_selects_them_in_every_config(name, monkeypatch):
-    def files():
-        cfg = Config.fromfile(ROOT / 'configs' / name, import_custom_modules=False)
-        return [cfg[f'{part}_dataloader'].dataset.ann_file for part in ('train', 'val', 'test')]
-
-    monkeypatch.delenv('BAFENET_SPLITS', raising=False)
-    before = files()
-    monkeypatch.setenv('BAFENET_SPLITS', 'rec')
-    assert files() == [file.replace('_v2', '_rec') for file in before] != before
 
 
 def test_real_packaged_lists_are_of_the_real_images(real_data):

@@ -81,8 +81,10 @@ def test_an_option_may_need_a_type_that_another_sets():
     ('model.backbone.depth=' + '1' * 5000, 'the value has 5000 characters'),
     ('model.backbone.depth=' + '9' * 30, 'more than 64 bits'),
     ('model.' * 500 + 'a=1', "model has no 'model'"),
-    ("optim_wrapper.clip_grad={'max_norm':35}", 'a dict cannot be given; set its parts'),
-    ('optim_wrapper.clip_grad=dict(max_norm=35)', 'a dict cannot be given; set its parts'),
+    ("optim_wrapper.clip_grad={'max_norm':}", 'no Python literal'),
+    ('optim_wrapper.clip_grad={max_norm:35}', 'with names and text in quotes'),
+    ('optim_wrapper.clip_grad={1,2}', 'no Python literal'),
+    ('optim_wrapper.clip_grad={1:2}', '1 is no setting'),
     ('input_size=[640,512]', 'set train_dataloader.dataset.pipeline.3.scale, val_dataloader'),
     ('input_size.0=640', 'complexity.py --shape HEIGHT WIDTH'),
     ('max_epochs=3', 'set train_cfg.max_epochs, param_scheduler.1.end'),
@@ -198,7 +200,7 @@ def test_values_are_parsed():
 @pytest.mark.parametrize(('text', 'value'), [
     ('(1,2),(3,4)', [(1, 2), (3, 4)]), ('((1,2),(3,4))', ((1, 2), (3, 4))), ('1,', [1]), ('a,,b', ['a', '', 'b']),
     ('[]', []), ('()', ()), ('[1,[2,(a,b)]]', [1, [2, ('a', 'b')]]), ('/a b/c', '/a b/c'), ('"x y"', 'x y'),
-    ("'1'", 1), ('(1)', (1, )), ('f(x)', 'f(x)'), ('[ 1 , a b ]', [1, 'a b']), ('None,true', [None, True]), ('', '')])
+    ("'1'", '1'), ('(1)', (1, )), ('f(x)', 'f(x)'), ('[ 1 , a b ]', [1, 'a b']), ('None,true', [None, True]), ('', '')])
 def test_lists_are_parsed(text, value):
     assert parse_options([f'a={text}']) == {'a': value}
 

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from test_training_images import CONFIG, options
 from toy_runs import ToyModel, toy_runner
 
-from bafenet.engine import cli
+from bafenet.engine import test, train
 from bafenet.engine.run_checks import differences
 from bafenet.errors import InputError
 
@@ -51,14 +51,14 @@ def test_the_images_of_a_bad_batch_are_named(devkit, tmp_path, monkeypatch):
     monkeypatch.setattr('bafenet.models.bafe_head.BAFEHead.loss_by_feat',
                         lambda self, *args, **kwargs: {'loss_cls': self.conv_cls.bias.sum() * torch.nan})
     with pytest.raises(InputError, match=r'loss, loss_cls not finite in epoch 1, iteration 1, on the images scene_\d'):
-        cli.train(CONFIG, work_dir=str(tmp_path), cfg_options=options(devkit))
+        train.train(CONFIG, work_dir=str(tmp_path), cfg_options=options(devkit))
 
 
 @pytest.fixture(scope='module')
 def trained(devkit, tmp_path_factory) -> Path:
     """A checkpoint trained on the tiny devkit. Not to be changed."""
     folder = tmp_path_factory.mktemp('trained')
-    cli.train(CONFIG, work_dir=str(folder), cfg_options=options(devkit))
+    train.train(CONFIG, work_dir=str(folder), cfg_options=options(devkit))
     return folder / 'epoch_1.pth'
 
 
@@ -69,13 +69,13 @@ def log_of(work_dir: Path) -> str:
 def test_test_settings_unlike_the_checkpoints_are_one_warning(trained, devkit, tmp_path):
     changed = {'test_dataloader.dataset.box_origin': 1, 'model.test_cfg.max_per_img': 7,
                'test_dataloader.dataset.pipeline.1.scale': '(96,96)', 'test_evaluator.fppi_score': 0.5}
-    cli.test(CONFIG, str(trained), work_dir=str(tmp_path / 'other'), cfg_options=options(devkit, **changed))
+    test.test(CONFIG, str(trained), work_dir=str(tmp_path / 'other'), cfg_options=options(devkit, **changed))
     lines = [line for line in log_of(tmp_path / 'other').splitlines() if 'other settings' in line]
     assert len(lines) == 1
     for text in ('box_origin: 0 in the checkpoint, 1 here', 'max_per_img: 100 in the checkpoint, 7 here',
                  'pipeline.1.scale', 'test_evaluator.fppi_score'):
         assert text in lines[0]
-    cli.test(CONFIG, str(trained), work_dir=str(tmp_path / 'same'), cfg_options=options(devkit))
+    test.test(CONFIG, str(trained), work_dir=str(tmp_path / 'same'), cfg_options=options(devkit))
     assert 'other settings' not in log_of(tmp_path / 'same')
 
 
@@ -83,7 +83,7 @@ def test_settings_unlike_those_of_the_run_that_is_resumed_are_one_warning(traine
     changed = {'train_cfg.max_epochs': 2, 'optim_wrapper.optimizer.lr': 0.5, 'train_dataloader.batch_size': 2,
                'train_dataloader.dataset.ann_file': 'Splits/trainval_v2.txt',
                'val_dataloader.dataset.ann_file': 'Splits/test_v2.txt'}
-    cli.train(CONFIG, work_dir=str(tmp_path), resume=str(trained), cfg_options=options(devkit, **changed))
+    train.train(CONFIG, work_dir=str(tmp_path), resume=str(trained), cfg_options=options(devkit, **changed))
     line, = [line for line in log_of(tmp_path).splitlines() if 'other settings' in line]
     for text in ('batch_size', 'optimizer.lr', 'ann_file'):
         assert text in line
@@ -101,7 +101,7 @@ def test_boxes_beside_their_targets_are_told_once(copy, tmp_path, shift):
     for file in (copy / 'SIRST/BBox').glob('*.xml'):
         numbers = [[float(corner.text) + shift for corner in item.find('bndbox')] for item in _objects(file)]
         file.write_text(voc_xml([list(map(int, box)) for box in numbers]))
-    cli.train(CONFIG, work_dir=str(tmp_path), cfg_options=options(copy))
+    train.train(CONFIG, work_dir=str(tmp_path), cfg_options=options(copy))
     lines = [line for line in log_of(tmp_path).splitlines() if 'extents of their target masks' in line]
     assert len(lines) == bool(shift)
     assert not shift or f'({shift:+d}, {shift:+d}, {shift:+d}, {shift:+d})' in lines[0]
@@ -116,7 +116,7 @@ def test_classes_that_the_head_does_not_know_are_refused(devkit, tmp_path):
     two = {f'{loader}_dataloader.dataset.metainfo': "dict(classes=('Target', 'Bird'))"
            for loader in ('train', 'val', 'test')}
     with pytest.raises(InputError, match='Target, Bird and the head 1.*model.bbox_head.num_classes=2'):
-        cli.train(write_config(tmp_path, two), work_dir=str(tmp_path / 'run'), cfg_options=options(devkit))
+        train.train(write_config(tmp_path, two), work_dir=str(tmp_path / 'run'), cfg_options=options(devkit))
 
 
 def write_config(folder: Path, values: dict) -> str:
@@ -132,6 +132,6 @@ def write_config(folder: Path, values: dict) -> str:
 @pytest.mark.parametrize('name', ['densesirst/nosuch', 'mAP_12', 'densesirst/mAP_12_legacy'])
 def test_a_best_by_what_no_metric_gives_is_refused_at_the_start(devkit, tmp_path, name):
     with pytest.raises(InputError, match=f'save_best names {name}.*choose from densesirst/FPPI'):
-        cli.train(CONFIG, work_dir=str(tmp_path), cfg_options=options(
+        train.train(CONFIG, work_dir=str(tmp_path), cfg_options=options(
             devkit, **{'default_hooks.checkpoint.save_best': name, 'default_hooks.checkpoint.rule': 'greater'}))
     assert not list(tmp_path.glob('*.pth'))

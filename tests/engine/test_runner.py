@@ -197,7 +197,7 @@ def test_pretrained_weights_that_cannot_be_had_are_one_line(tmp_path, monkeypatc
     message = one_line(caught)
     assert checkpoint in message
     assert 'model.backbone.init_cfg=None' in message and 'model.backbone.norm_cfg.requires_grad=True' in message
-    assert 'model.backbone.norm_eval=False' in message and '_scratch' in message
+    assert 'model.backbone.norm_eval=False' in message and '--scratch' in message
 
 
 @pytest.mark.parametrize('named', [True, False], ids=['named', 'auto'])

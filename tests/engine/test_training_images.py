@@ -9,7 +9,7 @@ import torch
 from conftest import ROOT
 from mmdet.registry import DATASETS
 
-from bafenet.engine import cli
+from bafenet.engine import test, train
 from bafenet.engine.training_images import KEY, Images
 from bafenet.errors import InputError
 
@@ -29,7 +29,7 @@ def options(root: Path, **more) -> list:
 def trained(devkit, tmp_path_factory) -> Path:
     """A checkpoint trained on the tiny devkit's eight training images."""
     folder = tmp_path_factory.mktemp('trained')
-    cli.train(CONFIG, work_dir=str(folder), cfg_options=options(devkit))
+    train.train(CONFIG, work_dir=str(folder), cfg_options=options(devkit))
     return folder / 'epoch_1.pth'
 
 
@@ -45,20 +45,20 @@ def test_a_checkpoint_knows_its_training_images(trained, devkit):
 def test_a_test_on_training_images_is_refused(trained, devkit, tmp_path):
     wrong = options(devkit, **{'test_dataloader.dataset.ann_file': 'Splits/train_v2.txt'})
     with pytest.raises(InputError, match='8 of the 8 images .* tested on were trained on.*--allow-training-images'):
-        cli.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=wrong)
+        test.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=wrong)
     mixed = options(devkit, **{'test_dataloader.dataset.ann_file': 'Splits/trainval_v2.txt'})
     with pytest.raises(InputError, match='8 of the 10 images'):
-        cli.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=mixed)
+        test.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=mixed)
 
 
 def test_where_it_is_allowed_table_and_file_say_so(trained, devkit, tmp_path, capsys):
     wrong = options(devkit, **{'test_dataloader.dataset.ann_file': 'Splits/trainval_v2.txt'})
-    cli.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=wrong, out=str(tmp_path / 'out.json'),
+    test.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=wrong, out=str(tmp_path / 'out.json'),
              allow_training_images=True)
     assert json.loads((tmp_path / 'out.json').read_text())['training_images'] == 8
     assert '8 images that were trained on' in ' '.join(capsys.readouterr().out.split())
     clean = tmp_path / 'clean.json'
-    cli.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=options(devkit), out=str(clean))
+    test.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=options(devkit), out=str(clean))
     assert json.loads(clean.read_text())['training_images'] == 0
 
 
@@ -66,14 +66,14 @@ def test_equal_bytes_under_another_name_are_found(trained, copy, tmp_path):
     for folder, suffix in (('PNGImages', '.png'), ('SkySeg/PaletteMask', '.png'), ('SIRST/BBox', '.xml')):
         shutil.copy(copy / folder / f'scene_0{suffix}', copy / folder / f'scene_10{suffix}')
     with pytest.raises(InputError, match='1 of the 2 images that are tested on were trained on .scene_10'):
-        cli.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=options(copy))
+        test.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=options(copy))
 
 
 def test_an_equal_name_with_other_bytes_is_a_warning(trained, copy, tmp_path):
     for folder, suffix in (('PNGImages', '.png'), ('SkySeg/PaletteMask', '.png'), ('SIRST/BBox', '.xml')):
         shutil.copy(copy / folder / f'scene_10{suffix}', copy / folder / f'scene_0{suffix}')
     (copy / 'Splits/test_v2.txt').write_text('scene_0\nscene_11\n')
-    cli.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=options(copy))
+    test.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=options(copy))
     assert '1 images that are tested on have the name of a training image' in next(tmp_path.glob('*/*.log')).read_text()
 
 
@@ -86,23 +86,23 @@ def test_for_a_checkpoint_without_hashes_its_split_files_are_compared(trained, d
     torch.save(checkpoint, tmp_path / 'old.pth')
     wrong = options(copy, **{'test_dataloader.dataset.ann_file': 'Splits/trainval_v2.txt'})
     with pytest.raises(InputError, match='8 of the 10 images'):
-        cli.test(CONFIG, str(tmp_path / 'old.pth'), work_dir=str(tmp_path), cfg_options=wrong)
-    cli.test(CONFIG, str(tmp_path / 'old.pth'), work_dir=str(tmp_path), cfg_options=options(copy))
+        test.test(CONFIG, str(tmp_path / 'old.pth'), work_dir=str(tmp_path), cfg_options=wrong)
+    test.test(CONFIG, str(tmp_path / 'old.pth'), work_dir=str(tmp_path), cfg_options=options(copy))
 
 
 def test_validation_on_training_images_is_refused_at_the_start(devkit, tmp_path):
     wrong = options(devkit, **{'val_dataloader.dataset.ann_file': 'Splits/train_v2.txt'})
     with pytest.raises(InputError, match='8 of the 8 images that are validated on were trained on'):
-        cli.train(CONFIG, work_dir=str(tmp_path / 'a'), cfg_options=wrong)
+        train.train(CONFIG, work_dir=str(tmp_path / 'a'), cfg_options=wrong)
     assert not list((tmp_path / 'a').glob('*.pth'))
-    cli.train(CONFIG, work_dir=str(tmp_path / 'b'), cfg_options=wrong, allow_training_images=True)
+    train.train(CONFIG, work_dir=str(tmp_path / 'b'), cfg_options=wrong, allow_training_images=True)
     assert (tmp_path / 'b' / 'epoch_1.pth').is_file()
 
 
 def test_what_a_fine_tuned_network_was_trained_on_before_counts(trained, devkit, tmp_path):
     other = options(devkit, load_from=trained, **{'train_dataloader.dataset.ann_file': 'Splits/val_v2.txt',
                                                   'val_dataloader.dataset.ann_file': 'Splits/test_v2.txt'})
-    cli.train(CONFIG, work_dir=str(tmp_path), cfg_options=other)
+    train.train(CONFIG, work_dir=str(tmp_path), cfg_options=other)
     assert len(torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['meta'][KEY]['names']) == 10
 
 
@@ -118,7 +118,7 @@ def test_what_weights_to_start_from_were_trained_on_counts(trained, devkit, tmp_
     there = {'train_dataloader.dataset.ann_file': 'Splits/val_v2.txt',
              'val_dataloader.dataset.ann_file': 'Splits/train_v2.txt'}
     with pytest.raises(InputError, match='8 of the 8 images that are validated on were trained on'):
-        cli.train(CONFIG, work_dir=str(tmp_path / 'run'), cfg_options=options(devkit, **start, **there))
+        train.train(CONFIG, work_dir=str(tmp_path / 'run'), cfg_options=options(devkit, **start, **there))
 
 
 def test_a_checkpoint_whose_training_images_cannot_be_known_says_so(trained, devkit, tmp_path):
@@ -126,7 +126,7 @@ def test_a_checkpoint_whose_training_images_cannot_be_known_says_so(trained, dev
     del checkpoint['meta'][KEY]
     checkpoint['meta']['cfg'] = checkpoint['meta']['cfg'].replace('Splits/train_v2.txt', 'Splits/absent.txt')
     torch.save(checkpoint, tmp_path / 'old.pth')
-    cli.test(CONFIG, str(tmp_path / 'old.pth'), work_dir=str(tmp_path), cfg_options=options(devkit))
+    test.test(CONFIG, str(tmp_path / 'old.pth'), work_dir=str(tmp_path), cfg_options=options(devkit))
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert 'is not known (it holds no hashes, and its split Splits/absent.txt is not here)' in log
 

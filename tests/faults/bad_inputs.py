@@ -173,18 +173,18 @@ LIBRARIES: dict[str, Spoil] = {
     'a terabyte': huge_array,
 }
 
-COLUMNS = 'columns: [mAP_07, recall_07, mAP_12, recall_12]\n'
-TABLES: dict[str, Spoil] = {name: written(COLUMNS + text) for name, text in {
-    'a list': '[1]', 'no tables': '', 'other columns': 'columns: [mAP_07]\n', 'tables are text': 'tables: x\n',
-    'rows are text': 'tables: {I: {title: t, source: s, rows: x}}\n', 'no rows': 'tables: {I: {title: t, source: s}}\n',
-    'config is a number': 'tables: {I: {title: t, source: s, rows: [{name: a, label: b, config: 3}]}}\n',
-    'paper is text': 'tables: {I: {title: t, source: s, rows: [{name: a, label: b, config: a.py, paper: x}]}}\n',
-    'unknown key': 'tables: {I: {title: t, source: s, rows: [], more: 1}}\n', 'alias': 'a: &a [1]\ntables: *a\n',
-    'python': '!!python/object/apply:os.system ["true"]\n', 'twice': 'tables: {}\ntables: {}\n', 'a tab': 'a:\n\t- b\n',
+HEAD = 'title: t\nsource: s\n'
+DEMO = '{demo: configs/demo/bafenet_r18_demo.py}'
+TABLES: dict[str, Spoil] = {name: written(HEAD + text) for name, text in {
+    'a list': '[1]', 'no rows': '', 'rows are text': 'rows: x\n', 'base is a number': 'base: 3\nrows: []\n',
+    'base of a row is a number': 'rows: [{key: a, label: b, base: 3}]\n',
+    'a value is text': f'rows: [{{key: a, label: b, base: {DEMO}, set: {{train_cfg.max_epochs: 2e0}}}}]\n',
+    'paper is text': 'rows: [{key: a, label: b, base: a.py, paper: x}]\n', 'unknown key': 'rows: []\nmore: 1\n',
+    'alias': 'notes: &a [x]\nrows: *a\n', 'python': 'rows: !!python/object/apply:os.system ["true"]\n',
+    'twice': 'rows: []\nrows: []\n', 'a tab': 'a:\n\t- b\n',
 }.items()}
 
-ABSENT_CONFIG = written(
-    f'{COLUMNS}tables: {{I: {{title: t, source: s, rows: [{{name: a, label: b, config: absent.py}}]}}}}\n')
+ABSENT_CONFIG = written(f'{HEAD}rows: [{{key: a, label: b, base: {{demo: absent.py}}}}]\n')
 
 # --- Devkits ----------------------------------------------------------------------------------------------------------
 

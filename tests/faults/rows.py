@@ -31,7 +31,7 @@ COMMANDS = {
     'card': 'model_card.py BAD --results OUT/results.json',
     'card BAD': 'model_card.py GOOD --results BAD',
     'reproduce': 'reproduce.py III --protocol demo --data KIT --work-dir OUT/runs --report-only',
-    'tables': 'reproduce.py I --protocol demo --data KIT --work-dir OUT/runs --report-only --tables BAD',
+    'tables': 'reproduce.py BAD --protocol demo --data KIT --work-dir OUT/runs --report-only',
     'test': 'test.py CONFIG NET --work-dir OUT/run --out OUT/results.json ON_KIT',
     'test BAD': 'test.py CONFIG BAD --work-dir OUT/run --out OUT/results.json ON_KIT',
     'train': 'train.py CONFIG --work-dir OUT/run ON_KIT',

@@ -158,15 +158,15 @@ def test_detections_that_have_no_room_are_kept_elsewhere(devkit, tmp_path, monke
     def prepare() -> None:
         import tempfile
         tempfile.tempdir = None
-        from bafenet.engine import cli
-        write = cli.write_json
+        from bafenet.engine import test
+        write = test.write_json
 
         def no_room(path: object, content: object) -> None:
             if str(path) == str(out):
                 raise OSError(28, 'No space left on device', str(path))
             write(path, content)
 
-        cli.write_json = no_room
+        test.write_json = no_room
 
     argv = [config, tmp_path / 'run/epoch_1.pth', '--work-dir', tmp_path / 'run', '--out', out, '--cfg-options']
     status, errors = Child('test.py', [*argv, *options(devkit)], prepare).wait()
@@ -180,15 +180,11 @@ def test_detections_that_have_no_room_are_kept_elsewhere(devkit, tmp_path, monke
 @pytest.mark.faults
 def test_a_table_whose_disk_fills_goes_on(devkit, disk, tmp_path):
     folder = disk(1000)
-    (tmp_path / '_base_').mkdir()
-    (tmp_path / '_base_/demo.py').write_text(f'_base_ = {str(ROOT / CONFIG)!r}\n')
-    (tmp_path / 'row.py').write_text("_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'\n")
-    (tmp_path / 'tables.yaml').write_text(json.dumps(dict(
-        columns=['mAP_07', 'recall_07', 'mAP_12', 'recall_12'], tables={'I': dict(title='t', source='s', rows=[
-            dict(name='', label='row', config=str(tmp_path / 'row.py'))])})))
+    (tmp_path / 'I.yaml').write_text(json.dumps(dict(title='t', source='s', rows=[
+        dict(key='row', label='row', base=dict(demo=str(ROOT / CONFIG)))])))
     settings = [option for option in options(devkit) if 'max_epochs' not in option and 'data_root' not in option]
-    argv = ['I', '--protocol', 'demo', '--seeds', '1', '--epochs', '1', '--data', devkit, '--work-dir', folder / 'runs',
-            '--tables', tmp_path / 'tables.yaml', '--cfg-options', *settings]
+    argv = [tmp_path / 'I.yaml', '--seeds', '1', '--epochs', '1', '--data', devkit, '--work-dir', folder / 'runs',
+            '--cfg-options', *settings]
     status, errors = Child('reproduce.py', argv).wait()
     assert status in (1, 2) and 'Traceback' not in errors, errors
     assert any(line.startswith('error: ') and 'No space left' in line for line in errors.splitlines()), errors

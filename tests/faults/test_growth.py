@@ -8,7 +8,7 @@ pytestmark = pytest.mark.faults
 SCRIPT = """
 import gc, json, os, sys
 from mmengine.hooks import Hook
-from bafenet.engine import cli
+from bafenet.engine import train
 config, work_dir, *options = sys.argv[1:]
 found = []
 
@@ -20,13 +20,13 @@ class Measure(Hook):
         pages = int(open('/proc/self/statm').read().split()[1])
         found.append([pages * os.sysconf('SC_PAGE_SIZE') / 2**20, len(os.listdir('/proc/self/fd'))])
 
-build = cli.build_runner
+build = train.build_runner
 def with_measure(cfg):
     runner = build(cfg)
     runner.register_hook(Measure())
     return runner
-cli.build_runner = with_measure
-cli.train(config, work_dir=work_dir, cfg_options=options)
+train.build_runner = with_measure
+train.train(config, work_dir=work_dir, cfg_options=options)
 print('MEASURED', json.dumps(found))
 """
 

@@ -99,27 +99,23 @@ def test_a_stopped_call_says_so_in_one_line_and_goes_on(tool, number, status, wh
 
 
 @pytest.fixture(scope='module')
-def tables(tmp_path_factory) -> Path:
+def table(tmp_path_factory) -> Path:
     """A table of one row."""
-    folder = tmp_path_factory.mktemp('tables')
-    (folder / '_base_').mkdir()
-    (folder / '_base_/demo.py').write_text(f'_base_ = {str(ROOT / CONFIG)!r}\n')
-    (folder / 'row.py').write_text("_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'\n")
-    table = dict(title='t', source='s', rows=[dict(name='', label='row', config=str(folder / 'row.py'))])
-    (folder / 'tables.yaml').write_text(json.dumps(dict(columns=['mAP_07', 'recall_07', 'mAP_12', 'recall_12'],
-                                                        tables={'I': table})))
-    return folder / 'tables.yaml'
+    file = tmp_path_factory.mktemp('tables') / 'I.yaml'
+    file.write_text(json.dumps(dict(title='t', source='s', rows=[
+        dict(key='row', label='row', base=dict(demo=str(ROOT / CONFIG)))])))
+    return file
 
 
-def reproduce(tables: Path, devkit: Path, out: Path):
+def reproduce(table: Path, devkit: Path, out: Path):
     settings = [option for option in options(devkit) if 'max_epochs' not in option and 'data_root' not in option]
-    return 'reproduce.py', ['I', '--protocol', 'demo', '--seeds', '1', '--epochs', '2', '--data', devkit, '--work-dir',
-                            out, '--tables', tables, '--cfg-options', *settings]
+    return 'reproduce.py', [table, '--seeds', '1', '--epochs', '2', '--data', devkit, '--work-dir', out,
+                            '--cfg-options', *settings]
 
 
-def begun(tables: Path, devkit: Path, out: Path) -> Child:
+def begun(table: Path, devkit: Path, out: Path) -> Child:
     """A call whose run has written its first checkpoint."""
-    child = Child(*reproduce(tables, devkit, out))
+    child = Child(*reproduce(table, devkit, out))
     child.wait_until((out / 'demo/row/seed_0/epoch_1.pth').exists, 120)
     return child
 
@@ -132,21 +128,21 @@ def numbers(out: Path) -> dict:
         'tests': [test['metrics'] for test in result['tests'].values()], 'row': table.get('columns')}
 
 
-def test_a_killed_table_goes_on_to_the_same_numbers(tables, devkit, tmp_path):
-    call = reproduce(tables, devkit, tmp_path / 'killed')
-    child = begun(tables, devkit, tmp_path / 'killed')
+def test_a_killed_table_goes_on_to_the_same_numbers(table, devkit, tmp_path):
+    call = reproduce(table, devkit, tmp_path / 'killed')
+    child = begun(table, devkit, tmp_path / 'killed')
     child.signal(signal.SIGKILL)
     assert child.wait()[0] == -signal.SIGKILL
     child.assert_gone()
-    calls = [Child(*call), Child(*reproduce(tables, devkit, tmp_path / 'whole'))]
+    calls = [Child(*call), Child(*reproduce(table, devkit, tmp_path / 'whole'))]
     assert [child.wait()[0] for child in calls] == [0, 0]
     assert numbers(tmp_path / 'killed') == numbers(tmp_path / 'whole')
     assert not [path for path in tmp_path.rglob('*') if '-bafenet-' in path.name]
 
 
 @pytest.mark.parametrize(('number', 'status'), SIGNALS)
-def test_a_stopped_table_says_so_in_one_line(number, status, tables, devkit, tmp_path):
-    child = begun(tables, devkit, tmp_path)
+def test_a_stopped_table_says_so_in_one_line(number, status, table, devkit, tmp_path):
+    child = begun(table, devkit, tmp_path)
     child.signal(number)
     ended, errors = child.wait()
     assert ended == status and 'Traceback' not in errors, errors

@@ -16,7 +16,7 @@ from runs import CONFIG, environment, options
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'tools'))
 from test_every_tool import ARGUMENTS  # noqa: E402
 
-from bafenet.engine import cli  # noqa: E402
+from bafenet.engine import train  # noqa: E402
 
 SHIPPED = ROOT / 'bafenet/weights/bafenet_hr_tiny.pth'
 
@@ -32,7 +32,7 @@ def state(folder: Path) -> dict[str, object]:
 def trained(devkit, tmp_path_factory) -> Path:
     """A checkpoint of one epoch."""
     folder = tmp_path_factory.mktemp('trained')
-    cli.train(str(ROOT / CONFIG), work_dir=str(folder), cfg_options=options(devkit, **{'train_cfg.max_epochs': 1}))
+    train.train(str(ROOT / CONFIG), work_dir=str(folder), cfg_options=options(devkit, **{'train_cfg.max_epochs': 1}))
     return folder / 'epoch_1.pth'
 
 
@@ -117,7 +117,7 @@ def test_a_bad_input_is_one_line_that_names_it_slowly(row, call, tmp_path, capfd
 # One process imports, and each tool runs in a child of its own, which ends as a script does.
 SCRIPTS = '''
 import gc, json, os, runpy, sys
-import bafenet.engine.cli, bafenet.reproduction.command, bafenet.synthesis.densify
+import bafenet.engine.train, bafenet.engine.test, bafenet.reproduction.command, bafenet.synthesis.densify
 gc.freeze()  # or each child would copy all memory to look for garbage as it ends
 for argv in json.loads(sys.argv[1]):
     pid = os.fork()

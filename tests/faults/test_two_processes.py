@@ -10,7 +10,7 @@ import pytest
 import torch
 from runs import CONFIG, options, parallel
 
-from bafenet.engine import cli
+from bafenet.engine import test, train
 
 pytestmark = pytest.mark.faults
 # Nothing that depends on how many samples a process sees at once, and steps that depend on gradients alone.
@@ -32,7 +32,7 @@ def test_two_processes_train_as_one_and_test_as_one(devkit, tmp_path):
     """Twelve samples, four a step: three steps."""
     finish(parallel(2, 'train', CONFIG, '--work-dir', tmp_path / 'two', '--cfg-options',
                     *options(devkit, **PLAIN, **{'train_dataloader.batch_size': 2})), 200)
-    cli.train(CONFIG, work_dir=str(tmp_path / 'one'),
+    train.train(CONFIG, work_dir=str(tmp_path / 'one'),
               cfg_options=options(devkit, **PLAIN, **{'train_dataloader.batch_size': 4}))
     one, two = (torch.load(tmp_path / run / 'epoch_1.pth', weights_only=True) for run in ('one', 'two'))
     assert one['meta']['iter'] == two['meta']['iter'] == 3
@@ -44,7 +44,7 @@ def test_two_processes_train_as_one_and_test_as_one(devkit, tmp_path):
     checkpoint = tmp_path / 'one' / 'epoch_1.pth'
     finish(parallel(2, 'test', CONFIG, checkpoint, '--work-dir', tmp_path / 'a', '--out', tmp_path / 'two.json',
                     '--cfg-options', *options(devkit, **PLAIN)), 200)
-    cli.test(CONFIG, str(checkpoint), work_dir=str(tmp_path / 'b'), out=str(tmp_path / 'one.json'),
+    test.test(CONFIG, str(checkpoint), work_dir=str(tmp_path / 'b'), out=str(tmp_path / 'one.json'),
              cfg_options=options(devkit, **PLAIN))
     metrics = [json.loads((tmp_path / f'{name}.json').read_text())['metrics'] for name in ('one', 'two')]
     assert metrics[0] == pytest.approx(metrics[1])

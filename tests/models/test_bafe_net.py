@@ -59,7 +59,6 @@ def run(network, batch, mode, training=False):
 # The tables of the issue: parameters of whole networks.
 @pytest.mark.parametrize(('config', 'parameters'), [
     ('bafenet/bafenet_r50_densesirst.py', 34_478_859),
-    ('bafenet/bafenet_r50_scratch_densesirst.py', 34_478_859),
     ('bafenet/bafenet_r50_paper_densesirst.py', 34_478_859),
     ('baselines/fcos_r50_densesirst.py', 32_113_227),
 ])

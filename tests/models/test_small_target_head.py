@@ -23,7 +23,7 @@ from bafenet.errors import InputError
 from bafenet.models.box_coding import centre_size_to_distances
 
 RECEPTIVE_FIELD = assigned('ReceptiveFieldAssigner')
-DYNAMIC = assigned('SimOTAAssigner')
+SIMOTA = assigned('SimOTAAssigner')
 NWD = dict(loss_bbox=dict(type='NormalisedWassersteinLoss', constant=4.0))
 
 
@@ -197,8 +197,8 @@ def test_losses_of_points_outside_from_their_definition(settings, quality):
 @pytest.mark.parametrize('precision', [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize('images', [[[], []], [[], IMAGES[0]]])
 @pytest.mark.parametrize('settings', [
-    {}, NEAREST, dict(NEAREST, quality='iou'), RECEPTIVE_FIELD, dict(RECEPTIVE_FIELD, **NWD), DYNAMIC,
-    dict(DYNAMIC, quality='iou'), NWD, dict(box_coding='distribution')])
+    {}, NEAREST, dict(NEAREST, quality='iou'), RECEPTIVE_FIELD, dict(RECEPTIVE_FIELD, **NWD), SIMOTA,
+    dict(SIMOTA, quality='iou'), NWD, dict(box_coding='distribution')])
 def test_losses_are_finite_and_reach_every_weight_whatever_the_images_hold(settings, images, precision):
     head = build(**settings).to(memory_format=torch.channels_last)
     x = tuple(level.contiguous(memory_format=torch.channels_last) for level in features(2))
@@ -252,12 +252,12 @@ def test_a_head_learns_boxes_that_lie_beside_their_points(settings):
 
 
 @pytest.mark.parametrize(('values', 'message'), [
-    (dict(assign='closest'), "assign='closest' must be one of inside, nearest, receptive_field, dynamic"),
+    (dict(assign='closest'), "assign='closest' must be one of inside, nearest, receptive_field, simota"),
     (dict(assign=dict(type='MaxIoUAssigner')), 'or the config of one of InsideAssigner'),
     (dict(box_coding='corners'), "box_coding='corners' must be one of"),
     (dict(quality='score'), "quality='score' must be one of"),
     (dict(assign='nearest'), "set box_coding='centre_size'"),
-    (dict(assign='dynamic'), "set box_coding='centre_size'"),
+    (dict(assign='simota'), "set box_coding='centre_size'"),
     (dict(assign='nearest', norm_on_bbox=True), "set box_coding='centre_size'"),
     (dict(box_coding='centre_size', norm_on_bbox=True), 'set norm_on_bbox=False'),
     (dict(box_coding='distribution', norm_on_bbox=True), 'set norm_on_bbox=False'),

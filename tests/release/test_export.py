@@ -16,7 +16,7 @@ from small_checkpoints import NAME, PROVENANCE, write_checkpoint, write_config
 from torch import nn
 
 from bafenet import weights
-from bafenet.engine import cli
+from bafenet.engine import prepare, test
 from bafenet.engine.checkpoints import load_from_local, require_checkpoint
 from bafenet.engine.options import parse_config, require_known_types
 from bafenet.errors import InputError
@@ -238,10 +238,10 @@ def test_an_unknown_name_is_told_the_known_ones(shipped):
 
 
 def test_shipped_weights_test_and_fine_tune_and_cannot_be_resumed(config, checkpoint, shipped, tmp_path):
-    cli.test(config, NAME, work_dir=str(tmp_path), out=str(tmp_path / 'out.json'))
+    test.test(config, NAME, work_dir=str(tmp_path), out=str(tmp_path / 'out.json'))
     written = json.loads((tmp_path / 'out.json').read_text())
     assert written['checkpoint'] == NAME and all(image['scores'] for image in written['images'])
-    runner = cli.build_runner(cli.prepare_config(config, str(tmp_path), [f'load_from={NAME}'], 'none'))
+    runner = prepare.build_runner(prepare.prepare_config(config, str(tmp_path), [f'load_from={NAME}'], 'none'))
     runner.load_or_resume()
     assert {parameter.dtype for parameter in runner.model.parameters()} == {torch.float32}
     assert torch.equal(runner.model.bbox_head.conv_cls.weight,

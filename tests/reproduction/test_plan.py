@@ -1,13 +1,8 @@
 """Rows and seeds as runs: what a result depends on, which rows are the same network, where a stopped run goes on."""
-import functools
 import json
 import os
 import shutil
-import signal
-import stat
-import sys
-import threading
-import time
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -15,13 +10,10 @@ from mmengine.config import Config
 
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
-from bafenet.fileio import owned
-from bafenet.reproduction import plan, worker
-from bafenet.reproduction.plan import PROTOCOL_VARIABLE, plan_runs, result_settings, row_config, set_epochs
+from bafenet.reproduction import plan
+from bafenet.reproduction.plan import plan_runs, result_settings, row_config, set_epochs
 from bafenet.reproduction.stored import read_result
-from bafenet.reproduction.tables import Row
-from bafenet.reproduction.worker import best_checkpoints, launch, table_columns, work
-from bafenet_command import Terminated, one_line_errors
+from bafenet.reproduction.tables import Row, find_row
 
 DEMO = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
 
@@ -35,7 +27,7 @@ def _in_the_checkout(monkeypatch):
 
 
 def rows(*names):
-    return [Row('', name, f'configs/bafenet/ablations/{name}.py', {}) for name in names]
+    return [find_row(name) for name in names]
 
 
 @pytest.mark.parametrize('protocol', ['paper', 'ours'])
@@ -45,7 +37,7 @@ def test_rows_that_are_the_same_network_are_one_run(devkit, tmp_path, protocol):
     assert len(runs) == 7 * 2
     assert len({run.folder for run in runs.values()}) == 3 * 2
     for seed in range(2):
-        shared = {runs[f'configs/bafenet/ablations/{name}.py', seed].folder for name in same}
+        shared = {runs[name, seed].folder for name in same}
         assert shared == {tmp_path / protocol / 'table2_f' / f'seed_{seed}'}
         assert {run.cfg.randomness.seed for (_, own), run in runs.items() if own == seed} == {seed}
 
@@ -57,12 +49,58 @@ def test_a_run_that_is_there_is_used_by_its_equals(devkit, tmp_path):
     assert other.folder == run.folder == tmp_path / 'ours/table3_d/seed_0' and other.row == 'table3_d'
 
 
-def test_the_protocol_is_chosen_beside_the_table(monkeypatch, devkit):
-    monkeypatch.setenv(PROTOCOL_VARIABLE, 'ours')
-    config = 'configs/bafenet/ablations/table3_d.py'
-    assert row_config(config, 'paper').train_dataloader.dataset.ann_file == 'Splits/trainval_v2.txt'
-    assert row_config(config, 'ours', data='here').test_dataloader.dataset.data_root == 'here'
-    assert os.environ[PROTOCOL_VARIABLE] == 'ours'
+def test_the_protocol_is_that_of_the_base():
+    row = find_row('table3_d')
+    assert row_config(row, 'paper').train_dataloader.dataset.ann_file == 'Splits/trainval_v2.txt'
+    assert row_config(row, 'ours', data='here').test_dataloader.dataset.data_root == 'here'
+
+
+def test_other_splits_are_those_of_every_loader():
+    def lists(key, protocol, *options):
+        cfg = row_config(find_row(key), protocol, options=list(options))
+        return [Path(cfg[loader].dataset.ann_file).stem for loader in plan.LOADERS]
+
+    assert lists('tiny', 'ours') == ['train_v2', 'val_v2', 'test_v2']
+    assert lists('tiny', 'ours', 'splits=rec') == ['train_rec', 'val_rec', 'test_rec']
+    assert lists('table3_d', 'paper', 'splits=rec') == ['trainval_rec', 'test_rec', 'test_rec']
+    assert lists('picked_on_test', 'ours', 'splits=rec') == ['train_rec', 'test_rec', 'test_rec']
+
+
+def own_row(base, **settings):
+    return Row('mine', '', 'mine', {}, dict(ours=base), dict(ours=settings), 'mine.yaml')
+
+
+def test_options_come_after_what_a_row_sets():
+    row = find_row('table4_8')
+    assert row_config(row, 'ours').model.bbox_head.exchange.adapter.hidden_channels == 8
+    options = ['model.bbox_head.exchange.adapter.hidden_channels=12']
+    assert row_config(row, 'ours', options=options).model.bbox_head.exchange.adapter.hidden_channels == 12
+    assert row_config(find_row('table3_c'), 'ours', options=options[:0]).model.bbox_head.exchange.adapter is None
+
+
+@pytest.mark.parametrize(('key', 'value'), [
+    ('optim_wrapper.optimizer.lr', '2e-3'), ('optim_wrapper.optimizer.weight_decay', False),
+    ('model.bbox_head.box_coding', False), ('model.bbox_head.box_coding', 3), ('model.bbox_head.strides', 4),
+    ('train_dataloader.dataset.pipeline.RandomFlip.prob', False),
+    ('train_dataloader.dataset.pipeline.RandomFlip.prob', '0.5'),
+    ('model.backbone.depth', [18]), ('model.data_preprocessor.mean', 103.5),
+    ('train_dataloader.dataset.ann_file', 3), ('train_dataloader.dataset.ann_file', False),
+    ('train_cfg.max_epochs', True), ('train_cfg.max_epochs', '3'), ('train_cfg.val_interval', 1.5),
+    ('model.bbox_head.bottleneck', 1), ('model.bbox_head.bottleneck', 'no'), ('model.neck.in_channels', '64'),
+    ('model.bbox_head.exchange.adapter', 3), ('model.bbox_head.exchange', {'ratio': '2e-1'})])
+def test_a_value_of_another_kind_than_the_bases_is_one_line_with_file_row_and_key(key, value):
+    with pytest.raises(InputError) as caught:
+        row_config(own_row(DEMO, **{key: value}), 'ours')
+    message = str(caught.value)
+    assert message.startswith('mine.yaml: row mine: ') and key in message and message.isprintable()
+
+
+@pytest.mark.parametrize(('key', 'message'), [
+    ('model.bbox_head.strid', 'did you mean model.bbox_head.strides'),
+    ('train_dataloader.dataset.pipeline.BAGCopyPast.prob', 'BAGCopyPast')])
+def test_a_key_that_is_no_setting_is_one_line(key, message):
+    with pytest.raises(InputError, match=f'^mine.yaml: row mine: .*{message}'):
+        row_config(own_row(DEMO, **{key: 1}), 'ours')
 
 
 def settings(data, *options):
@@ -139,8 +177,8 @@ def test_a_shorter_training_has_fewer_late_windows_and_none_without_an_epoch_for
 
 
 def test_a_row_that_could_not_be_picked_by_validation_is_refused():
-    with pytest.raises(InputError, match='trainval_densesirst.py: it has no val_dataloader; a row is trained'):
-        plan.row_config('configs/bafenet/bafenet_hr_tiny_trainval_densesirst.py', 'ours', data='x')
+    with pytest.raises(InputError, match='bafenet_r18_demo.py: it has no val_dataloader; a row is trained'):
+        row_config(own_row(DEMO, val_dataloader=None, val_cfg=None, val_evaluator=None), 'ours', data='x')
 
 
 @pytest.mark.parametrize('name', ['settings.json', 'result.json'])
@@ -189,130 +227,10 @@ def test_settings_that_were_changed_are_told_from_the_same(devkit, tmp_path):
 
 def test_a_row_of_wrong_types_is_one_line():
     with pytest.raises(InputError, match=r'test_evaluator=\[\] must be'):
-        row_config('configs/bafenet/ablations/table3_a.py', 'ours', options=['test_evaluator=[]'])
+        row_config(find_row('table3_a'), 'ours', options=['test_evaluator=[]'])
 
 
 def test_a_number_of_epochs_that_is_none_is_one_line():
     for value in (0, 'many', None, 1.5):
         with pytest.raises(InputError, match='max_epochs is'):
             set_epochs(Config(dict(train_cfg=dict(max_epochs=value))), 3)
-
-
-# --- Where a run goes on ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(('files', 'expected'), [
-    ([], None),
-    (['.epoch_1.pth'], None),  # half written
-    (['epoch_x.pth', 'epoch_.pth', 'epoch_1.pth.pth', 'my_epoch_3.pth', 'epoch_1_2.pth'], None),  # none of ours
-    (['epoch_9.pth', 'epoch_10.pth', 'best_densesirst_mAP_12_epoch_11.pth'], 'epoch_10.pth'),
-])
-def test_a_run_goes_on_from_its_latest_checkpoint(tmp_path, files, expected):
-    for name in files:
-        (tmp_path / name).touch()
-    assert plan.latest_checkpoint(tmp_path) == (expected and tmp_path / expected)
-
-
-def test_the_best_checkpoints(tmp_path):
-    for name in ('mAP_07_legacy_epoch_3', 'mAP_07_legacy_epoch_12', 'mAP_12_legacy_epoch_9'):
-        (tmp_path / f'best_densesirst_{name}.pth').touch()
-    keys = ['densesirst/mAP_07_legacy', 'densesirst/mAP_12_legacy']
-    found = best_checkpoints(tmp_path, keys)
-    assert [found[key].name for key in keys] == ['best_densesirst_mAP_07_legacy_epoch_12.pth',
-                                                 'best_densesirst_mAP_12_legacy_epoch_9.pth']
-    for absent in ('densesirst/mAP_12', ['densesirst/mAP_07_legacy', 'densesirst/f1'], None):
-        with pytest.raises(InputError, match='no best checkpoint'):
-            best_checkpoints(tmp_path, absent)
-
-
-def test_under_the_papers_protocol_each_year_has_its_own_checkpoint():
-    metrics = dict(zip(('mAP_07', 'mAP_12', 'recall'), range(3), strict=True))
-    tests = {f'densesirst/{best}_legacy': dict(
-        metrics={f'densesirst/{key}_legacy': value + shift for key, value in metrics.items()})
-        for best, shift in (('mAP_12', 0.25), ('mAP_07', 0.5))}
-    assert table_columns(tests, legacy=True) == dict(mAP_07=0.5, recall_07=2.5, mAP_12=1.25, recall_12=2.25)
-
-
-def test_under_ours_one_checkpoint_gives_both_years():
-    tests = {'densesirst/mAP_12': dict(
-        metrics={'densesirst/mAP_07': 0.1, 'densesirst/mAP_12': 0.2, 'densesirst/recall': 0.3})}
-    assert table_columns(tests, legacy=False) == dict(mAP_07=0.1, recall_07=0.3, mAP_12=0.2, recall_12=0.3)
-
-
-# --- The process of a run ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(('script', 'message'), [
-    ('kill -9 $$', 'ended by signal 9'), ('exit 7', 'ended with status 7'),
-    ('echo what went wrong > $3/failure.txt; exit 2', '^what went wrong$')])
-def test_the_end_of_a_process_is_told_in_one_line(tmp_path, monkeypatch, script, message):
-    executable = tmp_path / 'python'
-    executable.write_text(f'#!/bin/sh\n{script}\n')
-    executable.chmod(executable.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(sys, 'executable', str(executable))
-    with pytest.raises(InputError, match=message):
-        launch(tmp_path)
-
-
-def test_what_a_failed_process_says_is_one_printable_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, 'executable', '/bin/false')
-    (tmp_path / 'failure.txt').write_bytes(b'a\x1b[31m\nb \xff')
-    with pytest.raises(InputError) as caught:
-        launch(tmp_path)
-    assert str(caught.value).isprintable() and str(caught.value).startswith(r'a\x1b[31m b ')
-
-
-@pytest.mark.parametrize(('number', 'error'), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
-def test_an_interrupt_ends_the_process_of_a_run(tmp_path, monkeypatch, number, error):
-    executable = tmp_path / 'python'
-    # No shell: it would begin with a mask of its own.
-    executable.write_text(f'#!{sys.executable}\nimport os, pathlib, shutil, time\nshutil.copyfile("/proc/self/status", '
-                          f'"{tmp_path}/status")\npathlib.Path("{tmp_path}/pid").write_text(str(os.getpid()))\n'
-                          'time.sleep(60)\n')
-    executable.chmod(0o755)
-    monkeypatch.setattr(sys, 'executable', str(executable))
-
-    def interrupt():
-        while not (tmp_path / 'pid').is_file() or not (tmp_path / 'pid').read_text():
-            time.sleep(0.01)
-        os.kill(os.getpid(), number)
-
-    threading.Thread(target=interrupt).start()
-    start = time.monotonic()
-    with pytest.raises(SystemExit) as caught, one_line_errors():
-        try:
-            launch(tmp_path)
-        except BaseException as raised:
-            assert isinstance(raised, error)
-            raise
-    assert caught.value.code == 128 + number and time.monotonic() - start < 20
-    # Ctrl-C in a terminal goes to both, and is answered once.
-    status = dict(line.split(':', 1) for line in (tmp_path / 'status').read_text().splitlines())
-    blocked = int(status['SigBlk'], 16)
-    assert blocked >> (signal.SIGINT - 1) & 1 and not blocked >> (signal.SIGTERM - 1) & 1
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / 'pid').read_text()), 0)
-
-
-@pytest.mark.parametrize('content', [b'\xff', bytes(2**17), None])
-def test_commits_that_no_run_has_noted_are_one_line(tmp_path, content):
-    (tmp_path / 'settings.json').write_text('{"digest": "a", "settings": {}, "seed": 0}')
-    (tmp_path / 'commits.txt').mkdir() if content is None else (tmp_path / 'commits.txt').write_bytes(content)
-    with pytest.raises(InputError, match='commits.txt: not the commits of a run'):
-        work(tmp_path)
-
-
-def test_a_folder_without_a_run_is_one_line(tmp_path):
-    with pytest.raises(InputError, match='there is no run here'):
-        work(tmp_path)
-
-
-def test_a_test_without_the_numbers_of_a_table_is_one_line():
-    with pytest.raises(InputError, match='has no mAP_07_legacy, recall_legacy'):
-        table_columns({'densesirst/mAP_12': dict(metrics={'densesirst/mAP_12': 0.5})}, legacy=True)
-
-
-def test_two_processes_are_never_at_the_same_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, 'owned', functools.partial(owned, timeout=0.2))
-    with owned(tmp_path), pytest.raises(InputError, match='another process'):
-        work(tmp_path)

@@ -1,4 +1,5 @@
 """The printed table: mean and spread, what is compared with what, what is not there."""
+import dataclasses
 import json
 
 import numpy as np
@@ -8,13 +9,19 @@ from conftest import ROOT
 from bafenet.errors import InputError
 from bafenet.reproduction.plan import plan_runs
 from bafenet.reproduction.report import build_report, markdown, summarise
-from bafenet.reproduction.tables import COLUMNS, Row, Table
+from bafenet.reproduction.tables import COLUMNS, Row, Table, find_row
 
-A, B, C = (f'configs/bafenet/ablations/table3_{row}.py' for row in 'abd')
+A, B, C = (f'table3_{row}' for row in 'abd')
 PAPER = dict(zip(COLUMNS, (0.3, 0.4, 0.2, 0.5), strict=True))
+
+
+def row(key, name, label, paper):
+    return dataclasses.replace(find_row(key), name=name, label=label, paper=paper)
+
+
 TABLE = Table('III', 'Title', 'Table III, Section V', (
-    Row('(a)', 'first', A, PAPER), Row('(b)', 'second', B, {}), Row('(c)', 'third', C, PAPER),
-    Row('(x)', 'illegible', None, PAPER)), ('A note.', ))
+    row(A, '(a)', 'first', PAPER), row(B, '(b)', 'second', {}), row(C, '(c)', 'third', PAPER),
+    Row('', '(x)', 'illegible', PAPER, {}, {})), ('A note.', ))
 
 
 @pytest.fixture
@@ -25,7 +32,7 @@ def runs(devkit, tmp_path, monkeypatch):
 
 
 def finished(devkit, tmp_path, protocol):
-    runs = plan_runs([row for row in TABLE.rows if row.config], protocol, 3, str(tmp_path), str(devkit))
+    runs = plan_runs(TABLE.runnable, protocol, 3, str(tmp_path), str(devkit))
     for (config, seed), run in runs.items():
         if config == A or (config == B and seed < 2):
             run.folder.mkdir(parents=True)
@@ -105,7 +112,7 @@ def test_the_report_says_what_is_needed_to_repeat_it(runs):
 def test_a_table_of_our_own_has_a_column_for_each_metric(devkit, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     metrics = 'mAP_12', 'FPPI_other_recall90', 'sky_iou'
-    own = Table('own', 'Title', 'Nowhere', TABLE.rows[:3], (), metrics, ('ours', ))
+    own = Table('own', 'Title', 'Nowhere', TABLE.rows[:3], (), metrics)
     runs = plan_runs(own.rows, 'ours', 3, str(tmp_path), str(devkit))
     measured = {A: [dict(mAP_12=0.5), dict(mAP_12=0.7), dict(mAP_12=0.75)],
                 B: [dict(mAP_12=0.25, sky_iou=0.5), dict(mAP_12=0.5, FPPI_other_recall90=2.125, sky_iou=0.25)]}
@@ -134,8 +141,8 @@ def test_nothing_but_text_of_a_table_or_a_run_comes_into_the_report(runs):
         if file.is_file():
             file.write_text(json.dumps(dict(json.loads(file.read_text()), commits=[hostile],
                                             environment=dict(device=hostile))))
-    table = Table('III', hostile, hostile, tuple(Row('', hostile, row.config, row.paper) for row in TABLE.rows),
-                  (hostile, ))
+    rows = tuple(dataclasses.replace(row, name='', label=hostile) for row in TABLE.rows)
+    table = Table('III', hostile, hostile, rows, (hostile, ))
     text = markdown(build_report(table, 'paper', runs, seeds=3, epochs=None, options=[hostile]))
     assert '<' not in text and '\x1b' not in text and 'img src=x' in text
     rows = [line for line in text.splitlines() if line.startswith('| ')]
@@ -143,6 +150,6 @@ def test_nothing_but_text_of_a_table_or_a_run_comes_into_the_report(runs):
 
 
 def test_a_result_without_tests_is_named(runs):
-    own = Table('own', 'Title', 'Nowhere', TABLE.rows[:1], (), ('mAP_12', ), ('ours', ))
+    own = Table('own', 'Title', 'Nowhere', TABLE.rows[:1], (), ('mAP_12', ))
     with pytest.raises(InputError, match='result.json: it has no tests'):
         build_report(own, 'paper', runs, seeds=3, epochs=None, options=None)

@@ -1,12 +1,12 @@
 """The tables as data: the paper's numbers, our own tables, and files that are no tables."""
+import json
+
 import pytest
 from conftest import ROOT
 
 from bafenet.errors import InputError
-from bafenet.reproduction.tables import COLUMNS, choose_protocol, select_tables
-
-TABLES = str(ROOT / 'configs/tables.yaml')
-HEAD = 'columns: [mAP_07, recall_07, mAP_12, recall_12]\n'
+from bafenet.reproduction import tables
+from bafenet.reproduction.tables import COLUMNS, choose_protocol, find_row, read_table, read_tables, select_tables
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +20,8 @@ def test_the_papers_numbers():
         ('III', '(a) detection alone'): (.225, .311, .180, .314), ('III', '(d) + adapter'): (.262, .318, .208, .305),
         ('IV', '(d) 64'): (.266, .336, .230, .323), ('VI', '(c) ResNet-50'): (.270, .332, .236, .329),
         ('VI', '(d) ResNet-101'): (.256, .324, .241, .336), ('exchange', 'static'): (.270, .332, .236, .329)}
-    tables = {table.key: table for table in [*select_tables('all', TABLES), *select_tables('exchange', TABLES)]}
-    paper = {(key, row.title): row.paper for key, table in tables.items() for row in table.rows}
+    chosen = {table.key: table for table in [*select_tables('all'), *select_tables('exchange')]}
+    paper = {(key, row.title): row.paper for key, table in chosen.items() for row in table.rows}
     for row, numbers in expected.items():
         assert paper[row] == dict(zip(COLUMNS, numbers, strict=True))
     # Our copy lacks the bodies of II and V.
@@ -29,72 +29,83 @@ def test_the_papers_numbers():
     assert sum(bool(numbers) for numbers in paper.values()) == 4 + 4 + 4 + 1
 
 
-def test_every_config_of_a_table_is_there():
-    configs = [row.config for name in ('all', 'exchange') for table in select_tables(name, TABLES)
-               for row in table.rows if row.config]
-    assert len(configs) == len(set(configs)) == 6 + 4 + 6 + 5 + 4 + 3
-    assert all((ROOT / config).is_file() for config in configs)
+def test_every_base_of_a_row_is_there():
+    rows = [row for name in ('all', 'exchange') for table in select_tables(name) for row in table.runnable]
+    assert len({row.key for row in rows}) == len(rows) == 6 + 4 + 6 + 5 + 4 + 3
+    assert all((ROOT / base).is_file() for table in read_tables() for row in table.runnable
+               for base in row.base.values())
 
 
 def test_our_own_tables():
-    chosen = {table.key: table for name in ('native', 'differences') for table in select_tables(name, TABLES)}
-    assert list(chosen) == ['native_parts', 'native_exchange', 'differences']
+    chosen = {table.key: table for name in ('hr', 'differences') for table in select_tables(name)}
+    assert list(chosen) == ['hr_exchange', 'hr_parts', 'differences']
     assert chosen['differences'].columns == ('mAP_07', 'mAP_12', 'recall')
-    assert {'mAP_12', 'mAP_12_iou75', 'FPPI_other', 'FPPI_other_recall90'} <= set(chosen['native_exchange'].columns)
+    assert {'mAP_12', 'mAP_12_iou75', 'FPPI_other', 'FPPI_other_recall90'} <= set(chosen['hr_exchange'].columns)
     for table in chosen.values():
-        assert all((ROOT / row.config).is_file() for row in table.rows)
         assert choose_protocol([table]) == 'ours'
         with pytest.raises(InputError, match=f'{table.key}: no table of the protocol paper; give --protocol ours'):
             choose_protocol([table], 'paper')
-    assert choose_protocol(select_tables('all', TABLES)) == 'paper'
-    assert choose_protocol(select_tables('all', TABLES), 'demo') == 'demo'
+    assert choose_protocol(select_tables('all')) == 'paper'
+    assert choose_protocol(select_tables('all'), 'demo') == 'demo'
 
 
-def test_no_two_configs_share_a_folder_for_their_runs():
-    names = ('all', 'exchange', 'native', 'differences')
-    rows = [row for name in names for table in select_tables(name, TABLES) for row in table.rows]
-    configs = {row.config for row in rows if row.config}
-    assert len({config.rsplit('/', 1)[-1] for config in configs}) == len(configs)
-
-
-@pytest.mark.parametrize('name', ['3', 'III', 'iii'])
-def test_a_table_by_number_or_key(name):
-    assert [table.key for table in select_tables(name, TABLES)] == ['III']
+@pytest.mark.parametrize('name', ['3', 'III', 'iii', 'configs/tables/III.yaml'])
+def test_a_table_by_number_key_or_file(name):
+    assert [table.key for table in select_tables(name)] == ['III']
+    assert [table.key for table in select_tables('all')] == ['II', 'III', 'IV', 'V', 'VI']
 
 
 @pytest.mark.parametrize(('name', 'message'), [('8', 'no such table; choose from II'), ('1', 'no such table'),
-                                               ('7', 'VII: not here yet')])
+                                               ('', 'no such table'), ('7', 'VII: not here yet')])
 def test_a_table_that_cannot_be_had(name, message):
     with pytest.raises(InputError, match=message):
-        select_tables(name, TABLES)
+        select_tables(name)
 
 
-@pytest.mark.parametrize(('text', 'message'), [
-    ('{', 'no YAML file'), ('a: 1', 'no file of tables'),
-    ('columns: [mAP_12, mAP_07]\ntables: {}', '`columns` must be'),
-    (HEAD + 'groups: {all: [I]}\ntables: {}', '`groups` has I under all'),
-    (HEAD + 'groups: {all: I}\ntables: {}', '`groups` must give a list'),
-    (HEAD + 'tables: {I: {title: t, source: s, rows: [{name: a}]}}', 'label'),
-    (HEAD + 'tables: {I: {title: t, source: s, rows: [{name: a, label: b, paper: [0.1]}]}}', 'table I is not written'),
-    (HEAD + 'tables: {I: {title: t, source: s, metrics: [mAP_13], rows: []}}', "'mAP_13' is none of mAP_07"),
-    (HEAD + 'tables: {I: {title: t, source: s, protocols: [mine], rows: []}}', "'mine' is none of paper, ours, demo"),
-    (HEAD + 'tables: {I: {title: t, source: s, metrics: [f1], rows: [{name: a, label: b, paper: [1, 1, 1, 1]}]}}',
-     'has no numbers of the paper'),
-])
-def test_a_file_of_tables_that_is_none(tmp_path, text, message):
-    (tmp_path / 'tables.yaml').write_text(text)
-    with pytest.raises(InputError, match=message) as caught:
-        select_tables('I', str(tmp_path / 'tables.yaml'))
-    assert '\n' not in str(caught.value)
+def test_a_row_by_its_key():
+    row = find_row('tiny')
+    assert row.base == dict(ours='configs/bafenet/bafenet_hr_tiny_densesirst.py') and row.set == dict(ours={})
+    with pytest.raises(InputError, match='--row tabel3_b: no table has such a row; close: table3_b'):
+        find_row('tabel3_b')
+    with pytest.raises(InputError, match='--row fcos_r50: no table has such a row'):
+        find_row('fcos_r50')
 
 
-ROW = '{name: a, label: b}'
+def write(folder, name, **fields):
+    folder.mkdir(exist_ok=True)
+    row = dict(dict(key='a', label='a', base='x.py'), **fields)
+    (folder / f'{name}.yaml').write_text(json.dumps(dict(title='t', source='s', rows=[row])))
+
+
+def test_a_key_stands_for_one_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, 'TABLES_FOLDER', str(tmp_path / 'tables'))
+    write(tmp_path / 'tables', 'one', label='one', set={'model.depth': 18})
+    write(tmp_path / 'tables', 'two', label='two', set={'model.depth': 18})
+    assert [row.label for table in read_tables() for row in table.rows] == ['one', 'two']
+    for other in (dict(set={'model.depth': 50}), dict(base='y.py')):
+        write(tmp_path / 'tables', 'two', **other)
+        with pytest.raises(InputError, match=r'two.yaml: row a: .*one.yaml has another row of this key'):
+            read_tables()
+
+
+def test_settings_for_each_protocol_or_for_all(tmp_path):
+    base = dict(ours='x.py', demo='y.py')
+    write(tmp_path, 'one', base=base, set={'a.b': 1})
+    assert read_table(str(tmp_path / 'one.yaml')).rows[0].set == dict(ours={'a.b': 1}, demo={'a.b': 1})
+    write(tmp_path, 'one', base=base, set=dict(ours={'a.b': 1}, demo={}))
+    row, = read_table(str(tmp_path / 'one.yaml')).rows
+    assert row.set == dict(ours={'a.b': 1}, demo={}) and row.base_of('demo') == 'y.py'
+    with pytest.raises(InputError, match='one.yaml: row a: it has no base for the protocol paper'):
+        row.base_of('paper')
+
+
+ROW = '{key: a, label: b, base: x.py}'
 
 
 def one_table(rows=ROW, **fields):
-    """A file of one table, its fields as YAML."""
+    """A table as YAML, its fields too."""
     fields = dict(dict(title='t', source='s', rows=f'[{rows}]'), **fields)
-    return HEAD + 'tables:\n  I: {' + ', '.join(f'{key}: {value}' for key, value in fields.items()) + '}\n'
+    return ''.join(f'{key}: {value}\n' for key, value in fields.items())
 
 
 BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]\n' for i in range(1, 12))
@@ -104,36 +115,56 @@ BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] 
     (BILLION, 'a0 is an alias'), (one_table(title='&x [*x]'), 'x is an alias'), ('[' * 100_000, 'nested too deeply'),
     ('# ' + 'x' * 2**18, 'is larger than 0.25 MiB'), (one_table(title='2020-13-45'), 'month must be'),
     (one_table(title='!!python/object/apply:os.system [ls]'), 'could not determine a constructor'),
-    (one_table() + 'columns: []\n', 'stands there twice'), (one_table(title='3'), 'title must be text and is 3'),
+    (one_table() + 'title: t\n', 'stands there twice'), (one_table(title='3'), 'title must be text and is 3'),
     (one_table(title='2020-01-01'), 'title must be text'), (one_table(source='null'), 'source must be text'),
     (one_table(notes='text'), 'notes must be a list'), (one_table(notes='[1]'), r'notes\[0\] must be text'),
-    (one_table(metric='[f1]'), "it has 'metric', which is none of title"),
-    (one_table(metrics='f1'), 'metrics must be a'),
-    (one_table(metrics='[[f1]]'), 'is none of mAP_07'), (one_table(protocols='ours'), 'protocols must be a list'),
-    (one_table('a'), r'rows\[0\] must be an object'),
-    (one_table('{name: a, label: 8}'), r'rows\[0\].label must be text'),
+    (one_table(metric='[f1]'), "it has 'metric', which is none of title"), ('{', 'no YAML file'),
+    (one_table(metrics='f1'), 'metrics must be a'), ('a: 1', 'it has no title, source, rows'),
+    ('3', 'must be an object'),
+    (one_table(metrics='[[f1]]'), 'is none of mAP_07'), (one_table(metrics='[mAP_13]'), "'mAP_13' is none of mAP_07"),
+    (one_table('{label: b, paper: [1, 1, 1, 1]}', metrics='[f1]'), 'has no numbers of the paper'),
+    (one_table(base='{mine: x.py}'), "base has 'mine', which is none of paper, ours, demo"),
+    (one_table(base='{}'), 'base names no config'), (one_table(base='{ours: 3}'), 'base.ours must be text'),
+    (one_table(base='3'), 'base must be an object'), (one_table(group='a/b'), "group: 'a/b' is no key"),
+    (one_table('a'), r'rows\[0\] must be an object'), (one_table('{key: a}'), r'rows\[0\] has no label'),
+    (one_table('{key: a, label: 8}'), r'rows\[0\].label must be text'),
     (one_table('{name: no, label: b}'), r'rows\[0\].name must be text and is False'),
-    (one_table('{name: a, label: b, confg: c.py}'), r"rows\[0\] has 'confg'"),
-    (one_table('{name: a, label: b, config: 5}'), r'rows\[0\].config must be text'),
-    (one_table('{name: a, label: b, paper: ["0.1", "0.2", "0.3", "0.4"]}'), r'rows\[0\].paper must be a list'),
-    (one_table('{name: a, label: b, paper: [0.1, 0.2, 0.3, 30]}'), r'rows\[0\].paper must be a list .* from 0 to 1'),
-    (one_table('{name: a, label: b, paper: [0.1, 0.2, 0.3, .nan]}'), r'rows\[0\].paper'),
-    (one_table('{name: a, label: b, paper: 0.1}'), r'rows\[0\].paper must be a list'),
-    (one_table().replace('I:', '../../I:'), 'is no name of a table'),
-    (one_table().replace('I:', '1:'), 'is no name of a table'),
-    (one_table() + 'more: 1\n', "it has 'more'"), (HEAD + 'groups: {a: [[]]}\ntables: {}', 'which is no table'),
-    (HEAD + 'groups: {a: [I, 5]}\ntables: {I: {}}', 'which is no table'),
-    (HEAD + 'tables: {I: null}', 'must be an object'),
+    (one_table('{label: b, confg: c.py}'), r"rows\[0\] has 'confg'"),
+    (one_table('{label: b, base: x.py}'), r'rows\[0\] has a base and no key'),
+    (one_table('{label: b, set: {}}'), r'rows\[0\] has a set and no key'),
+    (one_table('{key: a, label: b, set: {}}'), r'rows\[0\] has a set and no base'),
+    (one_table('{key: ../a, label: b, base: x.py}'), 'is no key'),
+    (one_table('{key: 1, label: b}'), 'key must be text'),
+    (one_table('{key: a, label: b, base: x.py, set: 3}'), r'rows\[0\].set must be an object'),
+    (one_table('{key: a, label: b, base: x.py, set: {1: 3}}'), r'rows\[0\].set must be an object'),
+    (one_table('{key: a, label: b, base: x.py, set: {paper: {}}}'), 'set is for paper, and its base for ours'),
+    (one_table('{key: a, label: b, base: x.py, set: {ours: {}, a.b: 1}}'), 'set is for ours, a.b, and its base'),
+    (one_table('{key: a, label: b, base: x.py, set: {a.b: 2020-01-01}}'), 'set: a.b must be text, a finite number'),
+    (one_table('{key: a, label: b, base: x.py, set: {a.b: [.nan]}}'), 'set: a.b must be text, a finite number'),
+    (one_table('{key: a, label: b, base: x.py, set: {a.b: {1: 2}}}'), 'set: a.b must be an object'),
+    (one_table(f'{ROW}, {ROW}'), 'two rows have the key a'),
+    (one_table(f'{ROW}, {{key: c, label: c, base: {{demo: x.py}}}}'), 'row c has a base for demo, and the first row'),
+    (one_table('{label: b, paper: [0.1]}'), r'rows\[0\].paper has 1 numbers for 4 columns'),
+    (one_table('{label: b, paper: ["0.1", "0.2", "0.3", "0.4"]}'), r'rows\[0\].paper must be a list'),
+    (one_table('{label: b, paper: [0.1, 0.2, 0.3, 30]}'), r'rows\[0\].paper must be a list .* from 0 to 1'),
+    (one_table('{label: b, paper: [0.1, 0.2, 0.3, .nan]}'), r'rows\[0\].paper'),
+    (one_table('{label: b, paper: 0.1}'), r'rows\[0\].paper must be a list'),
     ('a: "\\e[31m"\n? [1]\n: 2', 'no YAML file')])
 def test_a_table_of_wrong_types_is_one_line(tmp_path, text, message):
-    file = tmp_path / 'tables.yaml'
+    file = tmp_path / 'own.yaml'
     file.write_text(text)
     with pytest.raises(InputError, match=message) as caught:
-        select_tables('I', str(file))
+        select_tables(str(file))
     assert str(caught.value).startswith(f'{file}: ') and str(caught.value).isprintable()
 
 
-def test_a_file_of_tables_in_another_encoding_is_one_line(tmp_path):
-    (tmp_path / 'tables.yaml').write_bytes('columns: [é]'.encode('latin-1'))
+def test_a_file_of_a_name_that_is_no_key_is_one_line(tmp_path):
+    (tmp_path / 'a b.yaml').write_text(one_table())
+    with pytest.raises(InputError, match="the file's name: 'a b' is no key"):
+        select_tables(str(tmp_path / 'a b.yaml'))
+
+
+def test_a_table_in_another_encoding_is_one_line(tmp_path):
+    (tmp_path / 'own.yaml').write_bytes('title: é'.encode('latin-1'))
     with pytest.raises(InputError, match='not UTF-8'):
-        select_tables('I', str(tmp_path / 'tables.yaml'))
+        select_tables(str(tmp_path / 'own.yaml'))

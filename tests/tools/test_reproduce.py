@@ -17,18 +17,15 @@ from bafenet.reproduction.command import reproduce
 from bafenet.reproduction.plan import plan_runs
 from bafenet.reproduction.tables import Row
 
-BASE = "_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'\n"
+DEMO = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
 ROWS = {
-    'full': BASE,
-    'no_exchange': BASE + 'model = dict(bbox_head=dict(exchange=None))\n',
-    'the_same': BASE + '# in other words\n',
-    'broken': BASE + """
-weights = dict(_delete_=True, type='Pretrained', checkpoint='nowhere.pth')
-model = dict(backbone=dict(init_cfg=weights))
-""",
+    'full': {},
+    'no_exchange': {'model.bbox_head.exchange': None},
+    'the_same': {'model.bbox_head.exchange.ratio': 0.5},
+    'broken': {'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='nowhere.pth')},
 }
-PAPER = """
-_base_ = './demo.py'
+PAPER = f"""
+_base_ = {DEMO!r}
 default_hooks = dict(checkpoint=dict(save_best=['densesirst/mAP_07_legacy', 'densesirst/mAP_12_legacy']))
 val_evaluator = dict(legacy_coordinates=True)
 test_evaluator = val_evaluator
@@ -38,21 +35,20 @@ COLUMNS = ('mAP_07', 'recall_07', 'mAP_12', 'recall_12')
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Configs of the rows, and a file of tables."""
+    """Files of tables, and a config under the paper's protocol."""
     folder = tmp_path_factory.mktemp('tables')
-    (folder / '_base_').mkdir()
-    (folder / '_base_/demo.py').write_text(f'_base_ = {str(ROOT / "configs/demo/bafenet_r18_demo.py")!r}\n')
-    (folder / '_base_/paper.py').write_text(PAPER)
-    for name, text in ROWS.items():
-        (folder / f'{name}.py').write_text(text)
+    (folder / 'paper.py').write_text(PAPER)
+    both = dict(paper=str(folder / 'paper.py'), demo=DEMO)
     tables = {'I': ['full', 'no_exchange', 'the_same'], 'II': ['broken', 'full'], 'III': ['no_exchange']}
-    (folder / 'tables.yaml').write_text(json.dumps(dict(columns=COLUMNS, tables={key: dict(
-        title='Title', source='nowhere', rows=[
-            dict(name='', label=row, config=str(folder / f'{row}.py'), paper=[0.25, 0.5, 0.75, 1.0]) for row in rows])
-        for key, rows in tables.items()} | {'own': dict(
-            title='Title', source='Nowhere', metrics=['mAP_12', 'FPPI_other'], protocols=['demo'],
-            rows=[dict(name='', label=row, config=str(folder / f'{row}.py')) for row in ('full', 'no_exchange')])})))
+    for key, rows in tables.items():
+        write_table(folder / f'{key}.yaml', rows, base=both, paper=[0.25, 0.5, 0.75, 1.0])
+    write_table(folder / 'own.yaml', ['full', 'no_exchange'], base=dict(demo=DEMO), metrics=['mAP_12', 'FPPI_other'])
     return folder
+
+
+def write_table(file, rows, base, paper=None, **fields):
+    rows = [dict(key=row, label=row, set=ROWS[row], paper=paper) for row in rows]
+    file.write_text(json.dumps(dict(title='Title', source='nowhere', base=base, rows=rows, **fields)))
 
 
 @pytest.fixture(scope='module')
@@ -79,24 +75,24 @@ def _quick_runs():
 
 
 @pytest.fixture(scope='module')
-def defaults(folder, devkit, options):
+def defaults(devkit, options):
     """Arguments of every call of the command."""
-    return dict(protocol='demo', seeds=2, data=str(devkit), epochs=1, cfg_options=options,
-                tables=str(folder / 'tables.yaml'))
+    return dict(protocol='demo', seeds=2, data=str(devkit), epochs=1, cfg_options=options)
 
 
 @pytest.fixture(scope='module')
-def finished(defaults, tmp_path_factory):
+def finished(defaults, folder, tmp_path_factory):
     """A folder in which Table I is finished. Not to be changed."""
     work_dir = tmp_path_factory.mktemp('finished')
-    assert reproduce('1', work_dir=str(work_dir), **defaults) == 0
+    assert reproduce(str(folder / 'I.yaml'), work_dir=str(work_dir), **defaults) == 0
     return work_dir
 
 
 @pytest.fixture
-def call(defaults, tmp_path):
-    """The command, in a folder of the test."""
-    return lambda table, **arguments: reproduce(table, **{**defaults, 'work_dir': str(tmp_path), **arguments})
+def call(defaults, folder, tmp_path):
+    """The command with one of the tables, in a folder of the test."""
+    return lambda table, **arguments: reproduce(str(folder / f'{table}.yaml'),
+                                                **{**defaults, 'work_dir': str(tmp_path), **arguments})
 
 
 @pytest.fixture
@@ -113,7 +109,7 @@ def rows_of(text):
 
 def test_a_table_is_run_and_printed(call, finished, no_run, capsys):
     # Nothing is run again; equal rows share their runs, which lie where they are said to lie.
-    assert call('1', work_dir=str(finished)) == 0
+    assert call('I', work_dir=str(finished)) == 0
     captured = capsys.readouterr()
     assert sorted(path.name for path in (finished / 'demo').iterdir() if path.is_dir()) == ['full', 'no_exchange']
     assert 'the_same is the same network as full: trained once' in captured.err
@@ -147,7 +143,7 @@ def test_a_table_of_our_own_is_printed_from_the_same_runs(call, finished, no_run
 def test_rows_that_are_chosen_are_run_and_the_table_is_whole(call, monkeypatch, capsys):
     launched = []
     monkeypatch.setattr(command, 'launch', launched.append)
-    assert call('1', rows=['no_exchange'], seeds=1) == 0
+    assert call('I', rows=['no_exchange'], seeds=1) == 0
     assert [folder.parts[-2:] for folder in launched] == [('no_exchange', 'seed_0')]
     assert set(rows_of(capsys.readouterr().out)) == {'full', 'no_exchange', 'the_same'}
 
@@ -163,11 +159,11 @@ def test_a_finished_run_keeps_its_best_checkpoint_and_what_it_measured(finished)
 
 def test_results_of_other_settings_are_not_mixed(call, finished, no_run):
     with pytest.raises(InputError, match='was run with other settings .* 1 there, 2 asked for'):
-        call('1', epochs=2, work_dir=str(finished))
+        call('I', epochs=2, work_dir=str(finished))
 
 
 def test_the_papers_protocol_keeps_a_checkpoint_for_each_map(call, tmp_path):
-    assert call('3', protocol='paper', seeds=1) == 0
+    assert call('III', protocol='paper', seeds=1) == 0
     folder = tmp_path / 'paper/no_exchange/seed_0'
     result = json.loads((folder / 'result.json').read_text())
     assert sorted(test['checkpoint'] for test in result['tests'].values()) == [
@@ -178,7 +174,7 @@ def test_the_papers_protocol_keeps_a_checkpoint_for_each_map(call, tmp_path):
 
 def test_a_row_that_fails_is_one_line_and_the_others_stay(call, finished, tmp_path, capsys):
     shutil.copytree(finished / 'demo', tmp_path / 'demo')
-    assert call('2', seeds=1) == 1
+    assert call('II', seeds=1) == 1
     captured = capsys.readouterr()
     error, = [line for line in captured.err.splitlines() if line.startswith('error: ')]
     assert error.startswith('error: broken seed 0: ') and 'nowhere.pth' in error
@@ -188,14 +184,14 @@ def test_a_row_that_fails_is_one_line_and_the_others_stay(call, finished, tmp_pa
 
 
 def test_report_only_runs_nothing(call, no_run, tmp_path, capsys):
-    assert call('1', report_only=True) == 0
+    assert call('I', report_only=True) == 0
     rows = rows_of(capsys.readouterr().out)
     assert set(rows) == {'full', 'no_exchange', 'the_same'}
     assert all(cells[:3] == ['0/2', '0.250', '—'] for cells in rows.values())
 
 
 def test_dry_run_tells_states_and_time_and_writes_nothing(call, no_run, devkit, options, folder, tmp_path, capsys):
-    assert call('1', epochs=3, dry_run=True) == 0
+    assert call('I', epochs=3, dry_run=True) == 0
     rows = rows_of(capsys.readouterr().out)
     assert set(rows) == {f'{row} seed {seed}' for row in ('full', 'no_exchange') for seed in range(2)}
     # 8 images, 2 a step.
@@ -205,7 +201,7 @@ def test_dry_run_tells_states_and_time_and_writes_nothing(call, no_run, devkit, 
     stopped = tmp_path / 'demo/no_exchange/seed_1'
     stopped.mkdir(parents=True)
     (stopped / 'epoch_2.pth').touch()
-    call('3', epochs=3, dry_run=True)
+    call('III', epochs=3, dry_run=True)
     captured = capsys.readouterr().out
     assert rows_of(captured)['no_exchange seed 1'][:2] == ['interrupted after epoch 2 of 3', '1']
     assert 'Left out: ' in captured
@@ -216,14 +212,15 @@ def test_an_interruption_is_one_line(call, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, 'launch', interrupted)
-    assert call('3') == 130
+    assert call('III') == 130
     assert capsys.readouterr().err.splitlines()[-1].startswith('interrupted: ')
 
 
-def test_a_run_whose_parent_dies_goes_on_to_the_same_end(call, folder, devkit, options, tmp_path):
+def test_a_run_whose_parent_dies_goes_on_to_the_same_end(devkit, options, tmp_path):
     """The end of the parent stops the worker at once and without a chance to tidy up, as a kill would."""
     epochs = 3
-    arguments = [Row('', 'full', str(folder / 'full.py'), {})], 'demo', 1, str(tmp_path), str(devkit), epochs, options
+    row = Row('full', '', 'full', {}, dict(demo=DEMO), dict(demo={}))
+    arguments = [row], 'demo', 1, str(tmp_path), str(devkit), epochs, options
     run, = plan_runs(*arguments).values()
     run.write_settings()
     process = subprocess.Popen([sys.executable, '-m', worker.__name__, str(run.folder)], cwd=ROOT,
@@ -249,16 +246,16 @@ def test_a_run_whose_parent_dies_goes_on_to_the_same_end(call, folder, devkit, o
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    (['9'], '9: no such table; choose from I, II, III'),
-    (['1', '--data', 'absent'], 'absent: no such data folder'),
-    (['1', '--rows', 'ful'], '--rows ful: no such row; choose from full, no_exchange, the_same'),
-    (['1', '--seeds', '0'], '--seeds and --epochs must be at least 1'),
-    (['1', '--cfg-options', 'model.backbone.dept=1'], 'did you mean model.backbone.depth'),
-    (['1', '--tables', 'absent.yaml'], 'absent.yaml: no such config'),
+    (['9'], '9: no such table; choose from II, III, IV'),
+    (['I.yaml', '--data', 'absent'], 'absent: no such data folder'),
+    (['I.yaml', '--rows', 'ful'], '--rows ful: no such row; choose from full, no_exchange, the_same'),
+    (['I.yaml', '--seeds', '0'], '--seeds and --epochs must be at least 1'),
+    (['I.yaml', '--cfg-options', 'model.backbone.dept=1'], 'did you mean model.backbone.depth'),
+    (['absent.yaml'], 'absent.yaml: no YAML file'),
 ])
 def test_bad_input_is_one_line_and_exit_status_2(folder, devkit, tmp_path, monkeypatch, capsys, arguments, message):
-    given = {'--data': str(devkit), '--tables': str(folder / 'tables.yaml'), '--protocol': 'demo',
-             '--work-dir': str(tmp_path)}
+    arguments = [str(folder / word) if word == 'I.yaml' else word for word in arguments]
+    given = {'--data': str(devkit), '--protocol': 'demo', '--work-dir': str(tmp_path)}
     defaults = [word for item in given.items() if item[0] not in arguments for word in item]
     monkeypatch.setattr(sys, 'argv', ['reproduce.py', *arguments, *defaults])
     with pytest.raises(SystemExit) as caught:

@@ -10,8 +10,9 @@ import torch
 from conftest import ROOT
 from mmengine.config import Config
 
-from bafenet.engine import cli
+from bafenet.engine import test, train
 from bafenet.errors import InputError
+from bafenet_command import one_line_errors
 
 METRICS = {'mAP_07', 'mAP_12', 'recall', 'mAP_07_iou75', 'mAP_12_iou75', 'recall_iou75', 'precision', 'f1',
            'score_threshold', 'FPPI_sky', 'FPPI_other', 'sky_iou'}
@@ -45,7 +46,7 @@ def small_pipeline(stage):
 def trained(config, tmp_path_factory):
     """A work dir after training."""
     work_dir = tmp_path_factory.mktemp('trained')
-    cli.train(config, work_dir=str(work_dir))
+    train.train(config, work_dir=str(work_dir))
     return work_dir
 
 
@@ -77,9 +78,9 @@ def test_training_leaves_checkpoints_and_logs_what_a_user_looks_for(trained):
 
 def test_the_same_seed_gives_the_same_weights_whatever_the_workers(config, trained, tmp_path):
     options = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
-    cli.train(config, work_dir=str(tmp_path / 'same'), cfg_options=options)
+    train.train(config, work_dir=str(tmp_path / 'same'), cfg_options=options)
     assert_equal_weights(weights(tmp_path / 'same'), weights(trained))
-    cli.train(config, work_dir=str(tmp_path / 'other'), seed=5, cfg_options=['train_cfg.max_epochs=1'])
+    train.train(config, work_dir=str(tmp_path / 'other'), seed=5, cfg_options=['train_cfg.max_epochs=1'])
     other, ours = weights(tmp_path / 'other', 1), weights(trained, 1)
     assert not all(torch.equal(other[key], ours[key]) for key in ours)
 
@@ -87,12 +88,12 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_workers(config, train
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(config, trained, tmp_path):
     shutil.copy(trained / 'epoch_1.pth', tmp_path)
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
-    cli.train(config, work_dir=str(tmp_path), resume='auto')
+    train.train(config, work_dir=str(tmp_path), resume='auto')
     assert_equal_weights(weights(tmp_path), weights(trained))
 
 
 def test_testing_writes_every_metric_and_detection(config, trained, tmp_path, capsys):
-    metrics = cli.test(config, str(trained), work_dir=str(tmp_path), out=str(tmp_path / 'out.json'),
+    metrics = test.test(config, str(trained), work_dir=str(tmp_path), out=str(tmp_path / 'out.json'),
                        show_dir=str(tmp_path / 'pictures'))
     results = json.loads((tmp_path / 'out.json').read_text())
     assert results['metrics'] == metrics
@@ -110,7 +111,7 @@ def test_two_processes_give_the_metrics_of_one(config, trained, tmp_path):
                str(trained), '--launcher', 'pytorch', '--work-dir', str(tmp_path / 'two'),
                '--out', str(tmp_path / 'two.json'))
     assert run.returncode == 0, run.stderr
-    cli.test(config, str(trained), work_dir=str(tmp_path / 'one'), out=str(tmp_path / 'one.json'))
+    test.test(config, str(trained), work_dir=str(tmp_path / 'one'), out=str(tmp_path / 'one.json'))
     one, two = (json.loads((tmp_path / name).read_text()) for name in ('one.json', 'two.json'))
     assert one['metrics'] == pytest.approx(two['metrics'])
     assert [image['img_id'] for image in one['images']] == [image['img_id'] for image in two['images']]
@@ -139,7 +140,7 @@ def test_bad_input_is_one_line_and_exit_status_2(config, tmp_path, tool, args, m
 
 def test_a_work_dir_that_no_checkpoint_can_be_written_to_is_refused_before_the_first_epoch(config, tmp_path):
     with pytest.raises(InputError, match=r'--work-dir .*run\\udcff: the name is not UTF-8'):
-        cli.train(config, work_dir=f'{tmp_path}/run\udcff')
+        train.train(config, work_dir=f'{tmp_path}/run\udcff')
     assert not any(tmp_path.iterdir())
 
 
@@ -147,18 +148,18 @@ def test_what_a_command_line_can_get_wrong(config, trained, devkit, tmp_path):
     work_dir = str(tmp_path)
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match='BFloat16OptimWrapper'):
-            cli.train(config, work_dir=work_dir, cfg_options=['optim_wrapper.type=AmpOptimWrapper'])
+            train.train(config, work_dir=work_dir, cfg_options=['optim_wrapper.type=AmpOptimWrapper'])
     with pytest.raises(InputError, match='does not fit the network'):
-        cli.test(str(ROOT / 'configs/baselines/fcos_r18_scratch_densesirst.py'), str(trained), work_dir=work_dir,
+        test.test(str(ROOT / 'configs/baselines/fcos_r18_densesirst.py'), str(trained), work_dir=work_dir,
                  cfg_options=[f'test_dataloader.dataset.data_root={devkit}'])
     with pytest.raises(InputError, match=r'must end in \.json'):
-        cli.test(config, str(trained), work_dir=work_dir, out='metrics.pkl')
+        test.test(config, str(trained), work_dir=work_dir, out='metrics.pkl')
     with pytest.raises(InputError, match=r'expected one best_\*\.pth'):
-        cli.test(config, work_dir, work_dir=work_dir)
+        test.test(config, work_dir, work_dir=work_dir)
     with pytest.raises(InputError, match='no such split'):
-        cli.train(config, work_dir=work_dir, cfg_options=['train_dataloader.dataset.ann_file=Splits/absent.txt'])
+        train.train(config, work_dir=work_dir, cfg_options=['train_dataloader.dataset.ann_file=Splits/absent.txt'])
     with pytest.raises(InputError, match='--seed'):
-        cli.train(config, work_dir=work_dir, seed=-1)
+        train.train(config, work_dir=work_dir, seed=-1)
 
 
 def test_an_error_in_a_worker_is_one_line_too(config, devkit, tmp_path, capsys):
@@ -166,14 +167,14 @@ def test_an_error_in_a_worker_is_one_line_too(config, devkit, tmp_path, capsys):
     image = root / 'PNGImages/scene_3.png'
     image.write_bytes(image.read_bytes()[:1500])
     options = [f'train_dataloader.dataset.data_root={root}', 'train_dataloader.num_workers=1']
-    with pytest.raises(SystemExit) as caught, cli.one_line_errors():
-        cli.train(config, work_dir=str(tmp_path / 'run'), cfg_options=options)
+    with pytest.raises(SystemExit) as caught, one_line_errors():
+        train.train(config, work_dir=str(tmp_path / 'run'), cfg_options=options)
     assert caught.value.code == 2
     line, = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
     assert line.startswith(f'error: {image}: the image does not decode')
 
 
 def test_two_runs_of_one_process_write_their_own_scalars(config, trained, tmp_path):
-    cli.train(config, work_dir=str(tmp_path), cfg_options=['train_cfg.max_epochs=1'])
+    train.train(config, work_dir=str(tmp_path), cfg_options=['train_cfg.max_epochs=1'])
     assert len(list(tmp_path.glob('*/vis_data/scalars.json'))) == 1
     assert len(list(trained.glob('*/vis_data/scalars.json'))) == 1

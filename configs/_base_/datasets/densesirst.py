@@ -1,7 +1,8 @@
 # DenseSIRST read as it is: boxes 0-based with exclusive ends, chosen on validation, tested once.
 dataset_type = 'DenseSIRSTDataset'
 data_root = 'data/SIRSTdevkit'
-# BAFENET_SPLITS=rec in the environment: train, validate and test on splits that share no recording.
+# Stands in every ann_file; 'rec' trains, validates and tests on splits that share no recording (--splits rec).
+splits = 'v2'
 input_size = (512, 512)
 
 train_pipeline = [
@@ -38,7 +39,7 @@ train_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        ann_file='Splits/train_{{$BAFENET_SPLITS:v2}}.txt',
+        ann_file='Splits/train_{splits}.txt',
         box_origin=0,
         pipeline=train_pipeline))
 val_dataloader = dict(
@@ -50,12 +51,12 @@ val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        ann_file='Splits/val_{{$BAFENET_SPLITS:v2}}.txt',
+        ann_file='Splits/val_{splits}.txt',
         box_origin=0,
         test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = dict(
-    val_dataloader, dataset=dict(val_dataloader['dataset'], ann_file='Splits/test_{{$BAFENET_SPLITS:v2}}.txt'))
+    val_dataloader, dataset=dict(val_dataloader['dataset'], ann_file='Splits/test_{splits}.txt'))
 
 val_evaluator = dict(type='DenseSIRSTMetric', legacy_coordinates=False)
 test_evaluator = val_evaluator

@@ -10,9 +10,9 @@ bag_cp_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInfraredInputs'),
 ]
-train_dataloader = dict(dataset=dict(ann_file='Splits/trainval_{{$BAFENET_SPLITS:v2}}.txt', box_origin=1))
+train_dataloader = dict(dataset=dict(ann_file='Splits/trainval_{splits}.txt', box_origin=1))
 # The release picks its epochs on the test split, once by each mAP.
-val_dataloader = dict(dataset=dict(ann_file='Splits/test_{{$BAFENET_SPLITS:v2}}.txt', box_origin=1))
+val_dataloader = dict(dataset=dict(ann_file='Splits/test_{splits}.txt', box_origin=1))
 test_dataloader = dict(dataset=dict(box_origin=1))
 val_evaluator = dict(legacy_coordinates=True)
 test_evaluator = val_evaluator

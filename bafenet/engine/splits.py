@@ -1,0 +1,36 @@
+"""Splits that a config trains and tests on: its root key ``splits``, which stands in every ``ann_file``."""
+from mmengine.config import Config
+
+from bafenet.arguments import shown
+from bafenet.errors import InputError, printable
+
+from .config_paths import set_value
+from .config_values import iterate_settings, settings_of
+
+PLACEHOLDER = '{splits}'
+DEFAULT = 'v2'  # DenseSIRST's own
+
+
+def fill_splits(cfg: Config, source: str, asked: bool = False) -> None:
+    """Put the config's ``splits`` into every ``ann_file`` that has the placeholder.
+
+    Args:
+        cfg: The config, changed in place.
+        source: Its file, or what asks for the splits.
+        asked: Whether ``splits`` was given beside the config, and so must change something.
+
+    Raises:
+        InputError: If there is a placeholder and no ``splits``, or where ``splits`` was given and changes nothing.
+    """
+    plain = settings_of(cfg._cfg_dict.to_dict())
+    found = [(key, value) for key, value, _ in iterate_settings(plain, printable(source))
+             if key.rsplit('.', 1)[-1] == 'ann_file' and isinstance(value, str) and PLACEHOLDER in value]
+    splits = plain.get('splits')
+    if asked and not found:
+        raise InputError(f'{printable(source)}: splits={shown(splits)} changes nothing: no ann_file has {PLACEHOLDER}; '
+                         f"write it as 'Splits/train_{PLACEHOLDER}.txt', or give the files themselves")
+    if found and splits is None:
+        raise InputError(f"{printable(source)}: {found[0][0]}={shown(found[0][1])}, and the config has no splits; add "
+                         f"splits = '{DEFAULT}', or name the file")
+    for key, value in found:
+        set_value(cfg, tuple(key.split('.')), value.replace(PLACEHOLDER, str(splits)))

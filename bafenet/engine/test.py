@@ -1,0 +1,137 @@
+"""Testing a checkpoint, as ``tools/test.py`` does once its arguments are parsed, and the file of its results."""
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+import mmcv
+import mmdet
+import mmengine
+import torch
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from bafenet.errors import InputError
+from bafenet.evaluation import DenseSIRSTMetric, print_metrics
+from bafenet.fileio import require_json_name, require_writable_folder, write_json
+
+from .checkpoints import find_checkpoint, local_file
+from .prepare import TESTING, allow_training_images_in, build_runner, prepare_config
+from .splits import DEFAULT as DEFAULT_SPLITS
+from .training_images import TrainingImagesHook, split_settings
+
+
+def test(config: str,
+         checkpoint: str,
+         work_dir: str | None = None,
+         out: str | None = None,
+         show: bool = False,
+         show_dir: str | None = None,
+         wait_time: float = 2.0,
+         cfg_options: list[str] | None = None,
+         launcher: str = 'none',
+         allow_training_images: bool = False,
+         splits: str | None = None) -> dict:
+    """Test a checkpoint on the test split and print a table.
+
+    Args:
+        config: Config file.
+        checkpoint: Checkpoint file, the work dir whose best one is meant, or the name of weights that come with the
+            package.
+        work_dir: Folder for logs; ``work_dirs/`` and the config's name where it is None.
+        out: JSON file for every metric and the detections of each image.
+        show: Show each image in a window.
+        show_dir: Write each image, with true and predicted boxes and the predicted sky, to this folder.
+        wait_time: Seconds to show an image.
+        cfg_options: ``KEY=VALUE`` options.
+        launcher: ``'none'`` or a distributed launcher.
+        allow_training_images: Test on images that the network was trained on; table and file then say so.
+        splits: The splits to test on, as ``'rec'``; see :func:`load_config`.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        InputError: Where the input is bad.
+    """
+    require_json_name(out)
+    if show and sys.platform.startswith('linux') and not (os.environ.get('DISPLAY')
+                                                          or os.environ.get('WAYLAND_DISPLAY')):
+        raise InputError('--show: there is no display; write the pictures with --show-dir instead')
+    cfg = prepare_config(config, work_dir, cfg_options, launcher, TESTING, splits=splits)
+    cfg.load_from, cfg.resume = find_checkpoint(checkpoint), False
+    allow_training_images_in(cfg, config, allow_training_images)
+    require_writable_folder(cfg.work_dir, '--work-dir')
+    require_writable_folder(show_dir, '--show-dir')
+    if show or show_dir:
+        # The hook joins a relative folder to itself once per image.
+        cfg.default_hooks.visualization.update(
+            draw=True, show=show, wait_time=wait_time, test_out_dir=show_dir and os.path.abspath(show_dir))
+    runner = build_runner(cfg)
+    metrics = runner.test()
+    if is_main_process():
+        trained_on = next((hook.tested for hook in runner.hooks if isinstance(hook, TrainingImagesHook)), None)
+        # First: whoever reads the table may have left.
+        if out:
+            write_results(out, runner, metrics, config, trained_on)
+        if cfg.get('splits', DEFAULT_SPLITS) != DEFAULT_SPLITS:
+            print(f'splits: {cfg.splits}')
+        print_metrics(metrics, trained_on or 0)
+    return metrics
+
+
+def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_on: int | None = None) -> None:
+    """Write every metric and the detections of each image as JSON, with what is needed to repeat the run.
+
+    Where the place that was writable before the test no longer is, they are kept in the folder for temporary files.
+
+    Raises:
+        InputError: If they could not be written where they belong; it says where they are.
+    """
+    images = [metric.image_results for metric in runner.test_evaluator.metrics if isinstance(metric, DenseSIRSTMetric)]
+    results = dict(
+        config=config,
+        checkpoint=runner.cfg.load_from,
+        checkpoint_sha256=_sha256(runner.cfg.load_from),
+        splits=runner.cfg.get('splits'),
+        split=_split(runner.cfg.test_dataloader.dataset),
+        training_images=trained_on,
+        metrics=metrics,
+        environment=environment(),
+        images=images[0] if images else [])
+    try:
+        write_json(out, results)
+    except OSError as error:
+        refuge = Path(tempfile.mkdtemp(prefix='bafenet-'), Path(out).name)
+        write_json(refuge, results)
+        raise InputError(f'{out}: cannot be written ({error.strerror}); the results are in {refuge}') from error
+    runner.logger.info(f'wrote {out}')
+
+
+def _split(dataset: dict) -> str | None:
+    """The split file of a dataset's settings; of several, all of them."""
+    return ', '.join(part['ann_file'] for part in split_settings(dataset)) or None
+
+
+def _sha256(checkpoint: str) -> str | None:
+    try:
+        return hashlib.sha256(local_file(checkpoint).read_bytes()).hexdigest()
+    except InputError:
+        # An address, and no file.
+        return None
+
+
+def environment() -> dict:
+    """Versions and device that a number was measured with."""
+    cuda = torch.cuda.is_available()
+    return dict(
+        python=platform.python_version(),
+        torch=torch.__version__,
+        mmengine=mmengine.__version__,
+        mmcv=mmcv.__version__,
+        mmdet=mmdet.__version__,
+        opencv=cv2.__version__,
+        device=torch.cuda.get_device_name() if cuda else f'cpu ({os.cpu_count()} cores, {platform.machine()})')

@@ -1,0 +1,82 @@
+"""Training a config, as ``tools/train.py`` does once its arguments are parsed."""
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+from bafenet.errors import InputError
+from bafenet.fileio import owned, require_writable_folder
+
+from .options import Settings
+from .prepare import TRAINING, allow_training_images_in, build_runner, prepare_config
+from .train_variants import scratch_settings, trainval_settings
+
+
+def train(config: str,
+          work_dir: str | None = None,
+          amp: bool = False,
+          resume: str | None = None,
+          cfg_options: list[str] | None = None,
+          launcher: str = 'none',
+          auto_scale_lr: bool = False,
+          seed: int | None = None,
+          deterministic: bool = False,
+          allow_training_images: bool = False,
+          splits: str | None = None,
+          trainval: bool = False,
+          scratch: bool = False,
+          settings: Sequence[tuple[str, Settings]] = (),
+          default_work_dir: str | None = None) -> None:
+    """Train a config.
+
+    Args:
+        config: Config file.
+        work_dir: Folder for checkpoints and logs; ``work_dirs/`` and the config's name, with what of the following
+            three is given behind it, where it is None.
+        amp: Train in mixed precision: float16 under a scaled loss on a GPU, bfloat16 on a CPU.
+        resume: Checkpoint to resume, or ``'auto'`` for the latest of the work dir.
+        cfg_options: ``KEY=VALUE`` options.
+        launcher: ``'none'`` or a distributed launcher, as mmengine names them.
+        auto_scale_lr: Scale the learning rate with the batch size.
+        seed: Seed of weights, order and augmentation.
+        deterministic: Deterministic algorithms on CUDA too.
+        allow_training_images: Validate on images that are trained on, with a warning.
+        splits: The splits to train on, as ``'rec'``; see :func:`load_config`.
+        trainval: Train on train and val together, without a validation, and so with no epoch picked.
+        scratch: Train without pretrained weights, BatchNorm too.
+        settings: What changes in the config before all this, as a table's row says; see :func:`load_config`.
+        default_work_dir: Instead of ``work_dirs/`` and the config's name.
+
+    Raises:
+        InputError: Where the input is bad, or another process trains in this work dir.
+    """
+    variants = [*([('--scratch', scratch_settings)] if scratch else []),
+                *([('--trainval', trainval_settings)] if trainval else [])]
+    suffix = ''.join(f'_{name.removeprefix("--")}' for name, _ in variants) + (f'_{splits}' if splits else '')
+    default_work_dir = (default_work_dir or os.path.join('work_dirs', Path(config).stem)) + suffix
+    cfg = prepare_config(config, work_dir, cfg_options, launcher, TRAINING, seed, deterministic, splits,
+                         [*settings, *variants], default_work_dir)
+    if amp and torch.cuda.is_available():
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    elif amp:
+        cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+    if auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise InputError(f'{config}: --auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        cfg.auto_scale_lr.enable = True
+    if resume:
+        cfg.resume = True
+        cfg.load_from = None if resume == 'auto' else resume
+    allow_training_images_in(cfg, config, allow_training_images)
+    require_writable_folder(cfg.work_dir, '--work-dir')
+    with owned(cfg.work_dir) if is_first_process(launcher) else nullcontext():
+        build_runner(cfg).train()
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this is the only process, or the first of those that a launcher has started."""
+    rank = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}.get(launcher)
+    return rank is None or os.environ.get(rank, '0') == '0'

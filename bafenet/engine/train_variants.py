@@ -1,0 +1,45 @@
+"""Training on train and val together (``--trainval``), and from random weights (``--scratch``), for any config."""
+from typing import Any
+
+from mmengine.config import Config
+
+from bafenet.errors import InputError
+
+from .splits import PLACEHOLDER
+
+
+def trainval_settings(cfg: Config) -> dict[str, Any]:
+    """What of a config changes so that it trains on train and val together, validates on nothing and picks nothing.
+
+    Raises:
+        InputError: If its training set is not read from one split file.
+    """
+    dataset = cfg.train_dataloader.get('dataset') if cfg.get('train_dataloader') else None
+    if not isinstance(dataset, dict) or 'ann_file' not in dataset:
+        raise InputError('--trainval: train_dataloader.dataset has no ann_file that it could change; write a config '
+                         'that trains on both splits')
+    settings: dict[str, Any] = {
+        'train_dataloader.dataset.ann_file': f'Splits/trainval_{PLACEHOLDER}.txt',
+        'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,
+    }
+    if (cfg.get('default_hooks') or {}).get('checkpoint'):
+        settings |= {'default_hooks.checkpoint.save_best': None, 'default_hooks.checkpoint.rule': None}
+    return settings
+
+
+def scratch_settings(cfg: Config) -> dict[str, Any]:
+    """What of a config changes so that its backbone starts from random weights, and trains its BatchNorm.
+
+    Raises:
+        InputError: If its backbone does not start from pretrained ones.
+    """
+    backbone = (cfg.get('model') or {}).get('backbone') or {}
+    if (backbone.get('init_cfg') or {}).get('type') != 'Pretrained':
+        raise InputError('--scratch: model.backbone of this config starts from no pretrained weights; leave --scratch '
+                         'out')
+    return {
+        'model.backbone.init_cfg': None,
+        # Statistics that are frozen are good for nothing but the weights that they came with.
+        'model.backbone.norm_cfg.requires_grad': True,
+        'model.backbone.norm_eval': False,
+    }

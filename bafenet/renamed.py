@@ -1,0 +1,24 @@
+"""Values of configs that were renamed: configs of old checkpoints are read under the new names."""
+from typing import Any
+
+# The end of a dotted key, the old value, the new one.
+RENAMED = [('bbox_head.assign', 'dynamic', 'simota')]
+
+
+def new_name(key: str, value: Any) -> str | None:
+    """What a setting's value is called now, or None where it was never renamed.
+
+    Args:
+        key: Dotted key, as ``model.bbox_head.assign``.
+        value: Its value.
+    """
+    return next((new for end, old, new in RENAMED if value == old and f'.{key}'.endswith(f'.{end}')), None)
+
+
+def with_new_names(node: Any, key: str = '') -> Any:
+    """A plain config (dicts, lists, values) in which every renamed value has its new name."""
+    if isinstance(node, dict):
+        return {name: with_new_names(item, f'{key}.{name}') for name, item in node.items()}
+    if isinstance(node, (list, tuple)):
+        return type(node)(with_new_names(item, f'{key}.{index}') for index, item in enumerate(node))
+    return new_name(key, node) or node

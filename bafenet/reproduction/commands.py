@@ -1,0 +1,51 @@
+"""A row of a table as the command of ``tools/train.py`` that trains it."""
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from bafenet.engine.option_text import as_option, split_options
+from bafenet.engine.options import LOADERS
+
+from .tables import Row
+
+
+def train_command(row: Row, protocol: str, data: str | None = None, options: Sequence[str] = ()) -> str:
+    """The command that trains a row's network with the row's settings, for a shell in the checkout.
+
+    Args:
+        row: The row.
+        protocol: One of ``tables.PROTOCOLS``.
+        data: Devkit, instead of the protocol's.
+        options: ``KEY=VALUE`` options, instead of what the row sets under the same keys.
+
+    Raises:
+        InputError: If the row does not know the protocol, or an option is none.
+    """
+    roots = [as_option(f'{loader}.dataset.data_root', data) for loader in LOADERS] if data else []
+    arguments = row_arguments(row, protocol)
+    given = [*roots, *options]
+    keys = split_options(given)
+    own = [as_option(key, value) for key, value in row.set[protocol].items()
+           if not any(f'{key}.'.startswith(f'{other}.') for other in keys)]
+    changes = [*own, *given]
+    # Runs on other splits go to folders of their own, as with `train.py --splits`.
+    suffix = f'_{keys["splits"].text}' if 'splits' in keys else ''
+    words = ['python', 'tools/train.py', arguments['config'], '--work-dir', arguments['default_work_dir'] + suffix,
+             *(['--cfg-options', *changes] if changes else [])]
+    return ' '.join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    """A word for a shell; one with single quotes, as dicts have, in double ones where it can be."""
+    return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)
+
+
+def row_arguments(row: Row, protocol: str) -> dict[str, Any]:
+    """``config``, ``settings`` and ``default_work_dir`` of :func:`bafenet.engine.train.train` for a row.
+
+    Raises:
+        InputError: If the row does not know the protocol.
+    """
+    # Apart from the runs of tools/reproduce.py, which go on from what lies in their folders.
+    return dict(config=row.base_of(protocol), settings=[(row.place, row.set[protocol])],
+                default_work_dir=f'work_dirs/{protocol}/{row.key}')

@@ -1,4 +1,0 @@
-_base_ = '../../bafenet_r50_paper_densesirst.py'
-
-paste_step = 3
-base_channels = 64

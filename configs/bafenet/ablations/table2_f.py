@@ -1,2 +1,0 @@
-# Table II (f): BAG-CP, all of it.
-_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'

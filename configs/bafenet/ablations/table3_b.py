@@ -1,4 +1,0 @@
-# Table III (b): segmentation tower and bottlenecks.
-_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
-
-model = dict(bbox_head=dict(exchange=None))

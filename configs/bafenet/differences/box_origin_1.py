@@ -1,6 +1,0 @@
-# Boxes one pixel up and left of their targets, in training and in the truth, as the release reads them.
-_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
-
-train_dataloader = dict(dataset=dict(box_origin=1))
-val_dataloader = dict(dataset=dict(box_origin=1))
-test_dataloader = dict(dataset=dict(box_origin=1))

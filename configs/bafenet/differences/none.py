@@ -1,2 +1,0 @@
-# Nothing differs from our protocol.
-_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'

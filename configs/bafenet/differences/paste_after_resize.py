@@ -1,7 +1,0 @@
-# BAG-CP after the resize, patches brought to its scale.
-_base_ = './_base_/{{$BAFENET_PROTOCOL:ours}}.py'
-
-paste, resize = _base_.bag_cp_pipeline[2:4]
-pipeline = _base_.bag_cp_pipeline
-pipeline[2:4] = [resize, paste]
-train_dataloader = dict(dataset=dict(pipeline=pipeline))

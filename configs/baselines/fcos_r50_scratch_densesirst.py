@@ -1,4 +1,0 @@
-# No pretrained weights, so BatchNorm is trained.
-_base_ = './fcos_r50_densesirst.py'
-
-model = dict(backbone=dict(init_cfg=None, norm_cfg=dict(requires_grad=True), norm_eval=False))
