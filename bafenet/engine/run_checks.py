@@ -1,5 +1,6 @@
-"""What a run looks at so that nothing goes wrong in silence: settings unlike the checkpoint's, boxes off their masks,
-losses and weights that are not finite.
+"""Checks of a run: settings that differ from the checkpoint's, boxes off their masks, losses and weights not finite.
+
+None of these would stop a run, and each would make its numbers wrong.
 """
 import math
 from collections import Counter

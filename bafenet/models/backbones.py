@@ -33,7 +33,7 @@ class UnpooledResNet(ResNet):
 class CompactResNet(BaseModule):
     """ResNet of basic blocks whose widths and depths are free: detail at stride 2, context at the last, few weights.
 
-    A ResNet doubles its width at each stage, so that the coarsest one, which here only tells sky from ground, holds
+    A ResNet doubles its width at each stage, so that the coarsest one, which here only separates sky from ground, holds
     three quarters of the weights, and the finest one, which must place a box to a quarter of a pixel, next to none.
 
     Args:

@@ -207,7 +207,7 @@ class DynamicChannelExchange(_Exchange):
     """Hard exchange of the channels that a gate picks for each sample (the paper's later version).
 
     The gate A, shared by both tasks, scores the channels of each: ``s = sigmoid(GAP(x * A(x)))``. The ``ratio * C``
-    best-scored channels of each task, in index order, are adapted and take the place of the other task's
+    best-scored channels of each task, in index order, are adapted and replace the other task's
     best-scored ones.
 
     A choice has no gradient. With ``gate='straight_through'`` the chosen channels are multiplied by

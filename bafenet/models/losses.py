@@ -47,8 +47,8 @@ class NormalisedWassersteinLoss(nn.Module):
             pred: Predicted boxes.
             target: True boxes.
             weight: (n, ), or (n, 4), whose mean over the sides counts.
-            avg_factor: The mean's divisor in the place of n.
-            reduction_override: In the place of ``reduction``.
+            avg_factor: The mean's divisor, instead of n.
+            reduction_override: Instead of ``reduction``.
 
         Returns:
             The loss, (n, ) under ``'none'``, else a number.

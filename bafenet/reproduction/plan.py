@@ -241,7 +241,7 @@ def _describe_split(root: str, ann_file: str) -> dict:
         raise InputError(f'{error}; check --data') from error
     digest = hashlib.sha256('\n'.join(names).encode())
     digest.update(b'\0'.join(boxes))
-    # The whole path of a list that lies elsewhere would tell where the data lie.
+    # The whole path of a list that lies elsewhere would reveal where the data are.
     name = Path(ann_file).name if Path(ann_file).is_absolute() else ann_file
     return dict(ann_file=name, images=len(names), sha256=digest.hexdigest())
 
@@ -260,7 +260,7 @@ def _refuse_other_settings(run: Run) -> None:
     stored = read_settings(run.folder)
     if stored and stored['digest'] != run.digest:
         same = stored['settings'] == run.settings
-        change = 'of which its digest tells' if same else _difference(stored['settings'], run.settings)
+        change = 'that only its digest shows' if same else _difference(stored['settings'], run.settings)
         raise InputError(f'{printable(run.folder)}: was run with other settings ({printable(change)}); give another '
                          '--work-dir, or delete that folder')
 

@@ -219,7 +219,7 @@ def _commits(folder: Path) -> list[str]:
     """The commits that have done a run, in order.
 
     Raises:
-        InputError: If the file that tells is none of ours.
+        InputError: If the file that says so is not one of ours.
     """
     file = folder / COMMITS_FILE
     try:

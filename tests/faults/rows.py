@@ -90,7 +90,7 @@ ANY = ('missing', 'empty', 'html', 'bytes', 'zeros', 'utf-16', 'escapes', 'deep'
 FEW = ('missing', 'html', 'folder', 'pipe')
 
 QUICK = [
-    # Files of any kind in the place of what a tool reads
+    # Files of any kind instead of what a tool reads
     *files('errors', '.json', FILES, *ANY), *files('errors', '.json', RESULTS),
     *files('curves', '.json', FILES, *ANY), *files('curves', '.json', LOGS),
     *files('densify BAD', '.npz', FILES, *ANY), *files('densify BAD', '.npz', LIBRARIES),

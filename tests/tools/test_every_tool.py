@@ -11,7 +11,7 @@ from conftest import ROOT, load_tool
 
 TOOLS = sorted(str(file.relative_to(ROOT / 'tools')) for file in (ROOT / 'tools').rglob('*.py'))
 CONFIG = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
-# What each tool needs to start; nothing of it exists, so that the first complaint tells what is looked at first.
+# What each tool needs to start; nothing of it exists, so that the first error shows what is checked first.
 ARGUMENTS = {
     'analysis/assignment.py': ['absent.py'],
     'analysis/box_edges.py': ['absent.py'],
