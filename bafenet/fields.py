@@ -1,4 +1,4 @@
-"""Validate values read from a file (numbers, texts, lists): what is wrong is one line that names the field."""
+"""Validate the fields of a JSON or YAML file or a checkpoint (numbers, texts, lists): an error names the field."""
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 

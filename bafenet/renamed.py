@@ -1,4 +1,4 @@
-"""Values of configs that were renamed: configs of old checkpoints are read under the new names."""
+"""Renamed values of configs: the one table by which configs of old checkpoints are read under today's names."""
 from typing import Any
 
 # The end of a dotted key, the old value, the new one.

@@ -1,4 +1,4 @@
-"""Order of the samples of an epoch."""
+"""Sampler: the shuffled passes over the data that make an epoch."""
 import math
 from collections.abc import Iterator, Sized
 from numbers import Real

@@ -1,4 +1,4 @@
-"""What a network was trained on: no test on training images. Hashes of the image files, kept in every checkpoint."""
+"""No test on training images: hashes of the image files that a network was trained on, kept in every checkpoint."""
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which point of the feature maps learns which target: assigners with the interface of mmdet's.
+"""Label assignment: which point of the feature maps learns which target; assigners with mmdet's interface.
 
 Points are (x, y), boxes (x1, y1, x2, y2), both in pixels of the network's input.
 """

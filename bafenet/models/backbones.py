@@ -1,4 +1,4 @@
-"""Backbones that keep what a target of three pixels needs."""
+"""Backbones of fine stride for targets of three pixels: UnpooledResNet, CompactResNet."""
 from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule

@@ -1,4 +1,4 @@
-"""Losses that mmdet lacks."""
+"""Box losses that mmdet lacks: the normalised Wasserstein distance (NWD)."""
 
 import torch
 from mmdet.models.losses.utils import weighted_loss

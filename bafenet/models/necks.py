@@ -1,4 +1,4 @@
-"""Necks for targets that are all of one size."""
+"""Necks: an FPN whose finest level alone is used, for targets that are all of one size."""
 
 import torch.nn.functional as F
 from mmdet.models.necks import FPN

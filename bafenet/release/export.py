@@ -19,9 +19,9 @@ from bafenet.fields import require_list, require_text, require_whole
 from bafenet.fileio import require_writable_file, write_bytes
 
 from ..engine.checkpoints import find_checkpoint, load_from_local
+from ..engine.config_paths import setting
 from ..engine.network import build_network
 from ..engine.options import parse_config
-from ..engine.setting import setting
 from ..engine.training_images import KEY as TRAINING_IMAGES
 
 # Where a user has the dataset (data/README.md), wherever it was on the machine that trained.

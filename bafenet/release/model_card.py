@@ -15,9 +15,9 @@ from bafenet.fileio import write_json, write_text
 from bafenet.markup import markdown_code, markdown_text
 
 from ..engine.checkpoints import load_from_local, local_file
+from ..engine.config_paths import setting
 from ..engine.network import build_network
 from ..engine.options import parse_config
-from ..engine.setting import setting
 from .export import count_parameters, require_new
 
 _CARD = Template("""\

@@ -13,8 +13,8 @@ from mmengine.config import Config
 from bafenet.devkit import find_split, read_split
 from bafenet.devkit.layout import BOXES
 from bafenet.devkit.read import MAX_XML_BYTES
+from bafenet.engine.config_paths import setting
 from bafenet.engine.options import load_config
-from bafenet.engine.setting import setting
 from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, write_json

@@ -1,4 +1,4 @@
-"""Checks of a run, each of what would otherwise go wrong silently: other settings, boxes beside their targets, losses that are not finite."""
+"""Checks of a run: other settings, boxes beside their targets, losses that are not finite."""
 from pathlib import Path
 
 import pytest

@@ -168,7 +168,7 @@ def test_weights_are_called_by_a_plain_name(exported, tmp_path):
 def test_a_field_of_a_checkpoint_of_a_wrong_type_is_named(checkpoint, tmp_path, key, value, message):
     content = torch.load(checkpoint)
     content['meta'][key] = value
-    torch.save(content, tmp_path / 'spoilt.pth')
+    torch.save(content, tmp_path / 'spoiled.pth')
     with pytest.raises(InputError, match=message) as caught:
-        export(str(tmp_path / 'spoilt.pth'), str(tmp_path / 'out.pth'), **PROVENANCE)
-    assert 'spoilt.pth' in str(caught.value) and not (tmp_path / 'out.pth').exists()
+        export(str(tmp_path / 'spoiled.pth'), str(tmp_path / 'out.pth'), **PROVENANCE)
+    assert 'spoiled.pth' in str(caught.value) and not (tmp_path / 'out.pth').exists()
