@@ -13,6 +13,7 @@ from bafenet.evaluation.results import read_results
 from bafenet.fields import require_dict, require_text, require_whole
 from bafenet.fileio import write_json, write_text
 from bafenet.markup import markdown_code, markdown_text
+from bafenet.renamed import command_now
 
 from ..engine.checkpoints import load_from_local, local_file
 from ..engine.config_paths import setting
@@ -205,7 +206,10 @@ def markdown(record: dict) -> str:
         epochs = f'{epochs} of {last}' + (', the last one: none was picked' if epochs == last else '')
     rows = dict(commit=provenance['commit'], seed=provenance['seed'], images=record['trained_on'], epochs=epochs,
                 hardware=provenance['hardware'])
-    lines = [f'| command | {markdown_code(provenance["command"])} |']
+    command = provenance['command']
+    lines = [f'| command | {markdown_code(command)} |']
+    if command_now(command) != command:
+        lines.append(f'| the same today | {markdown_code(command_now(command))} |')
     lines += [f'| {key} | {markdown_text(value)} |' for key, value in rows.items() if value is not None]
     return _CARD.substitute(
         record, parameters=f'{record["parameters"]:,}', kilobytes=f'{record["bytes"] / 1000:,.0f}',
