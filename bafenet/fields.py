@@ -56,7 +56,7 @@ def require_text(value: Any, name: str, optional: bool = False) -> str | None:
 
 
 def require_number(value: Any, name: str, low: float = -_LARGEST, high: float = _LARGEST) -> float:
-    """``value`` if it is a number, bounds included; True and False are none.
+    """``value`` if it is a number, bounds included; True and False are not numbers here.
 
     Raises:
         InputError: If it is not.

@@ -153,7 +153,7 @@ def _default(type_name: Any, key: str) -> Any:
 
 @HOOKS.register_module()
 class AnnotationsHook(Hook):
-    """Warns, once and from a sample, of boxes that lie beside their targets; refuses labels that the head has not.
+    """Warns, once and from a sample, of boxes beside their targets; refuses labels that the head does not have.
 
     Boxes are compared with the components of the target masks, where there are any, as tools/dataset/check.py does
     with all of them.

@@ -138,7 +138,7 @@ class ReceptiveFieldAssigner(PointAssigner):
         distance: ``'kl'``, the best one in the paper, or ``'wasserstein'``.
 
     Raises:
-        InputError: If a value is none of these.
+        InputError: If a value is not one of these.
     """
 
     def __init__(self, topk: int = 3, radius: float = 1.0, distance: str = 'kl') -> None:

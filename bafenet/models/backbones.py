@@ -49,7 +49,7 @@ class CompactResNet(BaseModule):
         init_cfg: Initialisation.
 
     Raises:
-        InputError: If the three lists do not have one entry a stage each, or a value is none of these.
+        InputError: If the three lists do not have one entry a stage each, or a value is not one of these.
     """
 
     def __init__(self,

@@ -33,7 +33,7 @@ class MLPAdapter(nn.Module):
             plain exchange, and not with features that new weights have scrambled. Not in the paper.
 
     Raises:
-        InputError: If a value is none of these.
+        InputError: If a value is not one of these.
     """
 
     def __init__(self,
@@ -223,7 +223,7 @@ class DynamicChannelExchange(_Exchange):
         gate: ``'straight_through'`` or ``'index'``.
 
     Raises:
-        InputError: If ``ratio`` or ``gate`` is none of these.
+        InputError: If ``ratio`` or ``gate`` is not one of these.
     """
 
     def __init__(self,

@@ -23,7 +23,7 @@ class NormalisedWassersteinLoss(nn.Module):
         loss_weight: Factor.
 
     Raises:
-        InputError: If ``constant`` is not above 0, or another value is none of these.
+        InputError: If ``constant`` is not above 0, or another value is not one of these.
     """
 
     def __init__(self, constant: float = 3.7, reduction: str = 'mean', loss_weight: float = 1.0) -> None:

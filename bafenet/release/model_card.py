@@ -51,8 +51,8 @@ part of this package; their terms of use are the authors'.
 
 ## What was measured
 
-Boxes with true sides, whole frames at native resolution; the first column is of this very file, on the $images images
-of $split.
+Boxes with true sides, whole frames at native resolution; the first column was measured with this very file, on the
+$images images of $split.
 
 $metrics
 
@@ -62,13 +62,13 @@ of the same config that was trained and tested on splits that share no recording
 
 ## What it is not good for
 
-- Other kinds of target: it has learnt blobs of a few pixels (11.5 in the mean), most of them in clusters and 99.6 % of
-  them before the sky. Targets whose shape can be seen, and those on the ground or at sea, are not what it saw.
+- Other kinds of target: it has learnt blobs of a few pixels (11.5 on average), most of them in clusters and 99.6 % of
+  them in the sky. Targets whose shape can be seen, and those on the ground or at sea, are not what it saw.
 - Other data: frames that were resized, sharpened or compressed, colour or radar images, and raw 14- or 16-bit data that
   are not brought to 8 bits.
 - Exact extents. The edge of a faint blob is where a threshold put it; at IoU 0.75 half a pixel decides.
 - Tracking, ranging or telling a drone from a bird: it looks at one frame and knows one class.
-- Decisions without a person. Its scores are no probabilities, and outside the sky it raises false alarms.
+- Decisions without a person. Its scores are not probabilities, and outside the sky it raises false alarms.
 """)
 
 
@@ -120,10 +120,10 @@ def _weights_record(file: Path) -> dict:
     try:
         meta = require_dict(content.get('meta', {}), 'meta')
         if 'provenance' not in meta:
-            raise InputError('it says nothing of where it is from')
+            raise InputError('it says nothing about where it is from')
         provenance = _provenance(meta['provenance'])
         cfg = parse_config(require_text(meta.get('cfg'), 'meta.cfg'), str(file))
-        # What is not said of the training is left out of the card; what is said wrongly is not.
+        # What the file does not say about the training is left out of the card; what it says wrongly is an error.
         trained_on = require_text(setting(cfg, 'train_dataloader', 'dataset', 'ann_file'),
                                   'meta.cfg: train_dataloader.dataset.ann_file', optional=True)
         max_epochs = require_whole(setting(cfg, 'train_cfg', 'max_epochs'), 'meta.cfg: train_cfg.max_epochs',

@@ -53,7 +53,7 @@ def test_the_card_holds_provenance_and_every_number(exported, tmp_path):
     card = file.with_suffix('.md').read_text()
     for text in (f'# {NAME}', f'tools/test.py configs/b/t.py {NAME}', report['sha256'], f'{report["parameters"]:,}',
                  '--seed 3 \\| tee log', '0123abc', '| seed | 3 |', '14 of 14, the last one', 'Splits/train',
-                 '2 images\nof `Splits/test_v2.txt`', 'by recording, `Splits/test_rec.txt`', 'arXiv:2407.20078',
+                 '2 images of `Splits/test_v2.txt`', 'by recording, `Splits/test_rec.txt`', 'arXiv:2407.20078',
                  'What it is not good for', '| mAP_12 (IoU 0.5) | 0.951 | 0.625 ± 0.177 (n = 2) |',
                  '| sky IoU | 0.910 | n/a |'):
         assert text in card, text
@@ -67,7 +67,7 @@ def test_the_card_holds_provenance_and_every_number(exported, tmp_path):
 @pytest.mark.parametrize(('kind', 'message'), [
     ('other weights', f'own.json: the results are of {NAME} with other bytes than'),
     ('no file', 'not what tools/test.py'), ('another file', 'it has no checkpoint, checkpoint_sha256; test'),
-    ('not exported', 'says nothing of where it is from'), ('sides + 1', 'legacy_coordinates=False'),
+    ('not exported', 'says nothing about where it is from'), ('sides + 1', 'legacy_coordinates=False'),
     ('no files', 'by recording: give a label'), ('two splits', 'by recording: .* several splits, a.txt, b.txt'),
     ('one label twice', 'the labels by recording, by recording are not all different')])
 def test_what_cannot_be_on_a_card_is_refused(checkpoint, exported, tmp_path, kind, message):
