@@ -71,12 +71,6 @@ def test_the_metadata(wheel, site):
     assert 'bafenet = bafenet_command.command:main' in (info / 'entry_points.txt').read_text()
 
 
-def test_the_version_is_stated_once():
-    """The citation, which cannot read it from the package, leaves it out."""
-    for file in ('CITATION.cff', 'pyproject.toml', 'setup.py'):
-        assert not re.search(r'^version\s*[:=]\s*["\']?\d', (ROOT / file).read_text(encoding='utf-8'), re.M)
-
-
 # --- The command ------------------------------------------------------------------------------------------------------
 
 
