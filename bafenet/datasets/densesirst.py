@@ -6,10 +6,11 @@ from typing import Any
 
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
+from mmengine.logging import print_log
 
 from bafenet.arguments import is_whole, shown
 from bafenet.devkit import find_split, image_size, read_boxes, read_split, require_palette_sky
-from bafenet.devkit.layout import BOXES, CLASSES, IMAGES, SKY_PALETTE, SUFFIXES, TARGET_PALETTE
+from bafenet.devkit.layout import BOXES, CLASSES, IMAGES, SKY_PALETTE, SPLITS, SUFFIXES, TARGET_PALETTE, is_packaged
 from bafenet.errors import InputError, printable
 
 from .randomness import SampleIndex, seeded_draws
@@ -38,10 +39,10 @@ class DenseSIRSTDataset(BaseDetDataset):
         **kwargs: Further arguments of mmdet's ``BaseDetDataset``; ``filter_cfg`` is refused because it drops images.
 
     Raises:
-        InputError: If an argument is of a wrong type. When loading: a split, image, XML or sky map is missing; an image
-            has more than 8 bits a channel; the XML is malformed or has another class; a box lies outside its image or
-            has no area; a sky map has another size than its image; no sky map holds a 1, and some hold 255; ``indices``
-            are not among the images.
+        InputError: If an argument is of a wrong type. When loading: a split, image, XML or sky map is missing; the
+            split is one of the package's and the images are not DenseSIRST's; an image has more than 8 bits a channel;
+            the XML is malformed or has another class; a box lies outside its image or has no area; a sky map has
+            another size than its image; no sky map holds a 1, and some hold 255; ``indices`` are not among the images.
     """
 
     ann_file: str
@@ -86,6 +87,8 @@ class DenseSIRSTDataset(BaseDetDataset):
         names = self._read_split()
         _check_indices(self._indices, len(names))
         folders = {key: self._list_folder(key) for key in PREFIXES}
+        if is_packaged(self.ann_file):
+            self._require_densesirst(names, folders['img_path'])
         samples = [self._load_sample(name, folders) for name in names]
         require_palette_sky(sample['seg_map_path'] for sample in samples)
         return samples
@@ -98,6 +101,17 @@ class DenseSIRSTDataset(BaseDetDataset):
             raise InputError(f'{printable(self.ann_file)}: no such split file; check data_root and ann_file, or see '
                              'data/README.md for where to put the dataset')
         return read_split(self.ann_file)
+
+    def _require_densesirst(self, names: Sequence[str], files: frozenset) -> None:
+        """Refuse a list of the package where the images are not DenseSIRST's; log that it is used where they are."""
+        split, root = os.path.basename(self.ann_file), printable(self.data_root)
+        absent = [name for name in names if name + self.img_suffix not in files]
+        if absent:
+            raise InputError(f'{root} has no {SPLITS}/{split}, and the list of this name in the package is '
+                             f"DenseSIRST's: {len(absent)} of its {len(names)} images are not here ({absent[0]}). Make "
+                             f'lists of these images by tools/dataset/recordings.py {root} --all-images and copy '
+                             f'them into {root}/{SPLITS} (docs/split_by_recording.md)')
+        print_log(f'{split}: the list that comes with the package, DenseSIRST by recording', 'current')
 
     def _list_folder(self, key: str) -> frozenset:
         path = self.data_prefix[key]

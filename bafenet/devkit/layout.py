@@ -68,7 +68,8 @@ def find_split(data_root: str, ann_file: str) -> str:
 
     1. ``ann_file`` under ``data_root``;
     2. ``ann_file`` as it stands, from the current folder or absolute;
-    3. for ``Splits/NAME``, the split of this name that comes with the package.
+    3. for ``Splits/NAME``, the split of DenseSIRST of this name that comes with the package; whether the images are
+       those of DenseSIRST is for the caller to see, by :func:`is_packaged`.
 
     Args:
         data_root: Folder of the devkit.
@@ -82,6 +83,11 @@ def find_split(data_root: str, ann_file: str) -> str:
     if folder == SPLITS:
         places.append(str(PACKAGED_SPLITS / name))
     return next(filter(os.path.isfile, places), places[0])
+
+
+def is_packaged(split: str) -> bool:
+    """Whether a split file is one of DenseSIRST's that come with the package."""
+    return Path(split).parent == PACKAGED_SPLITS
 
 
 def image_names(root: Path) -> list[str]:
@@ -171,9 +177,13 @@ class Layout:
         """The splits that there are, sorted."""
         return sorted(path.stem for path in (self.root / self.splits).glob('*.txt') if not path.name.startswith('.'))
 
+    def split_path(self, split: str) -> Path:
+        """Where the file of a split is, if there is one."""
+        return self.root / self.splits / f'{split}.txt'
+
     def split(self, split: str) -> Path:
         """The file of a split; InputError if there is none."""
-        path = self.root / self.splits / f'{split}.txt'
+        path = self.split_path(split)
         if not os.path.lexists(path):
             there = printable(', '.join(self.split_names())) or 'none'
             raise InputError(f'{printable(path)}: no such split; there are: {there}')

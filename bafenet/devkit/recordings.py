@@ -27,13 +27,13 @@ from ..arguments import MAX_SEED, require_number
 from ..errors import InputError, printable
 from ..fileio import require_writable_folder, swap_in, temporary_folder, write_text
 from ..parallel import map_with_progress
-from .layout import devkit_layout
+from .layout import devkit_layout, image_names
 from .near_duplicates import KEYPOINTS, MIN_MATCHES, Scene, near_duplicates, read_scene
 from .read import read_split
 
 COLLECTIONS = ('Misc', 'iraytek')
-# The devkit's splits whose images are divided again, and whose leak is reported.
-TRAINING, TESTING = 'trainval_v2', 'test_v2'
+# Which of the devkit's own lists are divided again, and their leak reported: trainval_SPLITS and test_SPLITS.
+OWN_SPLITS = 'v2'
 
 PARTS, SHARES = ('train', 'val', 'test'), (0.5, 0.25, 0.25)
 GROUPS_FILE, REPORT_FILE = 'groups.txt', 'recordings.json'
@@ -42,7 +42,7 @@ SIZE_EDGES = (256, 512, 1024)
 TRIES = 64
 
 
-def split_by_recording(devkit: str | Path, out: str | Path, seed: int = 0,
+def split_by_recording(devkit: str | Path, out: str | Path, splits: str | None = OWN_SPLITS, seed: int = 0,
                        collections: Sequence[str] = COLLECTIONS, min_matches: int = MIN_MATCHES,
                        workers: int = 1) -> None:
     """Divide a devkit's images by recording, print tables and write the lists; ``tools/dataset/recordings.py``.
@@ -52,8 +52,10 @@ def split_by_recording(devkit: str | Path, out: str | Path, seed: int = 0,
     settings, the figures and the near-duplicate pairs. All at once or nothing.
 
     Args:
-        devkit: The devkit, with the splits ``trainval_v2`` and ``test_v2``; it is only read.
+        devkit: The devkit; it is only read.
         out: Folder for the lists; what an earlier call wrote is replaced, any other folder is refused.
+        splits: The images of its lists ``trainval_SPLITS`` and ``test_SPLITS`` are divided, and what the two share is
+            reported. None divides all images, and looks at no lists.
         seed: Seed of the division.
         collections: Prefixes that hold many recordings.
         min_matches: Matching places that make two images near-duplicates.
@@ -64,15 +66,17 @@ def split_by_recording(devkit: str | Path, out: str | Path, seed: int = 0,
             ``out`` cannot be written.
     """
     root, out = Path(devkit), Path(out)
+    if not root.is_dir():
+        raise InputError(f'{printable(root)}: no such folder; give that of the devkit')
     _check_options(out, seed, min_matches)
-    old = {split: read_split(devkit_layout(root).split(split)) for split in (TRAINING, TESTING)}
-    names = sorted(set(chain(*old.values())))
+    old = {} if splits is None else _own_lists(root, splits)
+    names = sorted(set(chain(*old.values()))) if old else image_names(root)
     scenes = list(map_with_progress(partial(read_scene, root), names, workers, 'keypoints'))
     pairs = near_duplicates(scenes, min_matches)
     groups = group_recordings(names, pairs[:, :2], collections)
     parts = divide(groups, traits(scenes, collections), SHARES, seed)
     report = summarize(scenes, pairs, groups, parts, old, collections)
-    report = dict(seed=seed, collections=list(collections), min_matches=min_matches, **report)
+    report = dict(splits=splits, seed=seed, collections=list(collections), min_matches=min_matches, **report)
     print_tables(report)
     _write(out, np.array(names), groups, parts, report)
 
@@ -86,6 +90,19 @@ def _check_options(out: Path, seed: int, min_matches: int) -> None:
     if out.exists() and not (out.is_dir() and (not names or REPORT_FILE in names and names <= ours)):
         raise InputError(f'{printable(out)}: exists and is not of this tool; it is left as it is, choose another --out')
     require_writable_folder(out, '--out')
+
+
+def _own_lists(root: Path, splits: str) -> dict[str, list[str]]:
+    """The image names of a devkit's ``trainval_SPLITS`` and ``test_SPLITS``."""
+    layout = devkit_layout(root)
+    lists = [f'{part}_{splits}' for part in ('trainval', 'test')]
+    there = layout.split_names()
+    absent = next((name for name in lists if name not in there), None)
+    if absent is not None:
+        raise InputError(f'{printable(layout.split_path(absent))}: no such split; there are: '
+                         f'{printable(", ".join(there)) or "none"}; name two whose images are to be divided by '
+                         '--splits NAME (trainval_NAME and test_NAME), or divide all images by --all-images')
+    return {name: read_split(layout.split(name)) for name in lists}
 
 
 # --- Groups -----------------------------------------------------------------------------------------------------------
@@ -207,16 +224,19 @@ def summarize(scenes: Sequence[Scene], pairs: np.ndarray, groups: np.ndarray, pa
         group_sizes={str(size): count for size, count in sorted(Counter(sizes.tolist()).items(), reverse=True)},
         largest_groups=largest, near_duplicate_pairs=len(pairs), pairs_across_prefixes=int(across.sum()),
         prefixes_joined=sorted({' ~ '.join(sorted(pair)) for pair in prefixes[pairs[across, :2]].tolist()}),
-        leak=_leak(names, pairs, groups, old), division=divided,
+        leak=_leak(names, pairs, groups, old) if old else None, division=divided,
         pairs=[[*names[pair[:2]].tolist(), int(pair[2])] for pair in pairs])
 
 
 def _leak(names: np.ndarray, pairs: np.ndarray, groups: np.ndarray, old: dict[str, list[str]]) -> dict:
-    """How many images of the devkit's test split are not new to who has seen its training images."""
-    training, testing = (np.isin(names, old[split]) for split in (TRAINING, TESTING))
+    """How many images of the devkit's test split are not new to who has seen its training images.
+
+    ``old`` maps the names of the two lists, training first, to their images.
+    """
+    training, testing = (np.isin(names, members) for members in old.values())
     both = np.concatenate([pairs[:, :2], pairs[:, 1::-1]])
     seen = both[testing[both[:, 0]] & training[both[:, 1]], 0]
-    return dict(training=TRAINING, testing=TESTING, test_images=int(testing.sum()),
+    return dict(zip(('training', 'testing'), old, strict=True), test_images=int(testing.sum()),
                 near_duplicate=len(np.unique(seen)),
                 same_recording=int((testing & np.isin(groups, groups[training])).sum()))
 
@@ -234,10 +254,8 @@ def print_tables(report: dict) -> None:
     console.print(table)
     console.print(f'{report["near_duplicate_pairs"]} near-duplicate pairs, {report["pairs_across_prefixes"]} of them '
                   f'across prefixes: {escape(printable(", ".join(report["prefixes_joined"]))) or "none"}')
-    leak = report['leak']
-    for key, what in (('near_duplicate', 'a near-duplicate'), ('same_recording', 'an image of the same recording')):
-        console.print(f'{leak[key]} of the {leak["test_images"]} images of {leak["testing"]} '
-                      f'({leak[key] / leak["test_images"]:.0%}) have {what} in {leak["training"]}')
+    if report['leak']:
+        _print_leak(console, report['leak'])
     division = Table(title='division by recording')
     division.add_column('part')
     for column in report['division'][PARTS[0]]:
@@ -245,6 +263,13 @@ def print_tables(report: dict) -> None:
     for part, figures in report['division'].items():
         division.add_row(part, *map(str, figures.values()))
     console.print(division)
+
+
+def _print_leak(console: Console, leak: dict) -> None:
+    training, testing = (escape(printable(leak[part])) for part in ('training', 'testing'))
+    for key, what in (('near_duplicate', 'a near-duplicate'), ('same_recording', 'an image of the same recording')):
+        console.print(f'{leak[key]} of the {leak["test_images"]} images of {testing} '
+                      f'({leak[key] / leak["test_images"]:.0%}) have {what} in {training}')
 
 
 def _write(out: Path, names: np.ndarray, groups: np.ndarray, parts: np.ndarray, report: dict) -> None:
@@ -261,4 +286,5 @@ def _write(out: Path, names: np.ndarray, groups: np.ndarray, parts: np.ndarray, 
             swap_in(new, out, temporary / 'old')
     except OSError as error:
         raise InputError(f'{printable(out)}: cannot be written: {error.strerror or error}') from error
-    print(f'{printable(out)}: the lists are written')
+    print(f'{printable(out)}: the lists are written; copied into the Splits folder of the devkit, they are what '
+          '--splits rec takes')

@@ -104,6 +104,12 @@ def test_a_split_of_the_package_is_found_by_its_name(devkit, monkeypatch, tmp_pa
     assert len(read(devkit, 'one_rec')) == 1
 
 
+def test_a_split_of_the_package_is_for_densesirst_alone(devkit):
+    with pytest.raises(InputError, match=r"has no Splits/train_rec.txt, and the list of this name in the package is "
+                                         r"DenseSIRST's: 512 of its 512 images are not here.* by tools/dataset/"):
+        read(devkit, 'train_rec')
+
+
 @pytest.mark.parametrize(('text', 'message'), [('', 'names no image'), ('a\na\n', 'more than once: a')])
 def test_a_bad_split_is_named(copy, text, message):
     (copy / 'Splits/bad.txt').write_text(text)

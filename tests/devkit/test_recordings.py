@@ -1,5 +1,6 @@
 """Splits by recording: which images belong together, that groups stay whole, and what the tool writes."""
 import json
+import shutil
 from itertools import combinations
 from pathlib import Path
 
@@ -187,6 +188,31 @@ def test_the_tool_writes_lists_that_share_no_recording(recorded, tmp_path, capsy
     assert {part: names_of(out / f'{part}_rec.txt') for part in lists} == lists
     dataset = DenseSIRSTDataset(data_root=str(recorded), ann_file=str(out / 'test_rec.txt'))
     assert [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))] == lists['test']
+
+
+def test_lists_of_another_name_or_all_images_are_divided(recorded, tmp_path, capsys):
+    own = shutil.copytree(recorded, tmp_path / 'own')
+    for part in ('trainval', 'test'):
+        (own / f'Splits/{part}_v2.txt').rename(own / f'Splits/{part}_mine.txt')
+    tool = load_tool('dataset/recordings.py')
+    with pytest.raises(SystemExit, match='2'):
+        tool.main([str(own), '--out', str(tmp_path / 'lists')])
+    error = capsys.readouterr().err
+    assert 'trainval_v2.txt: no such split; there are: test_mine, trainval_mine;' in error
+    assert '--splits NAME (trainval_NAME and test_NAME)' in error and '--all-images' in error
+    for options in (['--splits', 'mine'], ['--all-images']):
+        assert tool.main([str(own), '--out', str(tmp_path / 'lists'), *options]) == 0
+        assert ('images of test_mine' in capsys.readouterr().out) == ('mine' in options)
+        report = json.loads((tmp_path / 'lists/recordings.json').read_text())
+        assert report['images'] == 17 and (report['leak'] is None) == (report['splits'] is None)
+    # Without any lists, and then by its own.
+    shutil.rmtree(own / 'Splits')
+    assert tool.main([str(own), '--out', str(tmp_path / 'lists'), '--all-images']) == 0
+    (own / 'Splits').mkdir()
+    for file in (tmp_path / 'lists').glob('*_rec.txt'):
+        shutil.copy(file, own / 'Splits')
+    assert len(DenseSIRSTDataset(data_root=str(own), ann_file='Splits/test_rec.txt')) == len(
+        names_of(tmp_path / 'lists/test_rec.txt'))
 
 
 @pytest.mark.parametrize(('options', 'message'), [

@@ -4,7 +4,7 @@
 Images belong together if their names begin alike (not inside collections) or if they are near-duplicates: many SIFT
 keypoints of one lie on those of the other after one shift, zoom and rotation. Prints the groups and how much the
 devkit's own splits share, and writes {train,val,trainval,test}_rec.txt, groups.txt and recordings.json.
-docs/split_by_recording.md says how to train on them.
+docs/split_by_recording.md says how to train on them, and how to make them of your own data.
 """
 import argparse
 import sys
@@ -16,6 +16,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('devkit', help='folder that holds PNGImages, SIRST and Splits; it is never changed')
+    lists = parser.add_mutually_exclusive_group()
+    lists.add_argument('--splits', default='v2', metavar='NAME',
+                       help='divide the images of the lists trainval_NAME and test_NAME in Splits [%(default)s]')
+    lists.add_argument('--all-images', dest='splits', action='store_const', const=None,
+                       help='divide all images; Splits need not exist')
     parser.add_argument('--out', default='data/splits_by_recording', metavar='DIR',
                         help='folder for the lists; replaces only what this tool wrote [%(default)s]')
     parser.add_argument('--seed', type=whole(0, 2**32 - 1), default=0,
