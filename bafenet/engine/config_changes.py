@@ -298,7 +298,7 @@ def _require_setting(cfg: Config, path: Path, name: str, start: str) -> None:
             hint = f'; did you mean {printable(".".join(filter(None, (prefix, close))))}?' if close else ''
             if isinstance(node, (list, tuple)):
                 hint = f'; it has {len(node)} entries, the first one is {printable(prefix)}.0'
-            raise InputError(f'{start}{printable(name)}: {printable(prefix) or "the config"} has no '
+            raise InputError(f'{start}{shown_text(name, 200)}: {shown_text(prefix, 200) or "the config"} has no '
                              f'{shown(part)}{hint}')
 
 
