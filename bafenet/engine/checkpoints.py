@@ -16,7 +16,7 @@ from ..compat.checkpoint_loading import load_from_local, load_url, local_file, r
 from ..compat.config_text import parse_config
 from ..errors import InputError, printable
 from ..reading import read_regular, reason_of
-from .setting import setting
+from .config_paths import setting
 
 __all__ = ['WeightsReport', 'find_checkpoint', 'latest_checkpoint', 'load_from_local', 'load_url', 'load_weights',
            'local_file', 'require_checkpoint']
