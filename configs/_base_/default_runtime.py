@@ -14,6 +14,7 @@ default_hooks = dict(
     training_images=dict(type='TrainingImagesHook', allow=False),
     settings=dict(type='SettingsHook'),
     annotations=dict(type='AnnotationsHook'),
+    strides=dict(type='StridesHook'),
     memory_format=dict(type='MemoryFormatHook', memory_format='channels_last'),
     visualization=dict(type='DetVisualizationHook'))
 # So that several processes validate with the same BatchNorm statistics.
