@@ -1,5 +1,8 @@
 """Reading a devkit's box XML and split files, hardened once against any content.
 
+Boxes are given as they are in the file, in DenseSIRST 0-based with exclusive ends. Files that count from 1 are shifted
+by ``box_origin`` of ``DenseSIRSTDataset`` (datasets/densesirst.py), not here.
+
 Every problem is one line that names the file. What is read is bounded: in bytes, objects and depth.
 """
 import re

@@ -1,4 +1,8 @@
-"""Clusters of small targets: what to paste, where, and the paste itself (paper Section III-B and Section IV-C)."""
+"""Clusters of small targets: what to paste, where, and the paste itself (paper Section III-B and Section IV-C).
+
+Where a target may be at all is a map that the caller gives (``allowed``): in training that of ``BAGCopyPaste.allowed``,
+datasets/transforms.
+"""
 from collections.abc import Sequence
 from typing import NamedTuple
 

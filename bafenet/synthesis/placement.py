@@ -1,6 +1,7 @@
 """Exact placement: every valid position is known before one is drawn, uniformly, among them.
 
-Nothing is tried at random. Where nothing fits, that is known too, and nothing is placed.
+Nothing is tried at random. Where nothing fits, that is known too, and nothing is placed. Where a target may be at all
+is a map that the caller gives (``allowed``): in training that of ``BAGCopyPaste.allowed``, datasets/transforms.
 """
 from collections.abc import Sequence
 

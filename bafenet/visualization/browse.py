@@ -9,6 +9,7 @@ from mmengine.config import Config
 from tqdm import tqdm
 
 from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset, SampleIndex, seeded_draws
+from bafenet.datasets.transforms.loading import LOADED_BY, require_loaded
 from bafenet.errors import InputError, printable
 from bafenet.fileio import require_writable_file
 
@@ -57,6 +58,7 @@ def augment(dataset: DenseSIRSTDataset, index: SampleIndex) -> AugmentedSample:
             if isinstance(transform, BAGCopyPaste):
                 results['gt_bboxes_labels'] = results['gt_bboxes_labels'] + PASTED * (
                     np.arange(len(results['gt_bboxes_labels'])) >= before)
+    require_loaded('the contact sheet', results, *LOADED_BY)
     image = results['img']
     image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image[..., ::-1]
     return AugmentedSample(results['img_id'], image, results['gt_bboxes'].numpy(),

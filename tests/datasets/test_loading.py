@@ -26,6 +26,20 @@ def sample(tmp_path):
     return dict(root=tmp_path, grey=np.repeat(grey[..., None], 3, axis=2), colour=colour, sky=sky)
 
 
+@pytest.mark.parametrize(('step', 'sample', 'needs', 'loader'), [
+    (dict(type='PackInfraredInputs'), {}, 'image', 'LoadInfraredImage'),
+    (dict(type='PackInfraredInputs'), dict(img=1, instances=[{}]), 'boxes', 'LoadSkyAnnotations'),
+    (dict(type='BalancedCrop'), dict(gt_bboxes=1), 'image', 'LoadInfraredImage'),
+    (dict(type='BalancedCrop'), dict(img=1), 'boxes', 'LoadSkyAnnotations'),
+    (dict(type='BAGCopyPaste', library=[np.full((3, 3), 9, np.uint8)]), dict(img=1), 'boxes', 'LoadSkyAnnotations'),
+])
+def test_a_step_says_which_step_is_missing_before_it(step, sample, needs, loader):
+    with pytest.raises(InputError) as caught:
+        TRANSFORMS.build(step)({'img_path': 'a.png', **sample})
+    assert str(caught.value).startswith(f'a.png: {step["type"]} needs the {needs}, and no step before it has loaded ')
+    assert f'put {loader} before it' in str(caught.value)
+
+
 def load(loader, path):
     return loader(dict(img_path=str(path), seg_map_path=str(path), instances=[]))
 

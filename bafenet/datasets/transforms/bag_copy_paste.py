@@ -1,4 +1,8 @@
-"""BAG-CP: Background-Aware Gaussian Copy-Paste (paper Section IV-C), over the pure functions of ``synthesis``."""
+"""BAG-CP: Background-Aware Gaussian Copy-Paste (paper Section IV-C), over the pure functions of ``synthesis``.
+
+Where it may paste is decided here, in :meth:`BAGCopyPaste.allowed`; the draws within that are in
+``synthesis/clusters.py`` and ``synthesis/placement.py``.
+"""
 import logging
 import os
 import random
@@ -24,6 +28,8 @@ from bafenet.synthesis.build_library import build_library
 from bafenet.synthesis.clusters import PastedTargets, TargetLibrary, paste_clusters
 from bafenet.synthesis.library import load_library, save_library, shrink
 from bafenet.synthesis.recipe import ClusterRecipe, check_recipe
+
+from .loading import require_loaded
 
 MAX_GT = 1_000_000
 
@@ -66,8 +72,8 @@ class BAGCopyPaste(BaseTransform):
             paper's release does. Only for the paper's protocol.
 
     Raises:
-        InputError: If an argument is of a wrong type or out of range, if there is no library, or if the sample has no
-            sky map and ``background='sky'``.
+        InputError: If an argument is of a wrong type or out of range, if there is no library, or if no step before it
+            has loaded the image, the boxes or, for ``background='sky'``, the sky map.
     """
 
     def __init__(self,
@@ -163,17 +169,26 @@ class BAGCopyPaste(BaseTransform):
                              'tools/dataset/build_library.py), or use it in the pipeline of a DenseSIRSTDataset')
         if random.random() >= self.prob:
             return results
+        require_loaded('BAGCopyPaste', results, 'img', 'gt_bboxes')
         boxes = _corners(results['gt_bboxes'])
         scale_x, scale_y = map(float, results.get('scale_factor', (1.0, 1.0)))
         most = None if self.max_gt is None else max(self.max_gt - len(boxes), 0)
-        _add(results, paste_clusters(results['img'], self._allowed(results, boxes), self.library, np.random,
+        _add(results, paste_clusters(results['img'], self.allowed(results, boxes), self.library, np.random,
                                      self.recipe, (scale_y, scale_x), most))
         if self.truncate_boxes:
             _truncate(results)
         return results
 
-    def _allowed(self, results: dict, boxes: np.ndarray) -> np.ndarray:
-        """Pixels (H, W) uint8 where a target may be: of the wanted background, and clear of the present targets."""
+    def allowed(self, results: dict, boxes: np.ndarray) -> np.ndarray:
+        """Where a target may be: on the wanted background, and clear of the present targets. Override it to narrow it.
+
+        Args:
+            results: The sample; see the class for what is in it.
+            boxes: float (n, 4), its boxes, ``[x1, y1, x2, y2]`` in pixels.
+
+        Returns:
+            uint8 (H, W), 1 where a pixel of a target may be and 0 elsewhere.
+        """
         height, width = results['img'].shape[:2]
         if self.background == 'any':
             allowed = np.ones((height, width), np.uint8)

@@ -9,6 +9,8 @@ from bafenet.arguments import require_number, shown
 from bafenet.devkit.layout import OTHER
 from bafenet.errors import InputError
 
+from .loading import require_loaded
+
 MAX_SIDE, MAX_EPOCH = 2**16, 2**31
 
 
@@ -38,7 +40,7 @@ class BalancedCrop(BaseTransform):
         min_visible: A box is dropped if a smaller share of its area is in the window.
 
     Raises:
-        InputError: If an argument is out of range.
+        InputError: If an argument is out of range, or no step before it has loaded the image and the boxes.
     """
 
     def __init__(self,
@@ -73,6 +75,7 @@ class BalancedCrop(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Cut one sample; see the class."""
+        require_loaded('BalancedCrop', results, 'img', 'gt_bboxes')
         height, width = results['img'].shape[:2]
         rows, columns = self.size
         if self.late_size and results.get('epoch', -1) >= self.late_epoch:

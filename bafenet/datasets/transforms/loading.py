@@ -14,6 +14,31 @@ from bafenet.devkit.images import MAX_PIXELS, TOO_DEEP
 from bafenet.errors import InputError, first_line, printable
 
 MAX_CACHE_MB = 2**20
+# What later steps need of a sample: in words, and the step that loads it.
+LOADED_BY = {
+    'img': ('image', 'LoadInfraredImage'),
+    'gt_bboxes': ('boxes', 'LoadSkyAnnotations'),
+    'gt_seg_map': ('sky map', 'LoadSkyAnnotations'),
+}
+
+
+def require_loaded(step: str, results: dict, *keys: str) -> None:
+    """Demand that earlier steps of a pipeline have loaded what a step needs.
+
+    Args:
+        step: The step, for the message.
+        results: The sample.
+        *keys: Keys of :data:`LOADED_BY`.
+
+    Raises:
+        InputError: If one is absent, or None.
+    """
+    for key in keys:
+        if results.get(key) is None:
+            what, loader = LOADED_BY[key]
+            raise InputError(f'{printable(results.get("img_path", "a sample"))}: {step} needs the {what}, and no step '
+                             f'before it has loaded {"them" if what.endswith("s") else "it"}: put {loader} before it '
+                             'into the pipeline')
 
 
 class DecodedCache:
@@ -137,7 +162,7 @@ def require_frame(image: Any) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class LoadSkyAnnotations(LoadAnnotations):
-    """mmdet's ``LoadAnnotations`` for boxes, labels and the sky map, which names a sky map that is bad.
+    """Loads the boxes, their labels and the sky map: mmdet's ``LoadAnnotations``, which names a sky map that is bad.
 
     A sample without a ``seg_map_path``, as a user's own frame, gets no sky map.
 
@@ -182,7 +207,12 @@ class PackInfraredInputs(PackDetInputs):
     """mmdet's ``PackDetInputs``, which repeats an image of one channel in the three that networks take."""
 
     def transform(self, results: dict) -> dict:
-        """Pack a sample; ``inputs`` is uint8 (3, H, W). A sample that nothing has resized has ``scale_factor`` 1."""
+        """Pack a sample; ``inputs`` is uint8 (3, H, W). A sample that nothing has resized has ``scale_factor`` 1.
+
+        Raises:
+            InputError: If no step has loaded the image, or the boxes of a sample that has ``instances``.
+        """
+        require_loaded(type(self).__name__, results, 'img', *(['gt_bboxes'] if results.get('instances') else []))
         image = results['img']
         results = {'scale_factor': (1.0, 1.0), **results}
         if image.ndim == 2 or image.shape[2] == 1:

@@ -1,4 +1,5 @@
 # The protocol of the paper's release, as it was: for comparing with its tables, not for new work.
+# Optimizer, epochs and batch are those of ours too: ../schedules/dadapt_20e.py.
 _base_ = './ours.py'
 
 # The release pastes after the resize, and truncates every box to whole pixels of the small image.
