@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bafenet_command import call_of
+
 from ..errors import InputError, printable
 from ..reading import PathLike
 
@@ -106,7 +108,7 @@ def find_file(root: Path, folder: str, name: str) -> Path:
     """
     path = root / file_below(folder, name)
     if not path.is_file():
-        raise InputError(f'{printable(path)}: no such file; see tools/dataset/check.py')
+        raise InputError(f'{printable(path)}: no such file; see {call_of("check")}')
     return path
 
 

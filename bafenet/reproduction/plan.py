@@ -19,6 +19,7 @@ from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, write_json
 from bafenet.reading import read_bytes
+from bafenet_command import call_of
 
 from .stored import CONFIG_FILE, RESULT_FILE, SETTINGS_FILE, epoch_of, latest_checkpoint, read_result, read_settings
 from .tables import Row
@@ -233,7 +234,7 @@ def result_settings(cfg: Config) -> dict:
 def _describe_split(root: str, ann_file: str) -> dict:
     if not Path(root).is_dir():
         raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there (data/README.md), or '
-                         'make the demo set by tools/dataset/make_demo.py')
+                         f'make the demo set by {call_of("make_demo")}')
     try:
         names = read_split(find_split(root, ann_file))
         boxes = [read_bytes(Path(root, BOXES, f'{name}.xml'), MAX_XML_BYTES) for name in names]
