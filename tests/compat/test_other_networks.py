@@ -21,7 +21,7 @@ MODEL = dict(
 PIPELINE = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(96, 96), keep_ratio=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))]
+    dict(type='PackDetInputs', meta_keys=('ori_shape', 'img_shape', 'scale_factor'))]
 # What is replaced, by owner.
 REPLACED = [(inference, 'get_test_pipeline_cfg'), (inference, 'load_checkpoint'),
             *((DetInferencer, name) for name in ('_init_pipeline', '_inputs_to_list', '_load_weights_to_model',
