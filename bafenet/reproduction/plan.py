@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from bafenet.devkit import find_split, read_split
-from bafenet.devkit.layout import BOXES
+from bafenet.devkit.layout import BOXES, DATASET_PAGE
 from bafenet.devkit.read import MAX_XML_BYTES
 from bafenet.engine.options import load_config
 from bafenet.engine.setting import setting
@@ -233,7 +233,7 @@ def result_settings(cfg: Config) -> dict:
 @cache
 def _describe_split(root: str, ann_file: str) -> dict:
     if not Path(root).is_dir():
-        raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there (data/README.md), or '
+        raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there ({DATASET_PAGE}), or '
                          f'make the demo set by {call_of("make_demo")}')
     try:
         names = read_split(find_split(root, ann_file))
