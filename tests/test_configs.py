@@ -9,7 +9,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 
 from bafenet.engine.options import load_config
 
-# tests/test_rows.py has the rows of the tables.
+# tests/reproduction/test_rows_of_tables.py has the rows of the tables.
 FILES = sorted(str(file.relative_to(ROOT / 'configs')) for file in (ROOT / 'configs').rglob('*.py')
                if '_base_' not in file.parts and 'tables' not in file.parts)
 NETWORKS = [f'{network}_{depth}{kind}_densesirst.py' for network in ('bafenet/bafenet', 'baselines/fcos')
