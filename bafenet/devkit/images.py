@@ -42,7 +42,7 @@ def _opened(path: PathLike) -> Iterator[Image.Image]:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether the header tells of more than 8 bits a channel; Pillow cuts some of these to 8 without a word."""
+    """Whether the header declares more than 8 bits a channel, some of which Pillow cuts to 8 without a warning."""
     if image.mode.startswith(('I', 'F')):
         return True
     tiles = getattr(image, 'tile', ())

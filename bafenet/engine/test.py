@@ -39,8 +39,8 @@ def test(config: str,
 
     Args:
         config: Config file.
-        checkpoint: Checkpoint file, the work dir whose best one is meant, or the name of weights that come with the
-            package.
+        checkpoint: Checkpoint file, the work dir whose best one is meant (the last one of a run that picks none), or
+            the name of weights that come with the package.
         work_dir: Folder for logs; ``work_dirs/`` and the config's name where it is None.
         out: JSON file for every metric and the detections of each image.
         show: Show each image in a window.

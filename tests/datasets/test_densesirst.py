@@ -186,7 +186,7 @@ def test_more_than_eight_bits_are_refused_when_loading(copy, shape):
         read(copy)
 
 
-def test_binary_masks_in_the_place_of_palettes_are_refused(copy):
+def test_binary_masks_instead_of_palettes_are_refused(copy):
     files = sorted((copy / 'SkySeg/PaletteMask').iterdir())
     for file in files:
         Image.fromarray(np.array(Image.open(file)) * 255).save(file)
