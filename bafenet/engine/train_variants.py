@@ -7,7 +7,7 @@ from mmengine.config import Config
 from bafenet.arguments import shown
 from bafenet.errors import InputError
 
-from .setting import setting
+from .config_paths import setting
 
 
 def trainval_settings(cfg: Config) -> dict[str, Any]:
