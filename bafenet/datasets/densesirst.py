@@ -10,8 +10,19 @@ from mmengine.logging import print_log
 
 from bafenet.arguments import is_whole, shown
 from bafenet.devkit import find_split, image_size, read_boxes, read_split, require_palette_sky
-from bafenet.devkit.layout import BOXES, CLASSES, IMAGES, SKY_PALETTE, SPLITS, SUFFIXES, TARGET_PALETTE, is_packaged
+from bafenet.devkit.layout import (
+    BOXES,
+    CLASSES,
+    DATASET_PAGE,
+    IMAGES,
+    SKY_PALETTE,
+    SPLITS,
+    SUFFIXES,
+    TARGET_PALETTE,
+    is_packaged,
+)
 from bafenet.errors import InputError, printable
+from bafenet_command import call_of
 
 from .randomness import SampleIndex, seeded_draws
 
@@ -98,8 +109,8 @@ class DenseSIRSTDataset(BaseDetDataset):
             raise InputError(f'{printable(self.ann_file)}: {{splits}} stands for splits of the config; read it by '
                              'bafenet.engine.options.load_config, or write ann_file out, as Splits/test_v2.txt')
         if not os.path.isfile(self.ann_file):
-            raise InputError(f'{printable(self.ann_file)}: no such split file; check data_root and ann_file, or see '
-                             'data/README.md for where to put the dataset')
+            raise InputError(f'{printable(self.ann_file)}: no such split file; check data_root and ann_file '
+                             f'(the dataset is at {DATASET_PAGE})')
         return read_split(self.ann_file)
 
     def _require_densesirst(self, names: Sequence[str], files: frozenset) -> None:
@@ -109,8 +120,8 @@ class DenseSIRSTDataset(BaseDetDataset):
         if absent:
             raise InputError(f'{root} has no {SPLITS}/{split}, and the list of this name in the package is '
                              f"DenseSIRST's: {len(absent)} of its {len(names)} images are not here ({absent[0]}). Make "
-                             f'lists of these images by tools/dataset/recordings.py {root} --all-images and copy '
-                             f'them into {root}/{SPLITS} (docs/split_by_recording.md)')
+                             f'lists of these images by {call_of("recordings")} {root} --all-images and copy them '
+                             f'into {root}/{SPLITS}')
         print_log(f'{split}: the list that comes with the package, DenseSIRST by recording', 'current')
 
     def _list_folder(self, key: str) -> frozenset:
@@ -119,7 +130,7 @@ class DenseSIRSTDataset(BaseDetDataset):
             return frozenset()
         if not os.path.isdir(path):
             raise InputError(f'{printable(path)}: no such folder; a SIRSTdevkit has {IMAGES}, SIRST and SkySeg '
-                             '(data/README.md)')
+                             f'(it is at {DATASET_PAGE})')
         return frozenset(os.listdir(path))
 
     def _load_sample(self, name: str, folders: dict[str, frozenset]) -> dict:

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from bafenet.arguments import shown, shown_text
 from bafenet.errors import InputError, first_line, printable
+from bafenet_command import call_of
 
 from ..compat.config_text import require_plain
 from .config_paths import Path, is_index, look_up, set_value, without
@@ -306,7 +307,7 @@ def _refuse_variable(node: dict, start: str, name: str) -> None:
     settings = {key: value for key, value in settings_of(node).items() if key != name}
     hint = variables_hint(settings, node[name]) or 'the setting, as train_dataloader.dataset.pipeline.BAGCopyPaste.prob'
     if name == 'input_size':
-        hint += '; for the cost at another size give tools/analysis/complexity.py --shape HEIGHT WIDTH'
+        hint += f'; for the cost at another size give {call_of("complexity")} --shape HEIGHT WIDTH'
     raise InputError(f'{start}: {printable(name)} is a variable of the config file, and what was made of it stays as '
                      f'it is; set {hint}')
 

@@ -11,6 +11,7 @@ from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, one_line, printable
 from bafenet.fileio import require_writable_file, require_writable_folder, write_json, write_text
 from bafenet.markup import markdown_text
+from bafenet_command import call_of
 
 from .commands import command_options, train_command
 from .estimate import LEFT_OUT, duration, time_step
@@ -106,8 +107,8 @@ def _rows_of(keys: list[str] | None, tables: Iterable[Table]) -> list[Row]:
 
 def _print_commands(rows: list[Row], protocol: str, data: str | None, epochs: int | None, options: list[str]) -> None:
     if epochs:
-        raise InputError('--commands: with --epochs a run changes its schedule too, which no command of tools/train.py '
-                         'says; leave one of them out')
+        raise InputError('--commands: with --epochs a run changes its schedule too, which no command of '
+                         f'{call_of("train")} says; leave one of them out')
     for row in rows:
         _require_same(row, protocol, data, options)
     print('\n'.join(train_command(row, protocol, data, options) for row in rows))

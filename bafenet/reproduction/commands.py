@@ -5,12 +5,13 @@ from typing import Any
 
 from bafenet.engine.option_text import as_option, split_options
 from bafenet.engine.options import LOADERS
+from bafenet_command import call_of
 
 from .tables import Row
 
 
 def train_command(row: Row, protocol: str, data: str | None = None, options: Sequence[str] = ()) -> str:
-    """The command that trains a row's network with the row's settings, for a shell in the checkout.
+    """The command that trains a row's network with the row's settings, for a shell in the checkout, or by ``bafenet``.
 
     Args:
         row: The row.
@@ -26,8 +27,9 @@ def train_command(row: Row, protocol: str, data: str | None = None, options: Seq
     given = split_options(list(options))
     # Runs on other splits go to folders of their own, as with `train.py --splits`.
     suffix = f'_{given["splits"].text}' if 'splits' in given else ''
-    words = ['python', 'tools/train.py', arguments['config'], '--work-dir', arguments['default_work_dir'] + suffix,
-             *(['--cfg-options', *changes] if changes else [])]
+    tool = call_of('train')
+    words = [*(['python'] if tool.endswith('.py') else []), *tool.split(), arguments['config'], '--work-dir',
+             arguments['default_work_dir'] + suffix, *(['--cfg-options', *changes] if changes else [])]
     return ' '.join(map(_quoted, words))
 
 

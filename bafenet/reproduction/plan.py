@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from bafenet.arguments import shown
 from bafenet.devkit import find_split, read_split
-from bafenet.devkit.layout import BOXES
+from bafenet.devkit.layout import BOXES, DATASET_PAGE
 from bafenet.devkit.read import MAX_XML_BYTES
 from bafenet.engine.config_paths import setting
 from bafenet.engine.options import find_config, load_config, parse_options
@@ -20,6 +20,7 @@ from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, write_json
 from bafenet.reading import read_bytes
+from bafenet_command import call_of
 
 from .stored import (
     CONFIG_FILE,
@@ -266,8 +267,8 @@ def result_settings(cfg: Config) -> dict:
 @cache
 def _describe_split(root: str, ann_file: str) -> dict:
     if not Path(root).is_dir():
-        raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there (data/README.md), or '
-                         'make the demo set by tools/dataset/make_demo.py')
+        raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there ({DATASET_PAGE}), or '
+                         f'make the demo set by {call_of("make_demo")}')
     try:
         names = read_split(find_split(root, ann_file))
         boxes = [read_bytes(Path(root, BOXES, f'{name}.xml'), MAX_XML_BYTES) for name in names]
