@@ -2,11 +2,13 @@
 import io
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from .parser import BAD_INPUT, Parser, printable
@@ -104,14 +106,15 @@ def describe(error: BaseException) -> str:
     """An error in one printable line.
 
     Bad input is described by its message alone, an error of the system by its file and its reason, and any other by its
-    type too. What a data loader's worker has raised comes with its traceback, whose last line is the message.
+    type and the line of code that raised it too. What a data loader's worker has raised comes with its traceback, whose
+    last line is type and message.
     """
     lines = str(error).strip().splitlines() or ['']
-    name = type(error).__name__
-    if name == 'InputError':
+    name, place = f'{type(error).__name__}: ', _place(error)
+    if name == 'InputError: ':
         return printable(lines[-1].split('InputError: ', 1)[-1])
     if len(lines) > 1 and 'Traceback' in str(error):
-        lines = [lines[-1]]
+        name, lines = '', [lines[-1]]
         if 'InputError: ' in lines[0]:
             return printable(lines[0].split('InputError: ', 1)[-1])
     if isinstance(error, OSError) and error.strerror:
@@ -122,7 +125,20 @@ def describe(error: BaseException) -> str:
         return f'a name that is not UTF-8 cannot be written, …{printable(part)}…: rename it, or give another'
     message = ' '.join(' '.join(lines).split())
     message = message if len(message) <= _LONGEST else f'{message[:_LONGEST]} …'
-    return printable(f'{name}: {message} (--traceback shows where)')
+    return printable(f'{name}{message} ({f"{place}; " if place else ""}--traceback shows how it came there)')
+
+
+def _place(error: BaseException) -> str:
+    """File and line of the code that raised an error, as ``my_metric.py:17``; nothing where it is not known."""
+    of_worker = re.findall(r'^\s*File "([^"]+)", line (\d+)', str(error), re.MULTILINE)
+    if of_worker:
+        file, line = of_worker[-1]
+        return f'{Path(file).name}:{line}'
+    # mmengine raises what a constructor has raised anew, with the class's name before it.
+    while type(error.__context__) is type(error) and str(error.__context__) in str(error):
+        error = error.__context__
+    frames = traceback.extract_tb(error.__traceback__)
+    return f'{Path(frames[-1].filename).name}:{frames[-1].lineno}' if frames else ''
 
 
 @contextmanager

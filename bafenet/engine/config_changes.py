@@ -25,7 +25,7 @@ from .config_values import (
 )
 from .option_text import Option, is_key
 from .pipeline_steps import is_list_of_steps, step_index
-from .registered import class_names, closest, find_type, parameters, refused, taken_before
+from .registered import class_names, closest, find_type, parameters, refusal_of, taken_before, unknown_arguments
 from .splits import fill_splits
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -255,19 +255,12 @@ def _require_arguments(cfg: Config, path: Path, change: Change, start: str) -> N
 
 
 def _require_accepted(path: Path, node: dict, start: str, stood_there: bool) -> None:
-    if path[-1] in ('nms', 'clip_grad') or 'override' in path:
-        return
-    target = find_type(node['type'])
-    # What mmcv reads before it builds a norm.
-    taken = taken_before(target) | ({'requires_grad'} if path[-1].endswith('norm_cfg') else set())
-    unknown = sorted(refused(target, set(map(str, node)) - taken - {'type', '_scope_'}))
+    unknown = unknown_arguments(path, node)
     if unknown and stood_there:
         raise InputError(f'{start}: it takes no {printable(", ".join(unknown))}, which the config sets beside it; give '
                          f"{printable('.'.join(path))}={{'{_DELETE}': True, 'type': …}} with all that it needs")
     if unknown:
-        close = closest(unknown[0], sorted(parameters(target)))
-        raise InputError(f'{start}: {shown(node["type"])} takes no {printable(", ".join(unknown))}'
-                         + (f'; did you mean {printable(close)}?' if close else ''))
+        raise InputError(f'{start}: {refusal_of(node["type"], unknown)}')
 
 
 # --- What is a setting ------------------------------------------------------------------------------------------------

@@ -14,7 +14,17 @@ from bafenet.renamed import new_name
 
 from .config_rules import Allowed, find_rule, is_number, is_whole
 from .option_text import Option
-from .registered import MAX_DEPTH, class_names, close_types, defaults, find_type, parameters
+from .registered import (
+    MAX_DEPTH,
+    class_names,
+    close_types,
+    defaults,
+    find_type,
+    is_of_mmdet,
+    parameters,
+    refusal_of,
+    unknown_arguments,
+)
 
 # Read by the tools and by mmengine, beside the runner's own arguments.
 ROOT_KEYS = frozenset(('splits', 'runner_type', 'custom_imports', 'auto_scale_lr', 'find_unused_parameters'))
@@ -123,6 +133,8 @@ def check_values(cfg: dict, source: str, options: Mapping[str, Changed], start: 
         if key.rsplit('.', 1)[-1] == 'type' and not any(key.endswith(name) for name in _OWN_TYPES):
             _check_type(setting, where(key, value))
             continue
+        if isinstance(value, dict) and _is_type(value.get('type')):
+            _check_arguments(key, value, source, options)
         rule = find_rule(key, class_names(target))
         if rule is not None and not rule.test(value):
             if new := new_name(key, value):
@@ -175,6 +187,17 @@ def _check_type(setting: Setting, start: str) -> None:
     if registry is not None and isinstance(name, str) and '.' not in name and registry.get(name) is None:
         close = close_types(name, registry.module_dict)
         raise InputError(f'{start} is none of the {registry.name}s that are registered{close}; correct the name')
+
+
+def _check_arguments(key: str, value: dict, source: str, options: Mapping[str, Changed]) -> None:
+    """Refuse settings of the config that the class beside them does not take, but for those of mmdet's own parts."""
+    parts = key.split('.')
+    # What an option sets is looked at where options are, and said in their words.
+    if f'{key}.type' in options or _given_name(key, options) is not None \
+            or parts[0] == 'model' and is_of_mmdet(find_type(value['type'])):
+        return
+    if unknown := unknown_arguments(parts, value):
+        raise InputError(f'{source}: {printable(key)}: {refusal_of(value["type"], unknown)}')
 
 
 # --- Several values together ------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Registered classes and functions that a config's ``type`` can name, and the arguments that they take."""
 import difflib
 import inspect
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -13,7 +13,7 @@ from mmengine.registry import Registry
 
 from bafenet.arguments import shown
 from bafenet.compat.registered_types import FUNCTIONS, MAX_DEPTH, registries, require_known_types  # noqa: F401
-from bafenet.errors import InputError, first_line
+from bafenet.errors import InputError, first_line, printable
 
 _TAKEN_BEFORE = (
     (Hook, ('priority', )),
@@ -76,6 +76,43 @@ def refused(target: Any, names: Collection[str]) -> frozenset:
     """Those of some names that a function or the constructors of a class do not take."""
     found, is_open = _signature(target)
     return frozenset() if is_open else frozenset(names) - {item.name for item in found}
+
+
+def unknown_arguments(path: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """The settings beside a ``type`` that its class or function does not take; none where that cannot be known.
+
+    Args:
+        path: Keys that lead to them; some parts are read before anything is built from them.
+        settings: They and the ``type``, by name.
+    """
+    name = next((part for part in reversed(path) if not part.isdigit()), '')
+    if name in ('nms', 'clip_grad') or 'override' in path:
+        return []
+    target = find_type(settings['type'])
+    taken = {'type', '_scope_'} | taken_before(target)
+    if name.endswith('norm_cfg'):  # mmcv's builder
+        taken |= {'requires_grad'}
+    if name == 'init_cfg':  # mmengine's initialize
+        taken |= {'override'}
+    return sorted(refused(target, set(map(str, settings)) - taken))
+
+
+def refusal_of(type_name: Any, unknown: list[str]) -> str:
+    """What to say of a type that does not take some settings, with the name that is close to the first."""
+    close = closest(unknown[0], sorted(parameters(find_type(type_name))))
+    return (f'{shown(type_name)} takes no {printable(", ".join(unknown))}'
+            + (f'; did you mean {printable(close)}?' if close else ''))
+
+
+def is_of_mmdet(target: Any) -> bool:
+    """Whether a class's constructors are for mmdet to judge: it or a parent with several parents is of mmdet or mmcv.
+
+    A part of mmdet may read settings of another before that is built, or call the constructors of its parents out of
+    their order.
+    """
+    theirs = [cls for cls in getattr(target, '__mro__', [target])
+              if getattr(cls, '__module__', '').partition('.')[0] in ('mmdet', 'mmcv')]
+    return any(cls is target or len(cls.__bases__) > 1 for cls in theirs)
 
 
 def defaults(target: Any, name: str) -> list[Any]:

@@ -3,7 +3,9 @@ import os
 
 import pytest
 from conftest import ROOT
-from mmdet.registry import MODELS
+from mmdet.models.dense_heads import VFNetHead
+from mmdet.registry import METRICS, MODELS
+from mmengine.evaluator import BaseMetric
 
 from bafenet.engine.config_rules import BY_CLASS, find_rule
 from bafenet.engine.options import load_config
@@ -274,3 +276,54 @@ def test_the_nearest_class_rules():
     keep = find_rule('default_hooks.checkpoint.max_keep_ckpts', ('AtomicCheckpointHook', 'CheckpointHook'))
     assert not keep.test(1) and find_rule('x.max_keep_ckpts', ('CheckpointHook', )).test(1)
     assert find_rule('model.unheard_of') is None
+
+
+# --- Arguments that a class of the config's file does not take --------------------------------------------------------
+
+
+@METRICS.register_module()
+class OwnMetric(BaseMetric):
+    """A metric as the documentation writes them."""
+
+    def __init__(self, score=0.3, **kwargs):
+        super().__init__(**kwargs)
+
+    def process(self, data_batch, data_samples):
+        """Nothing."""
+
+    def compute_metrics(self, results):
+        """Nothing."""
+
+
+@MODELS.register_module()
+class OwnVFNetHead(VFNetHead):
+    """mmdet's VFNetHead calls its parents' constructors out of their order."""
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ("test_evaluator = [_base_.test_evaluator, dict(type='OwnMetric', scor=0.2)]",
+     "test_evaluator.1: 'OwnMetric' takes no scor; did you mean score?"),
+    ("test_evaluator = dict(type='OwnMetric', _delete_=True, prefix='a', colect_device='cpu')",
+     "test_evaluator: 'OwnMetric' takes no colect_device; did you mean collect_device?"),
+    ("model = dict(bbox_head=dict(exchnge=None))",
+     "model.bbox_head: 'BAFEHead' takes no exchnge; did you mean exchange?"),
+    ("custom_hooks = [dict(type='AnnotationsHook', priority=49, sample=1)]",
+     "custom_hooks.0: 'AnnotationsHook' takes no sample; did you mean samples?"),
+])
+def test_arguments_that_a_class_of_the_file_does_not_take_are_named(tmp_path, text, message):
+    file = tmp_path / 'own.py'
+    file.write_text(f"_base_ = '{DEMO}'\n{text}\n")
+    assert refusal(config=str(file)) == f'{file}: {message}'
+
+
+@pytest.mark.parametrize('part', [
+    "model = dict(bbox_head=dict(_delete_=True, type='OwnVFNetHead', num_classes=1, in_channels=8, strides=[2]))",
+    "model = dict(bbox_head=dict(loss_cls=dict(_delete_=True, type='CrossEntropyLoss', bg_cls_weight=0.1)))",
+    "model = dict(backbone=dict(dcn=dict(type='DCNv2', fallback_on_stride=False)))",
+    "test_evaluator = dict(type='OwnMetric', _delete_=True, prefix='a', collect_device='cpu')",
+    "optim_wrapper = dict(constructor='DefaultOptimWrapperConstructor', paramwise_cfg=dict(norm_decay_mult=0.0))",
+])
+def test_what_others_read_beside_a_type_is_left_alone(tmp_path, part):
+    file = tmp_path / 'own.py'
+    file.write_text(f"_base_ = '{DEMO}'\n{part}\n")
+    load_config(str(file))
