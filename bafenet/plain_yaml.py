@@ -49,8 +49,10 @@ def read_yaml(path: PathLike) -> Any:
         return yaml.load(read_regular(path, _MAX_BYTES).decode('utf-8'), _PlainYaml)
     except RecursionError as error:
         raise InputError(f'{printable(path)}: no YAML file: it is nested too deeply; correct it') from error
+    except OSError as error:
+        raise InputError(f'{printable(path)}: cannot be read: {reason_of(error)}') from error
     # A date that does not exist is a ValueError of its own.
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise InputError(f'{printable(path)}: no YAML file: {_reason_of(error)}; correct it') from error
 
 

@@ -19,7 +19,7 @@ def main() -> NoReturn:
     tools = find_tools()
     if name not in tools:
         with one_line_errors(process_ends=True):
-            sys.exit(_answer(name, tools))
+            sys.exit(_answer(name, arguments, tools))
     sys.argv = ['bafenet', *arguments]
     Parser.command = f'bafenet {name}'
     # As a script: the same help, errors and signals.
@@ -27,17 +27,24 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _answer(name: str, tools: dict[str, Path]) -> int:
+def _answer(name: str, arguments: list[str], tools: dict[str, Path]) -> int:
     if name in ('-h', '--help'):
         print(describe_tools(tools))
     elif name == '--version':
         print('bafenet', runpy.run_path(str(PACKAGE / '_version.py'))['__version__'])
     else:
-        close = difflib.get_close_matches(name.replace('-', '_'), tools, cutoff=0.5)
+        close = _of_folder(name, arguments, tools) or difflib.get_close_matches(name.replace('-', '_'), tools,
+                                                                               cutoff=0.5)
         hint = f'; did you mean {" or ".join(close)}?' if close else ''
         say(f'error: {printable(name[:40])}: there is no such command{hint} (bafenet --help lists them)')
         return BAD_INPUT
     return 0
+
+
+def _of_folder(name: str, arguments: list[str], tools: dict[str, Path]) -> list[str]:
+    """What ``bafenet FOLDER NAME`` means: NAME, or the tools of the folder; none where it is no folder of tools."""
+    there = [tool for tool, file in tools.items() if file.parent.name == name and file.parent != TOOLS]
+    return [tool for tool in there if tool in arguments[:1]] or there
 
 
 def describe_tools(tools: dict[str, Path]) -> str:

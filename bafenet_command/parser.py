@@ -24,8 +24,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault('prog', Parser.command)
+        # An option that is cut short may mean another one in the next version.
+        kwargs.setdefault('allow_abbrev', False)
         super().__init__(*args, **kwargs)
-        self.add_argument('--traceback', action=_ShowTraceback, help='show where in the code an error was raised')
+        self.add_argument('--traceback', action=_ShowTraceback, help='show how an error came about in the code')
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and end with status 2."""

@@ -9,7 +9,7 @@ import time
 import pytest
 from conftest import ROOT
 
-from bafenet_command import Parser, Terminated, describe, one_line_errors, real, tool, whole
+from bafenet_command import Parser, Terminated, command, describe, one_line_errors, real, tool, whole
 
 
 def status_of(action):
@@ -253,3 +253,58 @@ def test_a_signal_where_python_ignores_exceptions_is_not_lost(tmp_path, number, 
     run = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=25,
                          env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert run.returncode == status and len(run.stderr.splitlines()) == 1, run.stderr
+
+
+def fail_in_a_library():
+    [].foo  # noqa: B018
+
+
+def test_a_defect_names_the_line_that_raised_it(capsys):
+    assert status_of(fail_in_a_library) == 2
+    line = fail_in_a_library.__code__.co_firstlineno + 1
+    assert capsys.readouterr().err == (f"error: AttributeError: 'list' object has no attribute 'foo' (test_command.py:"
+                                       f'{line}; --traceback shows how it came there)\n')
+
+
+def test_a_defect_in_a_constructor_that_is_raised_anew_names_its_line(capsys):
+    def build():
+        try:
+            fail_in_a_library()
+        except AttributeError as error:
+            # As mmengine's registries do.
+            raise type(error)(f'class `Own` in own.py: {error}')  # noqa: B904
+
+    assert status_of(build) == 2
+    assert f'(test_command.py:{fail_in_a_library.__code__.co_firstlineno + 1};' in capsys.readouterr().err
+
+
+def test_a_defect_in_a_worker_names_its_line_and_its_type_once():
+    error = KeyError('Caught KeyError in DataLoader worker process 0.\nTraceback (most recent call last):\n'
+                     '  File "/a/worker.py", line 3, in loop\n    x\n  File "/a/own.py", line 17, in transform\n    x\n'
+                     "KeyError: 'gt_boxes'")
+
+    class WorkerError(KeyError):
+        """Prints its message as it is, as that of torch.utils.data does."""
+
+        def __str__(self):
+            return self.args[0]
+
+    assert describe(WorkerError(*error.args)) == "KeyError: 'gt_boxes' (own.py:17; --traceback shows how it came there)"
+
+
+def test_options_are_not_cut_short(capsys):
+    parser = Parser(prog='x')
+    parser.add_argument('--work-dir')
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--work', 'a'])
+    assert 'unrecognized arguments: --work a' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('arguments', 'hint'), [
+    (['dataset', 'check'], 'did you mean check?'), (['analysis', 'nope'], 'did you mean assignment or '),
+    (['dataset/check'], 'did you mean')])
+def test_a_folder_of_tools_is_no_command_and_what_is_in_it_is_named(monkeypatch, capsys, arguments, hint):
+    monkeypatch.setattr(sys, 'argv', ['bafenet', *arguments])
+    with pytest.raises(SystemExit, match='2'):
+        command.main()
+    assert f'error: {arguments[0]}: there is no such command; {hint}' in capsys.readouterr().err

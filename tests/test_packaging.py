@@ -122,7 +122,8 @@ def test_a_tool_works_far_from_the_checkout(site, tmp_path):
 
 def test_messages_name_a_tool_as_it_was_called(site, tmp_path):
     done = call(site, tmp_path, 'reproduce', 'III', '--commands')
-    assert done.returncode == 0 and all(line.startswith('bafenet train configs/') for line in done.stdout.splitlines())
+    assert done.returncode == 0
+    assert all(line.startswith('bafenet train configs/') for line in done.stdout.splitlines()[1::2])
     assert 'bafenet make_demo' in call(site, tmp_path, 'reproduce', 'III').stderr
     assert 'bafenet train' in call(site, tmp_path, 'curves', '--help').stdout
     assert 'tools/train.py' in subprocess.run([sys.executable, find_tools()['curves'], '--help'], capture_output=True,

@@ -44,14 +44,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     # torch.distributed.launch passes it, torchrun sets the variable.
     parser.add_argument('--local_rank', '--local-rank', type=whole(0, 10**6), default=0, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    if (args.config is None) == (args.row is None):
+    if args.config is None and args.row is None:
         parser.error('give a config file, or the row of a table by --row KEY')
+    if args.config is not None and args.row is not None:
+        parser.error(f'CONFIG {args.config} and --row {args.row}: give one of them, not both')
     if args.protocol and args.row is None:
         parser.error('--protocol is for --row; a config file names its own')
     return args
 
 
-@tool('the same command with --resume goes on from the last whole epoch')
+@tool('the same command with --resume goes on from the last whole epoch, or starts again where there is none')
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = vars(parse_args(argv))

@@ -2,6 +2,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from mmdet.datasets import BaseDetDataset
@@ -19,6 +20,7 @@ from bafenet.devkit.layout import (
     SPLITS,
     SUFFIXES,
     TARGET_PALETTE,
+    devkit_layout,
     is_packaged,
 )
 from bafenet.errors import InputError, printable
@@ -109,9 +111,18 @@ class DenseSIRSTDataset(BaseDetDataset):
             raise InputError(f'{printable(self.ann_file)}: {{splits}} stands for splits of the config; read it by '
                              'bafenet.engine.options.load_config, or write ann_file out, as Splits/test_v2.txt')
         if not os.path.isfile(self.ann_file):
+            if there := self._splits_beside():
+                raise InputError(f'{printable(self.ann_file)}: no such split file; there are {printable(there)}: '
+                                 'choose by --splits what stands behind train_, val_ and test_, or name a file in '
+                                 'ann_file')
             raise InputError(f'{printable(self.ann_file)}: no such split file; check data_root and ann_file '
                              f'(the dataset is at {DATASET_PAGE})')
         return read_split(self.ann_file)
+
+    def _splits_beside(self) -> str:
+        """The names of the devkit's own splits, where the split file that is absent was looked for among them."""
+        layout = devkit_layout(self.data_root or '')
+        return ', '.join(layout.split_names()) if Path(self.ann_file).parent == layout.root / SPLITS else ''
 
     def _require_densesirst(self, names: Sequence[str], files: frozenset) -> None:
         """Refuse a list of the package where the images are not DenseSIRST's; log that it is used where they are."""

@@ -290,9 +290,14 @@ def _require_setting(cfg: Config, path: Path, name: str, start: str) -> None:
         else:
             close = closest(part, list(node) + sorted(accepted)) if isinstance(node, dict) else None
             hint = f'; did you mean {printable(".".join(filter(None, (prefix, close))))}?' if close else ''
+            owner = shown_text(prefix, 200) or 'the config'
+            if isinstance(node, dict) and isinstance(node.get('type'), str):
+                owner += f' ({shown_text(node["type"])})'
+                if not close and accepted:
+                    hint = f'; it takes {", ".join(sorted(accepted)[:20])}{", …" * (len(accepted) > 20)}'
             if isinstance(node, (list, tuple)):
                 hint = f'; it has {len(node)} entries, the first one is {printable(prefix)}.0'
-            raise InputError(f'{start}{shown_text(name, 200)}: {shown_text(prefix, 200) or "the config"} has no '
+            raise InputError(f'{start}{shown_text(name, 200)}: {owner} has no '
                              f'{shown(part)}{hint}')
 
 

@@ -101,6 +101,9 @@ def _named(names: str, allowed: Allowed) -> dict[str, Allowed]:
     return dict.fromkeys(names.split(), allowed)
 
 
+# Every n-th channel or column is exchanged (models/exchange.py).
+_EVERY_NTH = Allowed('1 over a whole number: 1, 0.5, 0.25 …', lambda value: is_number(value) and value > 1e-6
+                     and abs(round(1 / value) * value - 1) <= 1e-6, 0.5)
 _NUMBERS = _list(_number(-MAX_SIDE, MAX_SIDE), 3)
 _LEVEL = Allowed('two sizes (low, high), low below high', _list(_number(-1), 2, True).test, (-1, 64))
 
@@ -168,6 +171,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'BAFEHead': {**_named('with_seg bottleneck', FLAG), 'refine': _or(NETWORK, PART, NONE), 'exchange': _or(PART, NONE),
                  'bottleneck_norm_cfg': PART, 'loss_seg': PART},
     '_Exchange': {'ratio': _number(0, 1, above=True), 'adapter': _or(PART, NONE), 'shared_adapter': FLAG},
+    '_AlternateExchange': {'ratio': _EVERY_NTH},
     'DynamicChannelExchange': {'gate': _choice('straight_through', 'index')},
     'SequentialExchange': {'exchanges': _list(PART)},
     'MLPAdapter': {'hidden_channels': CHANNELS, **_named('mix_channels residual', FLAG)},

@@ -116,7 +116,8 @@ def find_config(path: str) -> str:
     if os.path.isfile(packaged):
         return str(packaged)
     folders = [folder for folder in (Path('configs'), PACKAGED_CONFIGS) if folder.is_dir()]
-    known = {file.name: str(file) for folder in folders for file in folder.rglob('*.py') if '_base_' not in file.parts}
+    known = {file.name: str(Path('configs', file.relative_to(folder))) for folder in folders
+             for file in folder.rglob('*.py') if '_base_' not in file.parts}
     close = difflib.get_close_matches(Path(path).name, known, n=3)
     hint = f'; close: {", ".join(known[name] for name in close)}' if close else ''
     raise InputError(f'{printable(path)}: no such config{hint}')

@@ -139,5 +139,8 @@ def _signature(target: Any) -> tuple[list[inspect.Parameter], bool]:
 
 
 def closest(name: str, known: Any) -> str | None:
-    """The closest of the known names, if one is close."""
-    return next(iter(difflib.get_close_matches(name, list(map(str, known)), n=1)), None)
+    """The closest of the known names, if one is close, or begins as it does (``prob`` for ``probability``)."""
+    known = list(map(str, known))
+    begin_alike = [one for one in known if min(len(one), len(name)) > 2
+                   and (one.startswith(name) or name.startswith(one))]
+    return next(iter(difflib.get_close_matches(name, known, n=1) or sorted(begin_alike, key=len, reverse=True)), None)

@@ -15,6 +15,7 @@ from bafenet_command import call_of
 
 from .commands import command_options, train_command
 from .estimate import LEFT_OUT, duration, time_step
+from .listing import describe_tables
 from .plan import Run, plan_runs, row_config
 from .report import build_report, markdown
 from .tables import Row, Table, choose_protocol, select_tables
@@ -23,7 +24,7 @@ from .worker import launch
 Runs = dict[tuple[str, int], Run]
 
 
-def reproduce(table: str,
+def reproduce(table: str | None,
               protocol: str | None = None,
               seeds: int = 3,
               epochs: int | None = None,
@@ -34,11 +35,13 @@ def reproduce(table: str,
               cfg_options: list[str] | None = None,
               rows: list[str] | None = None,
               splits: str | None = None,
-              commands: bool = False) -> int:
+              commands: bool = False,
+              list_only: bool = False) -> int:
     """Train and test what a table lacks, then print it and write ``WORK_DIR/PROTOCOL/table_N.md`` and ``.json``.
 
     Args:
-        table: Table, group of tables, or file of a table; see :func:`~bafenet.reproduction.tables.select_tables`.
+        table: Table, group of tables, or file of a table; see :func:`~bafenet.reproduction.tables.select_tables`. None
+            with ``list_only`` alone.
         protocol: ``'paper'``, ``'ours'`` or ``'demo'``; None for the table's usual one.
         seeds: Each row is trained with the seeds 0 to ``seeds - 1``.
         epochs: Epochs, instead of the protocol's.
@@ -50,6 +53,7 @@ def reproduce(table: str,
         rows: Keys of the rows that are run; None for all. The tables are printed whole.
         splits: The config's ``splits`` in every run; None for the protocol's.
         commands: Run nothing; print for each row the command of ``tools/train.py`` that trains it.
+        list_only: Run nothing; print the rows of the table, or without one all tables.
 
     Returns:
         Exit status: 0, 1 if a run failed, 130 if it was interrupted.
@@ -57,6 +61,9 @@ def reproduce(table: str,
     Raises:
         InputError: Where the input is bad; nothing was run then.
     """
+    if list_only or table is None:
+        print(describe_tables(table))
+        return 0
     chosen = select_tables(table)
     protocol = choose_protocol(chosen, protocol)
     options = [*([as_option('splits', splits)] if splits else []), *(cfg_options or [])]
@@ -79,7 +86,7 @@ def reproduce(table: str,
     try:
         failures = 0 if report_only else _run_missing(_each_once(wanted))
     except KeyboardInterrupt:
-        _say('interrupted: the same command goes on from the last whole epoch')
+        _say('interrupted: the same command goes on from the last whole epoch, or starts again where there is none')
         return 130
     for one in chosen:
         report = build_report(one, protocol, runs, seeds, epochs, options)
@@ -111,7 +118,8 @@ def _print_commands(rows: list[Row], protocol: str, data: str | None, epochs: in
                          f'{call_of("train")} says; leave one of them out')
     for row in rows:
         _require_same(row, protocol, data, options)
-    print('\n'.join(train_command(row, protocol, data, options) for row in rows))
+    print('\n'.join(f'# {row.key}: {printable(row.title)}\n{train_command(row, protocol, data, options)}'
+                    for row in rows))
 
 
 def _require_same(row: Row, protocol: str, data: str | None, options: list[str]) -> None:

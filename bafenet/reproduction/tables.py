@@ -124,21 +124,30 @@ def select_tables(name: str) -> list[Table]:
     Raises:
         InputError: If a file cannot be read, there is no such table, or none of its rows can be run here.
     """
-    if name.endswith('.yaml'):
-        chosen = [read_table(name)]
-    else:
-        tables = read_tables()
-        wanted = ROMAN.get(name, name).lower()
-        chosen = [table for table in tables if wanted == table.key.lower()] or [
-            table for table in tables if wanted == table.group.lower() != '']
-        if not chosen:
-            names = [*(table.key for table in tables), *dict.fromkeys(table.group for table in tables if table.group)]
-            raise InputError(f'{printable(name)}: no such table; choose from {", ".join(names)} (or 2 for II, and so '
-                             'on), or give a file that ends in .yaml')
+    chosen = find_tables(name)
     if not any(table.runnable for table in chosen):
         raise InputError(f'{", ".join(table.key for table in chosen)}: not here yet, no row has a base; the numbers '
                          f'are in {TABLES_FOLDER}')
     return chosen
+
+
+def find_tables(name: str) -> list[Table]:
+    """The same, whether or not their rows can be run here; see :func:`select_tables`."""
+    if name.endswith('.yaml'):
+        return [read_table(name)]
+    tables = read_tables()
+    if chosen := _named(name, tables):
+        return chosen
+    names = [*(table.key for table in tables), *dict.fromkeys(table.group for table in tables if table.group)]
+    raise InputError(f'{printable(name)}: no such table; choose from {", ".join(names)} (or 2 for II, and so '
+                     'on), or give a file that ends in .yaml')
+
+
+def _named(name: str, tables: Sequence[Table]) -> list[Table]:
+    """The tables of a key, a number or a group; none where there is no such."""
+    wanted = ROMAN.get(name, name).lower()
+    return [table for table in tables if wanted == table.key.lower()] or [
+        table for table in tables if wanted == table.group.lower() != '']
 
 
 def choose_protocol(tables: Iterable[Table], protocol: str | None = None) -> str:
@@ -162,7 +171,12 @@ def find_row(key: str) -> Row:
     Raises:
         InputError: If there is none; keys that are close are given.
     """
-    rows = {row.key: row for table in read_tables() for row in table.runnable}
+    tables = read_tables()
+    rows = {row.key: row for table in tables for row in table.runnable}
+    if key not in rows and (named := _named(key, tables)):
+        keys = dict.fromkeys(row.key for table in named for row in table.runnable)
+        raise InputError(f'--row {printable(key)}: is a {"table" if len(named) == 1 else "group of tables"}, and no '
+                         f'row; its rows: {", ".join(keys) or "none that can be run here"}')
     if key not in rows:
         close = difflib.get_close_matches(key, rows, n=3)
         hint = f'close: {", ".join(close)}' if close else f'the keys are in {TABLES_FOLDER}'
@@ -214,8 +228,9 @@ def _refuse_two_rows_of_a_key(rows: Iterable[Row]) -> None:
 
 
 def _table(file: str, content: Any) -> Table:
-    body = require_dict(content, 'it', ('title', 'source', 'rows'))
+    body = require_dict(content, 'it')
     _refuse_unknown(body, TABLE_KEYS, 'it')
+    require_dict(body, 'it', ('title', 'source', 'rows'))
     base = None if body.get('base') is None else _by_protocol(body['base'], 'base')
     rows = tuple(_row(file, fields, f'rows[{i}]', base)
                  for i, fields in enumerate(require_list(body['rows'], 'rows')))
@@ -234,8 +249,9 @@ def _table(file: str, content: Any) -> Table:
 
 
 def _row(file: str, fields: Any, place: str, base: dict[str, str] | None) -> Row:
+    # A key that is misspelt is absent too; the misspelling is what to say.
+    _refuse_unknown(require_dict(fields, place), ROW_KEYS, place)
     require_dict(fields, place, ('label', ))
-    _refuse_unknown(fields, ROW_KEYS, place)
     key = _key(fields['key'], f'{place}.key') if fields.get('key') is not None else ''
     if not key and ('base' in fields or 'set' in fields):
         raise ValueError(f'{place} has a {"base" if "base" in fields else "set"} and no key; give it one')

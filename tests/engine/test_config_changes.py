@@ -79,7 +79,7 @@ def test_quoted_paths_are_taken_as_they_are():
     ('model.neck', {'_delete_': True, 'type': 'FPN', '_base_': 'x'}, "'_base_' is no setting"),
     ('model.bbox_head', {3: 4}, '3 is no setting'),
     ('model.backbone', {'type': 'CompactResNet'}, 'it takes no depth, frozen_stages'),
-    ('model.bbox_head.loss_bbox', {'type': 'L1Loss', 'eps': 0.1}, "model.bbox_head.loss_bbox has no 'eps'"),
+    ('model.bbox_head.loss_bbox', {'type': 'L1Loss', 'eps': 0.1}, "model.bbox_head.loss_bbox (L1Loss) has no 'eps'"),
     ('model.bbox_head.loss_cls', {'type': 'IoULoss'}, "give model.bbox_head.loss_cls={'_delete_': True, 'type'"),
     ('train_dataloader.dataset.pipeline', [{'type': 'LoadInfraredImage', 'cache': 3}], 'takes no cache'),
     ('train_dataloader.dataset.pipeline', [{'type': 'RandomFlip', 'prob': 'x'}], 'pipeline.0.prob=\'x\' must be'),

@@ -48,8 +48,8 @@ def test_a_table_is_printed_as_commands_with_what_every_run_is_given(devkit, cap
     assert reproduce('4', protocol='ours', commands=True, data=str(devkit), cfg_options=options,
                      rows=['table4_8', 'table4_64']) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    for line in lines:
+    assert len(lines) == 4 and [line.split(':')[0] for line in lines[::2]] == ['# table4_8', '# table4_64']
+    for line in lines[1::2]:
         args = parsed(line)
         cfg = load_config(args.config, args.cfg_options)
         assert cfg.model.bbox_head.exchange.adapter.hidden_channels == 12 and cfg.default_hooks.logger.interval == 3
@@ -130,7 +130,9 @@ def test_a_row_is_trained_on_both_splits_and_from_scratch_in_a_folder_of_its_own
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     ([], 'give a config file, or the row of a table by --row KEY'),
-    (['a.py', '--row', 'table3_b'], 'give a config file, or the row of a table by --row KEY'),
+    (['a.py', '--row', 'table3_b'], 'CONFIG a.py and --row table3_b: give one of them, not both'),
+    (['--row', 'III'], '--row III: is a table, and no row; its rows: table3_a, '),
+    (['--row', 'all'], '--row all: is a group of tables, and no row; its rows: table2_a, '),
     (['a.py', '--protocol', 'demo'], '--protocol is for --row'),
     (['--row', 'table3_bb'], '--row table3_bb: no table has such a row; close: table3_b'),
     (['--row', 'tiny', '--protocol', 'paper'], 'row tiny: it has no base for the protocol paper; give --protocol')])

@@ -251,7 +251,7 @@ def test_a_run_whose_parent_dies_goes_on_to_the_same_end(devkit, options, tmp_pa
     (['I.yaml', '--rows', 'ful'], '--rows ful: no such row; choose from full, no_exchange, the_same'),
     (['I.yaml', '--seeds', '0'], '--seeds and --epochs must be at least 1'),
     (['I.yaml', '--cfg-options', 'model.backbone.dept=1'], 'did you mean model.backbone.depth'),
-    (['absent.yaml'], 'absent.yaml: no YAML file'),
+    (['absent.yaml'], 'absent.yaml: cannot be read: No such file'),
 ])
 def test_bad_input_is_one_line_and_exit_status_2(folder, devkit, tmp_path, monkeypatch, capsys, arguments, message):
     arguments = [str(folder / word) if word == 'I.yaml' else word for word in arguments]
