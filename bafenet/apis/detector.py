@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..compat.config_text import parse_config
 from ..datasets.transforms.loading import LoadInfraredImage
 from ..devkit.frames import Frame, count_frames, read_frame
-from ..devkit.grey_levels import as_frame
+from ..devkit.grey_levels import GreyLevels, as_frame
 from ..engine.checkpoints import find_checkpoint, load_from_local
 from ..engine.memory_format_hook import MemoryFormatHook
 from ..engine.network import build_network
@@ -53,7 +53,8 @@ class Detector:
         self.classes: tuple[str, ...] = tuple((getattr(model, 'dataset_meta', None) or {}).get('classes', ('Target', )))
         self.resizes = resizes(cfg)
         self._pipeline: Compose = build_pipeline(cfg)
-        self._levels = next(step.levels for step in self._pipeline.transforms if isinstance(step, LoadInfraredImage))
+        loader = next(step for step in self._pipeline.transforms if isinstance(step, LoadInfraredImage))
+        self._levels = loader.levels
         self._device = next(model.parameters()).device
 
     def __repr__(self) -> str:
@@ -95,6 +96,10 @@ class Detector:
         results = self._stream(frame, batch, wanted)
         return list(results) if isinstance(frame, (list, tuple)) else results
 
+    def levels(self, settings: Settings) -> GreyLevels:
+        """How frames of more than 8 bits are brought to 8: as asked for, else as the config says."""
+        return settings.levels(self._levels)
+
     def _stream(self, sources: Iterable[Source], batch: int, settings: Settings) -> Iterator[Result]:
         waiting: list[Frame] = []
         for source in sources:
@@ -112,7 +117,7 @@ class Detector:
     def _frame(self, source: Any, settings: Settings) -> Frame:
         if isinstance(source, Frame):
             return source
-        levels = settings.levels(self._levels)
+        levels = self.levels(settings)
         if isinstance(source, (str, PathLike)):
             source = Path(source)
             count = count_frames(source)
