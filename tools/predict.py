@@ -47,6 +47,10 @@ def _shard(text: str) -> tuple[int, int]:
     return int(number), int(count)
 
 
+def _count(number: int, what: str) -> str:
+    return f'{number} {what}{"" if number == 1 else "s"}'
+
+
 def _lines_of(stream: TextIO) -> Iterator[str]:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors='surrogateescape')  # a name need not be UTF-8
@@ -62,8 +66,8 @@ def main(argv: list[str] | None = None) -> int:
     from bafenet.apis.predict import predict
     summary = predict(**args, lines=lines)
     before = summary.frames - summary.predicted
-    print(f'{summary.frames} frames{f" ({before} of an earlier call)" if before else ""}, {summary.detections} '
-          f'detections, {len(summary.skipped)} files skipped')
+    print(f'{_count(summary.frames, "frame")}{f" ({before} of an earlier call)" if before else ""}, '
+          f'{_count(summary.detections, "detection")}, {_count(len(summary.skipped), "file")} skipped')
     if summary.predicted:
         print(f'{summary.median_ms:.1f} ms a frame (median; 95 % within {summary.p95_ms:.1f} ms), '
               f'{summary.predicted / summary.seconds:.1f} frames/s with reading and writing')

@@ -93,6 +93,8 @@ class Detector:
         batch = batch or (1 if self._device.type == 'cpu' else 8)
         if isinstance(frame, (str, PathLike, np.ndarray, Frame)):
             return next(self._stream([frame], 1, wanted))
+        if not isinstance(frame, Iterable):
+            as_frame(frame)  # says what it should be
         results = self._stream(frame, batch, wanted)
         return list(results) if isinstance(frame, (list, tuple)) else results
 

@@ -146,8 +146,8 @@ class Run:
                 bar.update()
         if self.deep:
             levels = self.detector.levels(self.settings)
-            _say(f'{self.deep} frames of more than 8 bits were brought to 8 {levels.describe()} '
-                 '(--percentiles, --range)')
+            _say(f'frames of more than 8 bits: {self.deep} were brought to 8 {levels.describe()} (--percentiles, '
+                 '--range)')
         if self._too_large and self.detector.resizes:
             _say('this network resizes its frames: they were taken whole, and --tile was not used')
 
