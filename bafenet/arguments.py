@@ -25,7 +25,7 @@ def require_number(name: str, value: Any, low: float, high: float = math.inf, wh
         unit: What is counted, for the message.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is not.
     """
     is_one = is_whole(value) if whole else is_number(value)
     if is_one and low <= value <= high and not (above and value == low):
@@ -49,7 +49,7 @@ def require_range(name: str, value: Any, low: float, high: float, whole: bool = 
     """Demand two such numbers, the lower end first.
 
     Raises:
-        InputError: If they are none.
+        InputError: If they are not.
     """
     if isinstance(value, (str, bytes, dict, set)) or not hasattr(value, '__len__') or len(value) != 2:
         raise _refusal(name, value, 'two numbers, the lower end first')
@@ -74,7 +74,7 @@ def require_whole(owner: str, low: int = 1, high: float = math.inf, **values: An
         **values: Each by its name.
 
     Raises:
-        InputError: If one is none.
+        InputError: If one is not.
     """
     for name, value in values.items():
         require_number(f'{owner}: {name}', value, low, high, whole=True)

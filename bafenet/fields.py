@@ -1,4 +1,4 @@
-"""Validate values read from a file (numbers, texts, lists): what is wrong is one line that names the field."""
+"""Validate the fields of a JSON or YAML file or a checkpoint (numbers, texts, lists): an error names the field."""
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
@@ -56,7 +56,7 @@ def require_text(value: Any, name: str, optional: bool = False) -> str | None:
 
 
 def require_number(value: Any, name: str, low: float = -_LARGEST, high: float = _LARGEST) -> float:
-    """``value`` if it is a number, bounds included; True and False are none.
+    """``value`` if it is a number, bounds included; True and False are not numbers here.
 
     Raises:
         InputError: If it is not.

@@ -1,4 +1,4 @@
-"""Escape text from files for Markdown and for Rich's tables: it stays text."""
+"""Escape text from files in Markdown and in Rich's tables, so that none of it is taken as markup."""
 import html
 import re
 from typing import Any

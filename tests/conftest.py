@@ -111,6 +111,36 @@ def copy(devkit, tmp_path) -> Path:
     return shutil.copytree(devkit, tmp_path / 'SIRSTdevkit')
 
 
+@pytest.fixture(scope='session')
+def densify_samples() -> dict:
+    """The images that the tests of densify.py share: name to (grey image, boxes, sky)."""
+    from densify_sources import draw_samples
+    return draw_samples()
+
+
+@pytest.fixture(scope='session')
+def densify_source(densify_samples, tmp_path_factory) -> Path:
+    """The devkit of these images. Not to be changed."""
+    from densify_sources import write_source
+    return write_source(tmp_path_factory.mktemp('densify') / 'SIRSTdevkit', densify_samples)
+
+
+@pytest.fixture(scope='session')
+def densified(densify_source, tmp_path_factory) -> tuple:
+    """The set made of it, the summary of the run, and the digests of the source before it. Not to be changed."""
+    from densify_sources import SEED, contents
+
+    from bafenet.synthesis.densify import densify
+    before, out = contents(densify_source), tmp_path_factory.mktemp('densified') / 'dense'
+    return out, densify(densify_source, out, seed=SEED), before
+
+
+@pytest.fixture
+def densify_copy(densify_source, tmp_path) -> Path:
+    """The source again, for a test that spoils it."""
+    return shutil.copytree(densify_source, tmp_path / 'SIRSTdevkit')
+
+
 def load_tool(path: str):
     """A tool of ``tools/`` as a module."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / 'tools' / path)

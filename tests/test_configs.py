@@ -9,7 +9,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 
 from bafenet.engine.options import load_config
 
-# tests/test_rows.py has the rows of the tables.
+# tests/reproduction/test_rows_of_tables.py has the rows of the tables.
 FILES = sorted(str(file.relative_to(ROOT / 'configs')) for file in (ROOT / 'configs').rglob('*.py')
                if '_base_' not in file.parts and 'tables' not in file.parts)
 NETWORKS = [f'{network}_{depth}{kind}_densesirst.py' for network in ('bafenet/bafenet', 'baselines/fcos')
@@ -20,6 +20,13 @@ def read(name):
     return load_config(str(ROOT / 'configs' / name))
 
 
+def data_of(cfg):
+    """The splits of training, validation and test, and where their boxes begin."""
+    datasets = [loader.dataset for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)]
+    return ([dataset.ann_file.removeprefix('Splits/').removesuffix('.txt') for dataset in datasets],
+            {dataset.box_origin for dataset in datasets})
+
+
 def test_the_named_configs_exist():
     assert set(NETWORKS) <= set(FILES) and 'demo/bafenet_r18_demo.py' in FILES
 
@@ -27,10 +34,7 @@ def test_the_named_configs_exist():
 @pytest.mark.parametrize('name', [name for name in NETWORKS if '_paper' not in name])
 def test_our_protocol(name):
     cfg = read(name)
-    loaders = cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader
-    assert [loader.dataset.ann_file for loader in loaders] == [
-        'Splits/train_v2.txt', 'Splits/val_v2.txt', 'Splits/test_v2.txt']
-    assert {loader.dataset.box_origin for loader in loaders} == {0}
+    assert data_of(cfg) == (['train_v2', 'val_v2', 'test_v2'], {0})
     assert not cfg.val_evaluator.legacy_coordinates and not cfg.test_evaluator.legacy_coordinates
     assert cfg.model.backbone.style == 'pytorch'
     # Torchvision's weights expect RGB in [0, 1] with these statistics, here times 255.
@@ -43,10 +47,7 @@ def test_our_protocol(name):
 @pytest.mark.parametrize('name', [name for name in NETWORKS if '_paper' in name])
 def test_the_papers_protocol(name):
     cfg = read(name)
-    loaders = cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader
-    assert [loader.dataset.ann_file for loader in loaders] == [
-        'Splits/trainval_v2.txt', 'Splits/test_v2.txt', 'Splits/test_v2.txt']
-    assert {loader.dataset.box_origin for loader in loaders} == {1}
+    assert data_of(cfg) == (['trainval_v2', 'test_v2', 'test_v2'], {1})
     assert cfg.val_evaluator.legacy_coordinates and cfg.test_evaluator.legacy_coordinates
     assert cfg.default_hooks.checkpoint.save_best == ['densesirst/mAP_07_legacy', 'densesirst/mAP_12_legacy']
     assert cfg.model.backbone.style == 'caffe' and not cfg.model.data_preprocessor.bgr_to_rgb

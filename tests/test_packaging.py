@@ -71,14 +71,6 @@ def test_the_metadata(wheel, site):
     assert 'bafenet = bafenet_command.command:main' in (info / 'entry_points.txt').read_text()
 
 
-def test_the_citation_has_the_version_of_the_package():
-    file = ROOT / 'CITATION.cff'
-    if not file.is_file():
-        pytest.skip('there is no CITATION.cff yet')
-    version, = re.findall(r'^version:\s*["\']?([^"\'\s]+)', file.read_text(encoding='utf-8'), re.M)
-    assert version == bafenet.__version__
-
-
 # --- The command ------------------------------------------------------------------------------------------------------
 
 

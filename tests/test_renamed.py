@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from bafenet.engine.network import build_network
 from bafenet.engine.options import load_config, parse_config
 from bafenet.errors import InputError
-from bafenet.renamed import new_name, with_new_names
+from bafenet.renamed import command_now, new_name, with_new_names
 
 TINY = str(ROOT / 'configs/bafenet/bafenet_hr_tiny_densesirst.py')
 CENTRE_SIZE = ['model.bbox_head.box_coding=centre_size', 'model.bbox_head.loss_bbox.type=GIoULoss']
@@ -23,6 +23,15 @@ def test_the_value_of_a_key_that_ends_so_is_renamed_and_no_other():
     assert with_new_names(config) == dict(
         model=dict(bbox_head=dict(assign='simota', strides=(2, ), other=[0, None, '', 'dynamic'])))
     assert config['model']['bbox_head']['assign'] == 'dynamic'
+
+
+def test_a_recorded_command_of_a_config_that_is_gone_is_given_by_an_option():
+    train = 'python tools/train.py configs/bafenet/bafenet'
+    assert command_now(f'{train}_hr_tiny_trainval_densesirst.py --seed 0') == (
+        f'{train}_hr_tiny_densesirst.py --trainval --seed 0')
+    assert command_now(f'{train}_r18_scratch_densesirst.py') == f'{train}_r18_densesirst.py --scratch'
+    for same in (f'{train}_hr_tiny_densesirst.py --trainval --seed 0', 'mine.py --scratch', ''):
+        assert command_now(same) == same
 
 
 def test_a_checkpoint_from_before_is_read_under_the_new_name(tmp_path):

@@ -6,12 +6,15 @@ import sys
 
 import pytest
 import torch
+from conftest import ROOT
 
 from bafenet import weights
 from bafenet.engine import test
 from bafenet.engine.network import build_network
 from bafenet.engine.options import load_config, parse_config
 from bafenet.release.export import count_parameters
+from bafenet.release.model_card import markdown
+from bafenet.renamed import command_now
 
 NAME = 'bafenet_hr_tiny'
 MAX_BYTES, MAX_PARAMETERS = 1_500_000, 600_000
@@ -39,7 +42,14 @@ def test_file_card_and_record_belong_together(file, record):
     network = build_network(parse_config(content['meta']['cfg'], NAME), content, NAME)
     assert count_parameters(network) == record['parameters'] <= MAX_PARAMETERS
     card = file.with_suffix('.md').read_text(encoding='utf-8')
+    assert card == markdown(record)
     assert record['sha256'] in card and content['meta']['provenance']['command'].replace('|', r'\|') in card
+
+
+def test_the_card_says_how_the_weights_are_trained_today(record):
+    command = command_now(record['provenance']['command'])
+    config, = (part for part in command.split() if part.startswith('configs/'))
+    assert (ROOT / config).is_file()
 
 
 def test_the_file_fits_the_config_of_its_card(file, record):

@@ -9,6 +9,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bafenet.errors import InputError, printable
+from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
 from bafenet.plain_yaml import read_yaml
 
@@ -30,6 +32,21 @@ RELEASE = dict(bafenet_dynamic_r50=(None, 71.64))
 UNITS = dict(M=1e6, G=1e9, T=1e12)
 # Of a side of the input in pixels: features of larger ones fill the memory of any machine.
 MAX_SIDE = 8192
+
+
+def report(configs: Sequence[str], shape: tuple[int, int] | None = None, out: str | None = None) -> list[dict]:
+    """Compare configs, print a table and, with ``out``, write it as JSON; see :func:`compare`.
+
+    Raises:
+        InputError: As :func:`compare`, or if ``out`` cannot be written.
+    """
+    require_json_name(out)
+    init_default_scope('mmdet')
+    rows = compare(configs, shape)
+    print_comparison(rows)
+    if out:
+        write_json(out, rows)
+    return rows
 
 
 def compare(configs: Sequence[str], shape: tuple[int, int] | None = None) -> list[dict]:

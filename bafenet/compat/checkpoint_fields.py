@@ -1,6 +1,6 @@
-"""What a checkpoint says is data: every field that is read later is checked, what would be executed is dropped.
+"""Check the fields of a checkpoint: each is plain data of the expected kind; what would be executed is dropped.
 
-mmengine takes a checkpoint at its word. It executes ``meta['config']``, updates objects by what stands for their state,
+mmengine trusts a checkpoint. It executes ``meta['config']``, updates objects by what stands for their state,
 and removes files by the names that it finds. Files that unpack to more than they are, and weights that are not finite,
 are refused too.
 """

@@ -27,7 +27,7 @@ def require_known_types(node: Any, source: str) -> None:
         source: Where it is from, for the message.
 
     Raises:
-        InputError: If a ``type`` is none of the registered ones, a ``_scope_`` is given, or it is nested too deep.
+        InputError: If a ``type`` is not registered, a ``_scope_`` is given, or it is nested too deep.
     """
     known, seen, nodes = _known_types(), set(), [(node, 0)]
     while nodes:

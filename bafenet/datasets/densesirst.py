@@ -185,7 +185,7 @@ def _check_paths(data_prefix: Any, img_suffix: Any, others: dict[str, Any]) -> N
 
 
 def _check_indices(indices: Any, images: int) -> None:
-    """Refuse indices that a slice would cut off, or count from the end, in silence."""
+    """Refuse indices that a slice would silently cut off or count from the end."""
     if indices is None:
         return
     if is_whole(indices):

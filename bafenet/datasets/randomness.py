@@ -1,4 +1,4 @@
-"""Random draws of a sample that depend on what the sample is, and on nothing else."""
+"""Seeding of augmentation: a sample's random draws depend on seed, epoch and index, and not on the workers."""
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Order of the samples of an epoch."""
+"""Sampler: the shuffled passes over the data that make an epoch."""
 import math
 from collections.abc import Iterator, Sized
 from numbers import Real
@@ -20,12 +20,12 @@ class EpochSampler(DefaultSampler):
     """Shuffled passes over the data whose indices carry (seed, epoch, repeat).
 
     Unlike mmdet's ``RepeatDataset`` around a ``DefaultSampler``, every pass of an epoch is a permutation of its own
-    and every visit of a sample draws anew (see :class:`~bafenet.datasets.randomness.SampleIndex`).
+    and every visit of a sample draws afresh (see :class:`~bafenet.datasets.randomness.SampleIndex`).
 
     Args:
         dataset: The dataset.
         repeats: Passes over the data per epoch. The paper's release makes 3. A fraction is part of a pass: with 0.25 an
-            epoch sees a quarter of the data, shuffled anew each time.
+            epoch sees a quarter of the data, shuffled again each time.
         shuffle: Shuffle each pass.
         seed: Seed of order and augmentation; None draws one that all processes share. The runner passes its own.
         round_up: Repeat first samples so that every process gets equally many.

@@ -30,7 +30,7 @@ def check(devkit: str | Path,
         Number of problems of severity ``'error'``.
 
     Raises:
-        InputError: If ``devkit`` is none, an argument is out of range or an output cannot be written.
+        InputError: If ``devkit`` is not one, an argument is out of range or an output cannot be written.
     """
     if fix_boxes is not None:
         check_new_folder(fix_boxes, devkit)

@@ -51,7 +51,7 @@ def require_few_pixels(path: PathLike, width: int, height: int) -> None:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether the header tells of more than 8 bits a channel; Pillow cuts some of these to 8 without a word."""
+    """Whether the header declares more than 8 bits a channel, some of which Pillow cuts to 8 without a warning."""
     if image.mode.startswith(('I', 'F')):
         return True
     tiles = getattr(image, 'tile', ())

@@ -18,7 +18,7 @@ from .layout import CORNERS
 MAX_XML_BYTES, MAX_SPLIT_BYTES = 2**26, 2**24
 MAX_OBJECTS, MAX_ELEMENTS, MAX_DEPTH, MAX_TEXT = 10_000, 500_000, 64, 1_000
 MAX_NAME = 200
-# Beyond it float32 does not tell pixels from each other; no image is so wide.
+# Beyond it float32 cannot tell pixels apart; no image is so wide.
 FARTHEST = 2.0**24
 
 # --- Box XML ----------------------------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def without_area(corners: np.ndarray) -> np.ndarray:
 
 
 def _no_annotation(path: PathLike, reason: str) -> InputError:
-    return InputError(f'{printable(path)}: not a VOC annotation: {reason}; write it anew')
+    return InputError(f'{printable(path)}: not a VOC annotation: {reason}; write it again')
 
 
 # --- Split files ------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from .near_duplicates import KEYPOINTS, MIN_MATCHES, Scene, near_duplicates, rea
 from .read import read_split
 
 COLLECTIONS = ('Misc', 'iraytek')
-# The devkit's splits whose images are divided anew, and whose leak is reported.
+# The devkit's splits whose images are divided again, and whose leak is reported.
 TRAINING, TESTING = 'trainval_v2', 'test_v2'
 
 PARTS, SHARES = ('train', 'val', 'test'), (0.5, 0.25, 0.25)

@@ -3,15 +3,14 @@
 - train.py and test.py (what the tools of these names do), prepare.py (what both share), train_variants.py (--trainval,
   --scratch), runner.py (DetectionRunner), launch.py (processes that a launcher starts)
 - hooks: checkpoint_hook.py (checkpoints written and removed), learning_rate_hook.py (the step size in the log),
-  progress_hook.py (the progress bar), memory_format_hook.py (channels_last), run_checks.py and training_images.py
-  (nothing goes wrong in silence)
-- mixed_precision.py (bfloat16), silent_logging.py (a standard output for results alone)
+  progress_hook.py (the progress bar), memory_format_hook.py (channels_last), run_checks.py (warnings and stops: other
+  settings, boxes off their masks, losses not finite), training_images.py (no test on training images)
+- mixed_precision.py (bfloat16), silent_logging.py (nothing but results on the standard output)
 - options.py (loading a config), option_text.py (the text of ``--cfg-options``), config_changes.py (settings changed by
-  dotted keys), config_paths.py (where they stand), pipeline_steps.py (steps by their type), splits.py (``splits``)
+  dotted keys), config_paths.py (read and replaced), pipeline_steps.py (steps by their type), splits.py (``splits``)
 - config_rules.py and config_values.py (which values settings may have), registered.py (what a ``type`` may name)
 - checkpoints.py (which one is meant, and its weights into a network), training_state.py (what is resumed), network.py
   (a network that its weights fit); how a checkpoint is read is in bafenet/compat/
-- setting.py: a setting of a config by its path of keys
 
 Importing registers all.
 """

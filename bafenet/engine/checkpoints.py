@@ -127,6 +127,6 @@ def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
 
 
 def _is_alike(value: Any, expected: torch.Tensor) -> bool:
-    """Whether a weight can take the place of another; PyTorch would copy whole numbers (quantised ones) too."""
+    """Whether a weight can replace another; PyTorch would copy whole numbers (quantised ones) too."""
     return (isinstance(value, torch.Tensor) and value.shape == expected.shape
             and (value.is_floating_point() or not expected.is_floating_point()))

@@ -1,10 +1,18 @@
-"""Values of a config by their paths: looked up, replaced, removed."""
+"""Settings of a config by their paths of keys: looked up, replaced, removed."""
 from copy import copy
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
 Path = tuple[str, ...]  # of keys, and of list indices as text
+
+
+def setting(cfg: Config, *path: str) -> Any:
+    """The value at a path of keys; None where the config has no such setting."""
+    value: Any = cfg
+    for key in path:
+        value = value.get(key) if isinstance(value, (Config, dict)) else None
+    return value
 
 
 def is_index(part: str, length: int) -> bool:
@@ -26,12 +34,12 @@ def look_up(node: Any, path: Path) -> tuple[Any, bool, Any]:
 
 
 def set_value(cfg: Config, path: Path, value: Any) -> None:
-    """Set one value; what else stands in several places of the config, as a base's pipeline, stays as it is there."""
+    """Set one value; where the config holds the same object twice (a base's pipeline), the other one stays as it is."""
     object.__setattr__(cfg, '_cfg_dict', replaced(cfg._cfg_dict, path, value))
 
 
 def replaced(node: Any, path: Path, value: Any) -> Any:
-    """A copy of a node with one value in it replaced; the node may stand elsewhere in the config too."""
+    """A copy of a node with one value in it replaced; the config may hold the node elsewhere too."""
     if not path:
         return value
     first, rest = path[0], path[1:]

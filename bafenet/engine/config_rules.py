@@ -18,7 +18,7 @@ class Allowed(NamedTuple):
 
     Attributes:
         words: In words, after "must be".
-        test: Tells of any value whether it may be that.
+        test: Whether a value, of any type, is allowed.
         example: One such value.
     """
 

@@ -1,4 +1,4 @@
-"""What a launcher of several processes must have set, before a run waits for processes that never come."""
+"""Launchers (torchrun, Slurm, MPI): the environment of several processes, checked before they wait for each other."""
 import os
 from collections.abc import Mapping
 from typing import NamedTuple

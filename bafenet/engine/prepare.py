@@ -1,4 +1,4 @@
-"""What training and testing share: a config with what the command line says, and its runner."""
+"""Prepare a run: the config with the options of the command line, and its runner; for training and testing."""
 import os
 from collections.abc import Sequence
 from pathlib import Path

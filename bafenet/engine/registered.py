@@ -1,4 +1,4 @@
-"""What a config's ``type`` names: the registered classes and functions, and the arguments that they take."""
+"""Registered classes and functions that a config's ``type`` can name, and the arguments that they take."""
 import difflib
 import inspect
 from collections.abc import Collection

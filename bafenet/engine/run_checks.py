@@ -1,5 +1,6 @@
-"""What a run looks at so that nothing goes wrong in silence: settings unlike the checkpoint's, boxes off their masks,
-losses and weights that are not finite.
+"""Checks of a run: settings that differ from the checkpoint's, boxes off their masks, losses and weights not finite.
+
+None of these would stop a run, and each would make its numbers wrong.
 """
 import math
 from collections import Counter
@@ -152,7 +153,7 @@ def _default(type_name: Any, key: str) -> Any:
 
 @HOOKS.register_module()
 class AnnotationsHook(Hook):
-    """Warns, once and from a sample, of boxes that lie beside their targets; refuses labels that the head has not.
+    """Warns, once and from a sample, of boxes beside their targets; refuses labels that the head does not have.
 
     Boxes are compared with the components of the target masks, where there are any, as tools/dataset/check.py does
     with all of them.

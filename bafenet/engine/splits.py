@@ -1,4 +1,4 @@
-"""Splits that a config trains and tests on: its root key ``splits``, which stands in every ``ann_file``."""
+"""Splits that a config trains and tests on: its root key ``splits``, which every ``ann_file`` refers to."""
 from mmengine.config import Config
 
 from bafenet.arguments import shown
@@ -17,7 +17,7 @@ def fill_splits(cfg: Config, source: str, asked: bool = False) -> None:
     Args:
         cfg: The config, changed in place.
         source: Its file, or what asks for the splits.
-        asked: Whether ``splits`` was given beside the config, and so must change something.
+        asked: Whether ``splits`` was given in addition to the config, and so must change something.
 
     Raises:
         InputError: If there is a placeholder and no ``splits``, or where ``splits`` was given and changes nothing.

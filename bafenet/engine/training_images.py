@@ -1,4 +1,4 @@
-"""What a network was trained on: no test on training images. Hashes of the image files, kept in every checkpoint."""
+"""No test on training images: hashes of the image files that a network was trained on, kept in every checkpoint."""
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class Images:
         return sum(map(len, self.hashes.values()))
 
     def equal_to(self, other: 'Images') -> list[str]:
-        """Names of the images whose bytes are those of an image of ``other``, whatever its name."""
+        """Names of the images that are an image of ``other`` byte for byte, under any name."""
         theirs = {digest for digests in other.hashes.values() for digest in digests}
         return sorted(name for name, digests in self.hashes.items() if theirs.intersection(digests))
 
@@ -148,7 +148,7 @@ class TrainingImagesHook(Hook):
                     f'({printable(seen[0])}{", …" if len(seen) > 1 else ""})')
             if not self.allow:
                 raise InputError(f'{text}: take another split, or {ALLOW} to do so and say so')
-            runner.logger.warning(f'{text}: what is measured on them tells nothing of other images')
+            runner.logger.warning(f'{text}: what is measured on them says nothing about other images')
         alike = sorted(set(images.hashes) & set(trained.hashes) - set(seen))
         if alike:
             runner.logger.warning(f'{len(alike)} images that are {done} on have the name of a training image and other '

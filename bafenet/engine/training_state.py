@@ -1,4 +1,4 @@
-"""Whether the state of optimizer and schedulers in a checkpoint is of the kind that a run's own are."""
+"""Resuming: check that the state of optimizer and schedulers in a checkpoint fits those of the run."""
 import copy
 import math
 from types import NoneType

@@ -249,7 +249,7 @@ def detection_counts(results: list[dict]) -> tuple[Counts, int]:
 
 
 def false_alarms(results: list[dict], threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which detections are false alarms at IoU 0.5, in and out of the true sky.
+    """Find the detections that are false alarms at IoU 0.5, in and out of the true sky.
 
     Args:
         results: What ``DenseSIRSTMetric.process`` has stored of images with a true sky map.

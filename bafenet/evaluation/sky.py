@@ -21,7 +21,7 @@ def sky_overlap(predicted: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
 
 
 def centre_in_sky(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Tell which boxes have their centre in the true sky.
+    """Find the boxes whose centre is in the true sky.
 
     An ignored pixel is not sky, so that each box is on exactly one side.
 

@@ -1,4 +1,4 @@
-"""The network: detector, head, backbones, and what crosses between its two tasks."""
+"""The network: detector, head, backbones, neck, losses, and the feature exchange between its two tasks."""
 from .assignment import InsideAssigner, NearestAssigner, ReceptiveFieldAssigner
 from .backbones import CompactResNet, UnpooledResNet
 from .bafe_head import BAFEHead

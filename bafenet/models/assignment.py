@@ -1,4 +1,4 @@
-"""Which point of the feature maps learns which target: assigners with the interface of mmdet's.
+"""Label assignment: which point of the feature maps learns which target; assigners with mmdet's interface.
 
 Points are (x, y), boxes (x1, y1, x2, y2), both in pixels of the network's input.
 """
@@ -138,7 +138,7 @@ class ReceptiveFieldAssigner(PointAssigner):
         distance: ``'kl'``, the best one in the paper, or ``'wasserstein'``.
 
     Raises:
-        InputError: If a value is none of these.
+        InputError: If a value is not one of these.
     """
 
     def __init__(self, topk: int = 3, radius: float = 1.0, distance: str = 'kl') -> None:

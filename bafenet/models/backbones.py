@@ -1,4 +1,4 @@
-"""Backbones that keep what a target of three pixels needs."""
+"""Backbones of fine stride for targets of three pixels: UnpooledResNet, CompactResNet."""
 from collections.abc import Sequence
 
 from mmcv.cnn import ConvModule
@@ -33,7 +33,7 @@ class UnpooledResNet(ResNet):
 class CompactResNet(BaseModule):
     """ResNet of basic blocks whose widths and depths are free: detail at stride 2, context at the last, few weights.
 
-    A ResNet doubles its width at each stage, so that the coarsest one, which here only tells sky from ground, holds
+    A ResNet doubles its width at each stage, so that the coarsest one, which here only separates sky from ground, holds
     three quarters of the weights, and the finest one, which must place a box to a quarter of a pixel, next to none.
 
     Args:
@@ -49,7 +49,7 @@ class CompactResNet(BaseModule):
         init_cfg: Initialisation.
 
     Raises:
-        InputError: If the three lists do not have one entry a stage each, or a value is none of these.
+        InputError: If the three lists do not have one entry a stage each, or a value is not one of these.
     """
 
     def __init__(self,

@@ -1,4 +1,4 @@
-"""What the network's outputs say of a box, beside FCOS's logarithms of distances."""
+"""Box coding: how the network's outputs become boxes, by side distributions or by centre and size."""
 from collections.abc import Sequence
 
 import torch

@@ -33,7 +33,7 @@ class MLPAdapter(nn.Module):
             plain exchange, and not with features that new weights have scrambled. Not in the paper.
 
     Raises:
-        InputError: If a value is none of these.
+        InputError: If a value is not one of these.
     """
 
     def __init__(self,
@@ -207,7 +207,7 @@ class DynamicChannelExchange(_Exchange):
     """Hard exchange of the channels that a gate picks for each sample (the paper's later version).
 
     The gate A, shared by both tasks, scores the channels of each: ``s = sigmoid(GAP(x * A(x)))``. The ``ratio * C``
-    best-scored channels of each task, in index order, are adapted and take the place of the other task's
+    best-scored channels of each task, in index order, are adapted and replace the other task's
     best-scored ones.
 
     A choice has no gradient. With ``gate='straight_through'`` the chosen channels are multiplied by
@@ -223,7 +223,7 @@ class DynamicChannelExchange(_Exchange):
         gate: ``'straight_through'`` or ``'index'``.
 
     Raises:
-        InputError: If ``ratio`` or ``gate`` is none of these.
+        InputError: If ``ratio`` or ``gate`` is not one of these.
     """
 
     def __init__(self,

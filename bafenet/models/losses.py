@@ -1,4 +1,4 @@
-"""Losses that mmdet lacks."""
+"""Box losses that mmdet lacks: the normalised Wasserstein distance (NWD)."""
 
 import torch
 from mmdet.models.losses.utils import weighted_loss
@@ -23,7 +23,7 @@ class NormalisedWassersteinLoss(nn.Module):
         loss_weight: Factor.
 
     Raises:
-        InputError: If ``constant`` is not above 0, or another value is none of these.
+        InputError: If ``constant`` is not above 0, or another value is not one of these.
     """
 
     def __init__(self, constant: float = 3.7, reduction: str = 'mean', loss_weight: float = 1.0) -> None:
@@ -47,8 +47,8 @@ class NormalisedWassersteinLoss(nn.Module):
             pred: Predicted boxes.
             target: True boxes.
             weight: (n, ), or (n, 4), whose mean over the sides counts.
-            avg_factor: The mean's divisor in the place of n.
-            reduction_override: In the place of ``reduction``.
+            avg_factor: The mean's divisor, instead of n.
+            reduction_override: Instead of ``reduction``.
 
         Returns:
             The loss, (n, ) under ``'none'``, else a number.

@@ -1,4 +1,4 @@
-"""Necks for targets that are all of one size."""
+"""Necks: an FPN whose finest level alone is used, for targets that are all of one size."""
 
 import torch.nn.functional as F
 from mmdet.models.necks import FPN
@@ -24,7 +24,7 @@ class FinestFPN(FPN):
         **kwargs: Further arguments of mmdet's ``FPN``, but for those that choose levels.
 
     Raises:
-        InputError: If a number of channels is none, or an argument chooses levels.
+        InputError: If a number of channels is not one, or an argument chooses levels.
     """
 
     def __init__(self, in_channels: list, out_channels: int, **kwargs) -> None:

@@ -19,12 +19,12 @@ from bafenet.fields import require_list, require_text, require_whole
 from bafenet.fileio import require_writable_file, write_bytes
 
 from ..engine.checkpoints import find_checkpoint, load_from_local
+from ..engine.config_paths import setting
 from ..engine.network import build_network
 from ..engine.options import parse_config
-from ..engine.setting import setting
 from ..engine.training_images import KEY as TRAINING_IMAGES
 
-# Where a user has the dataset (data/README.md), whatever its place on the machine that trained.
+# Where a user has the dataset (data/README.md), wherever it was on the machine that trained.
 DATA_ROOT = 'data/SIRSTdevkit'
 # Settings of one run, and not of the network and its training.
 _RUN_KEYS = ('work_dir', 'load_from', 'resume', 'launcher', 'experiment_name', 'local_rank')
@@ -154,7 +154,7 @@ def half_weights(network: nn.Module, source: str) -> 'OrderedDict[str, Tensor]':
     """
     state = OrderedDict(network.state_dict())
     for name, value in state.items():
-        # A network may be laid out in memory in several ways; the file should not tell.
+        # A network may be laid out in memory in several ways; the file should not show which.
         state[name] = value.to(torch.float16 if value.is_floating_point() else value.dtype,
                                memory_format=torch.contiguous_format, copy=True)
         if not state[name].isfinite().all():

@@ -13,11 +13,12 @@ from bafenet.evaluation.results import read_results
 from bafenet.fields import require_dict, require_text, require_whole
 from bafenet.fileio import write_json, write_text
 from bafenet.markup import markdown_code, markdown_text
+from bafenet.renamed import command_now
 
 from ..engine.checkpoints import load_from_local, local_file
+from ..engine.config_paths import setting
 from ..engine.network import build_network
 from ..engine.options import parse_config
-from ..engine.setting import setting
 from .export import count_parameters, require_new
 
 _CARD = Template("""\
@@ -50,8 +51,8 @@ part of this package; their terms of use are the authors'.
 
 ## What was measured
 
-Boxes with true sides, whole frames at native resolution; the first column is of this very file, on the $images images
-of $split.
+Boxes with true sides, whole frames at native resolution; the first column was measured with this very file, on the
+$images images of $split.
 
 $metrics
 
@@ -61,13 +62,13 @@ of the same config that was trained and tested on splits that share no recording
 
 ## What it is not good for
 
-- Other kinds of target: it has learnt blobs of a few pixels (11.5 in the mean), most of them in clusters and 99.6 % of
-  them before the sky. Targets whose shape can be seen, and those on the ground or at sea, are not what it saw.
+- Other kinds of target: it has learnt blobs of a few pixels (11.5 on average), most of them in clusters and 99.6 % of
+  them in the sky. Targets whose shape can be seen, and those on the ground or at sea, are not what it saw.
 - Other data: frames that were resized, sharpened or compressed, colour or radar images, and raw 14- or 16-bit data that
   are not brought to 8 bits.
 - Exact extents. The edge of a faint blob is where a threshold put it; at IoU 0.75 half a pixel decides.
 - Tracking, ranging or telling a drone from a bird: it looks at one frame and knows one class.
-- Decisions without a person. Its scores are no probabilities, and outside the sky it raises false alarms.
+- Decisions without a person. Its scores are not probabilities, and outside the sky it raises false alarms.
 """)
 
 
@@ -119,10 +120,10 @@ def _weights_record(file: Path) -> dict:
     try:
         meta = require_dict(content.get('meta', {}), 'meta')
         if 'provenance' not in meta:
-            raise InputError('it says nothing of where it is from')
+            raise InputError('it says nothing about where it is from')
         provenance = _provenance(meta['provenance'])
         cfg = parse_config(require_text(meta.get('cfg'), 'meta.cfg'), str(file))
-        # What is not said of the training is left out of the card; what is said wrongly is not.
+        # What the file does not say about the training is left out of the card; what it says wrongly is an error.
         trained_on = require_text(setting(cfg, 'train_dataloader', 'dataset', 'ann_file'),
                                   'meta.cfg: train_dataloader.dataset.ann_file', optional=True)
         max_epochs = require_whole(setting(cfg, 'train_cfg', 'max_epochs'), 'meta.cfg: train_cfg.max_epochs',
@@ -205,7 +206,10 @@ def markdown(record: dict) -> str:
         epochs = f'{epochs} of {last}' + (', the last one: none was picked' if epochs == last else '')
     rows = dict(commit=provenance['commit'], seed=provenance['seed'], images=record['trained_on'], epochs=epochs,
                 hardware=provenance['hardware'])
-    lines = [f'| command | {markdown_code(provenance["command"])} |']
+    command = provenance['command']
+    lines = [f'| command | {markdown_code(command)} |']
+    if command_now(command) != command:
+        lines.append(f'| the same today | {markdown_code(command_now(command))} |')
     lines += [f'| {key} | {markdown_text(value)} |' for key, value in rows.items() if value is not None]
     return _CARD.substitute(
         record, parameters=f'{record["parameters"]:,}', kilobytes=f'{record["bytes"] / 1000:,.0f}',

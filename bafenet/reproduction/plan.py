@@ -13,8 +13,8 @@ from mmengine.config import Config
 from bafenet.devkit import find_split, read_split
 from bafenet.devkit.layout import BOXES
 from bafenet.devkit.read import MAX_XML_BYTES
+from bafenet.engine.config_paths import setting
 from bafenet.engine.options import load_config
-from bafenet.engine.setting import setting
 from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, write_json
@@ -241,7 +241,7 @@ def _describe_split(root: str, ann_file: str) -> dict:
         raise InputError(f'{error}; check --data') from error
     digest = hashlib.sha256('\n'.join(names).encode())
     digest.update(b'\0'.join(boxes))
-    # The whole path of a list that lies elsewhere would tell where the data lie.
+    # The whole path of a list that lies elsewhere would reveal where the data are.
     name = Path(ann_file).name if Path(ann_file).is_absolute() else ann_file
     return dict(ann_file=name, images=len(names), sha256=digest.hexdigest())
 
@@ -260,7 +260,7 @@ def _refuse_other_settings(run: Run) -> None:
     stored = read_settings(run.folder)
     if stored and stored['digest'] != run.digest:
         same = stored['settings'] == run.settings
-        change = 'of which its digest tells' if same else _difference(stored['settings'], run.settings)
+        change = 'that only its digest shows' if same else _difference(stored['settings'], run.settings)
         raise InputError(f'{printable(run.folder)}: was run with other settings ({printable(change)}); give another '
                          '--work-dir, or delete that folder')
 

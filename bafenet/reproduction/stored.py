@@ -1,4 +1,4 @@
-"""What a run has left in its folder: settings, result, and the checkpoints of its epochs."""
+"""Read what a run has left in its folder: settings, result, and the checkpoints of its epochs."""
 import os
 import re
 from collections.abc import Callable

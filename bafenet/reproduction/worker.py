@@ -14,8 +14,8 @@ from typing import Any
 from mmengine.config import Config
 
 from bafenet.analysis.benchmark import machine
+from bafenet.engine.config_paths import setting
 from bafenet.engine.prepare import build_runner, prepare_config
-from bafenet.engine.setting import setting
 from bafenet.engine.test import environment, test
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import LEGACY
@@ -219,7 +219,7 @@ def _commits(folder: Path) -> list[str]:
     """The commits that have done a run, in order.
 
     Raises:
-        InputError: If the file that tells is none of ours.
+        InputError: If the file that says so is not one of ours.
     """
     file = folder / COMMITS_FILE
     try:

@@ -1,4 +1,4 @@
-"""Records of a densified set, by which an interrupted run is resumed: its settings, its images and its end."""
+"""Resuming ``densify``: the records of settings, finished images and summary that an interrupted run leaves."""
 import os
 from collections.abc import Sequence
 from pathlib import Path

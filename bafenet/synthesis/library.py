@@ -87,7 +87,7 @@ def _read_arrays(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
             _check_arrays(pixels, sizes)
         # A foreign file can raise almost anything in the readers of zip and NumPy.
         except Exception as error:
-            raise InputError(f'{printable(path)}: not a target library ({first_line(error)}); make it anew with '
+            raise InputError(f'{printable(path)}: not a target library ({first_line(error)}); make it again with '
                              'tools/dataset/build_library.py') from error
     return pixels, sizes.astype(np.int64)
 

@@ -100,7 +100,7 @@ def _paste_inside(image: np.ndarray, area: np.ndarray, library: TargetLibrary, r
 def _draw_background(kind: str, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The scene without any spot, as the sensor sees it: (S, S) uint8 and the sky (bool)."""
     sky_level = rng.uniform(50, 120)
-    # As often brighter than the sky as darker, so that a spot's brightness does not tell where it is.
+    # As often brighter than the sky as darker, so that a spot's brightness does not give away where it is.
     ground_level = np.clip(sky_level + rng.choice([-1, 1]) * rng.uniform(18, 60), 30, 140)
     radiance = _sky(size, sky_level, rng)
     sky = np.ones((size, size), bool)

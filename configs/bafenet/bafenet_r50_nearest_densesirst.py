@@ -1,5 +1,5 @@
-# Targets without a point mended at less than the paper's cost: one level of stride 4 in the place of three from 8 to
-# 32, at half the width, and the nearest point for the targets that hold none.
+# Every target gets a point, at less than the paper's cost: one level of stride 4 instead of three from 8 to 32, at half
+# the width, and the nearest point for the targets that hold none.
 _base_ = './bafenet_r50_densesirst.py'
 
 channels = 128

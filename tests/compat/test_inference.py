@@ -1,4 +1,4 @@
-"""mmdet's own doors, ``inference_detector`` and ``DetInferencer``, open with every family of networks."""
+"""mmdet's ``inference_detector`` and ``DetInferencer`` with every family of networks."""
 import json
 
 import cv2

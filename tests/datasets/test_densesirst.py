@@ -186,7 +186,7 @@ def test_images_of_more_than_eight_bits_are_taken(copy, shape):
     assert image.dtype == np.uint8 and image.shape == shape[:2] + (3, ) * (len(shape) > 2)
 
 
-def test_binary_masks_in_the_place_of_palettes_are_refused(copy):
+def test_binary_masks_instead_of_palettes_are_refused(copy):
     files = sorted((copy / 'SkySeg/PaletteMask').iterdir())
     for file in files:
         Image.fromarray(np.array(Image.open(file)) * 255).save(file)

@@ -21,7 +21,7 @@ def test_only_the_latest_checkpoints_are_kept(tmp_path):
     toy_runner(tmp_path, epochs=4, **checkpoint_hook(max_keep_ckpts=2)).train()
     assert checkpoints_in(tmp_path) == {'epoch_3.pth', 'epoch_4.pth'}
     assert Path((tmp_path / 'last_checkpoint').read_text()) == tmp_path / 'epoch_4.pth'
-    # The checkpoint itself tells a resumed run which ones there are.
+    # A resumed run knows from the checkpoint which ones there are.
     hub = torch.load(tmp_path / 'epoch_4.pth', weights_only=True)['message_hub']
     assert hub['runtime_info']['keep_ckpt_ids'] == [3, 4]
 

@@ -30,7 +30,7 @@ def first(tmp_path_factory) -> Path:
 
 
 def craft(first: Path, out: Path, spoil) -> Path:
-    """The run's last checkpoint, spoilt."""
+    """The run's last checkpoint, spoiled."""
     checkpoint = torch.load(first / 'epoch_2.pth', weights_only=True)
     spoil(checkpoint)
     torch.save(checkpoint, out)
@@ -256,8 +256,8 @@ MALFORMED = {
 
 @pytest.mark.parametrize('kind', MALFORMED)
 def test_a_malformed_field_is_one_line(first, tmp_path, kind):
-    file = craft(first, tmp_path / 'spoilt.pth', MALFORMED[kind])
-    with pytest.raises(InputError, match=r'spoilt\.pth') as caught:
+    file = craft(first, tmp_path / 'spoiled.pth', MALFORMED[kind])
+    with pytest.raises(InputError, match=r'spoiled\.pth') as caught:
         resume(tmp_path / 'run', file)
     assert '\n' not in str(caught.value) and len(str(caught.value)) < 500
     assert not checkpoints_in(tmp_path / 'run')

@@ -1,4 +1,4 @@
-"""What would go wrong in silence is said: other settings, boxes beside their targets, losses that are not finite."""
+"""Checks of a run: other settings, boxes beside their targets, losses that are not finite."""
 from pathlib import Path
 
 import pytest

@@ -1,4 +1,4 @@
-"""The splits of a config: one root key that stands in every ``ann_file``."""
+"""The splits of a config: one root key that every ``ann_file`` refers to."""
 from pathlib import Path
 
 import pytest

@@ -190,7 +190,7 @@ ABSENT_CONFIG = written(f'{HEAD}rows: [{{key: a, label: b, base: {{demo: absent.
 
 
 def each(pattern: str, spoil: Spoil) -> Spoil:
-    """Spoil a file of one image of each split in a devkit, in the place of what is there."""
+    """Spoil a file of one image of each split in a devkit, replacing what is there."""
 
     def spoil_all(kit: Path) -> None:
         for name in HIT:
@@ -215,7 +215,7 @@ def picture(array: np.ndarray, **options: object) -> Spoil:
 
 
 def bomb(path: Path) -> None:
-    """A PNG whose header tells of 60,000x60,000 pixels."""
+    """A PNG whose header declares 60,000x60,000 pixels."""
     chunks = [(b'IHDR', struct.pack('>IIBBBBB', 60_000, 60_000, 8, 0, 0, 0, 0)), (b'IDAT', zlib.compress(b'')),
               (b'IEND', b'')]
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(

@@ -1,6 +1,6 @@
-"""The table of bad inputs: what is called, how its input is spoilt, and what the line on it must name.
+"""The table of bad inputs: what is called, how its input is spoiled, and what the line on it must name.
 
-In a command ``KIT`` stands for a copy of the tiny devkit, ``BAD`` for the file that is spoilt, ``OUT`` for an empty
+In a command ``KIT`` stands for a copy of the tiny devkit, ``BAD`` for the file that is spoiled, ``OUT`` for an empty
 folder, ``NET`` for the checkpoint of a short training, ``GOOD`` for a copy of the weights that ship, ``CONFIG`` for the
 demo's, ``ON_KIT`` for the options that set it on the devkit; further ``KEY=VALUE`` may follow.
 """
@@ -49,7 +49,7 @@ class Row(NamedTuple):
     Attributes:
         command: Key of :data:`COMMANDS`.
         names: Regular expression that the line must match: a file or an option.
-        spoilt: What is wrong with the input, for the test's name.
+        spoiled: What is wrong with the input, for the test's name.
         kit: Spoils the devkit.
         bad: Spoils a file, whose name ends so.
         suffix: See ``bad``.
@@ -58,14 +58,14 @@ class Row(NamedTuple):
 
     command: str
     names: str
-    spoilt: str = ''
+    spoiled: str = ''
     kit: Spoil = None
     bad: Spoil = None
     suffix: str = ''
     more: str = ''
 
     def __str__(self) -> str:
-        return ' '.join(filter(None, (self.command, self.spoilt, self.more))).replace('/', '|')
+        return ' '.join(filter(None, (self.command, self.spoiled, self.more))).replace('/', '|')
 
 
 def options(command: str, *arguments: str) -> list[Row]:
@@ -73,15 +73,15 @@ def options(command: str, *arguments: str) -> list[Row]:
     return [Row(command, names=words.split('=')[0].split()[0].replace('.', r'\.'), more=words) for words in arguments]
 
 
-def spoilt(command: str, names: str, part: str, kinds: str = '') -> list[Row]:
-    """Rows of spoilt devkits; all kinds of a part where none is named."""
+def spoiled(command: str, names: str, part: str, kinds: str = '') -> list[Row]:
+    """Rows of spoiled devkits; all kinds of a part where none is named."""
     chosen = [f'{part}: {kind}' for kind in kinds.split(', ')] if kinds else [key for key in KITS if
                                                                              key.startswith(f'{part}: ')]
     return [Row(command, names, kind, kit=KITS[kind]) for kind in chosen]
 
 
 def files(command: str, suffix: str, spoils: dict, *kinds: str) -> list[Row]:
-    """Rows of spoilt files; all kinds where none is named."""
+    """Rows of spoiled files; all kinds where none is named."""
     return [Row(command, f'bad{suffix}', kind, bad=spoils[kind], suffix=suffix) for kind in kinds or spoils]
 
 
@@ -90,7 +90,7 @@ ANY = ('missing', 'empty', 'html', 'bytes', 'zeros', 'utf-16', 'escapes', 'deep'
 FEW = ('missing', 'html', 'folder', 'pipe')
 
 QUICK = [
-    # Files of any kind in the place of what a tool reads
+    # Files of any kind instead of what a tool reads
     *files('errors', '.json', FILES, *ANY), *files('errors', '.json', RESULTS),
     *files('curves', '.json', FILES, *ANY), *files('curves', '.json', LOGS),
     *files('densify BAD', '.npz', FILES, *ANY), *files('densify BAD', '.npz', LIBRARIES),
@@ -102,15 +102,17 @@ QUICK = [
     *files('card', '.pth', FILES, *FEW), *files('card BAD', '.json', FILES, *FEW),
     *files('train BAD', '.py', FILES, *FEW), *files('test BAD', '.pth', FILES, 'missing', 'pipe'),
     # Devkits
-    *spoilt('check', XML, 'xml'), *spoilt('check', IMAGE, 'image'), *spoilt('check', SKY, 'sky'),
-    *spoilt('check', MASK, 'mask'), *spoilt('check', SPLIT, 'split'),
-    *spoilt('densify', IMAGE, 'image', '16 bits, half, bomb, html, pipe'),
-    *spoilt('densify', XML, 'xml', 'html, other root, nan, too many, pipe'), *spoilt('densify on', XML, 'xml', '1e308'),
-    *spoilt('densify', SKY, 'sky', '255, 1x1, pipe'), *spoilt('densify', MASK, 'mask', '1x1, html'),
-    *spoilt('densify', SPLIT, 'split', 'utf-16, empty, pipe, escapes, twice, a path'),
-    *spoilt('densify', 'KIT', 'without', 'sky maps, masks'),
-    *spoilt('library', SPLIT, 'split'), *spoilt('library', 'KIT', 'without', 'PNGImages, Splits, masks'),
-    *spoilt('recordings', IMAGE, 'image', '16 bits, html, pipe'), *spoilt('recordings', 'KIT', 'without', 'PNGImages'),
+    *spoiled('check', XML, 'xml'), *spoiled('check', IMAGE, 'image'), *spoiled('check', SKY, 'sky'),
+    *spoiled('check', MASK, 'mask'), *spoiled('check', SPLIT, 'split'),
+    *spoiled('densify', IMAGE, 'image', '16 bits, half, bomb, html, pipe'),
+    *spoiled('densify', XML, 'xml', 'html, other root, nan, too many, pipe'),
+    *spoiled('densify on', XML, 'xml', '1e308'),
+    *spoiled('densify', SKY, 'sky', '255, 1x1, pipe'), *spoiled('densify', MASK, 'mask', '1x1, html'),
+    *spoiled('densify', SPLIT, 'split', 'utf-16, empty, pipe, escapes, twice, a path'),
+    *spoiled('densify', 'KIT', 'without', 'sky maps, masks'),
+    *spoiled('library', SPLIT, 'split'), *spoiled('library', 'KIT', 'without', 'PNGImages, Splits, masks'),
+    *spoiled('recordings', IMAGE, 'image', '16 bits, html, pipe'),
+    *spoiled('recordings', 'KIT', 'without', 'PNGImages'),
     # Options and sizes
     *options('demo', '--size 100000', '--size 0', '--images 2', '--images 1000000000000', '--seed -1', '--seed nan',
              '--workers 0', '--workers 100000'),
@@ -161,20 +163,20 @@ SLOW = [
     *files('export', '.pth', CHECKPOINTS, 'inf', 'other shape', 'shared memory', 'unknown weight', 'config of another',
            'classes are a number', 'epoch is text', 'weights are text'),
     *files('train BAD', '.py', FILES, *ANY[4:]),
-    *spoilt('train', XML, 'xml', 'html, other root, 1e308, nan, text, outside, other class, too many, pipe'),
-    *spoilt('train', IMAGE, 'image', '16 bits, 32 bits, half, bomb, missing, pipe'),
-    *spoilt('train', SKY, 'sky', '255, 1x1, 16 bits, html'),
-    *spoilt('train', SPLIT, 'split', 'utf-16, latin-1, escapes, twice, blank, a path, absent image, pipe'),
-    *spoilt('test', IMAGE, 'image', '16 bits, half, pipe'), *spoilt('test', XML, 'xml', 'html, nan'),
-    *spoilt('test', SPLIT, 'split', 'escapes, twice, empty'), *spoilt('test', SKY, 'sky', '255, 1x1'),
-    *spoilt('exchange', IMAGE, 'image', '16 bits, half'), *spoilt('exchange', SPLIT, 'split', 'utf-16'),
-    *spoilt('browse', IMAGE, 'image', '16 bits, half'), *spoilt('browse', XML, 'xml', 'html, pipe'),
-    *spoilt('edges', XML, 'xml', 'html, nan, pipe'), *spoilt('edges', SPLIT, 'split', 'latin-1'),
-    *spoilt('assignment', XML, 'xml', 'html, pipe'), *spoilt('assignment', SPLIT, 'split', 'empty'),
-    *spoilt('predict', IMAGE, 'image', '16 bits, half'), *spoilt('predict', SPLIT, 'split', 'twice'),
-    *spoilt('augment', IMAGE, 'image', '16 bits'), *spoilt('augment', SKY, 'sky', '255'),
-    *spoilt('stats', XML, 'xml', 'html, nan, 1e308, pipe'), *spoilt('stats', IMAGE, 'image', '16 bits, pipe'),
-    *spoilt('stats', SPLIT, 'split', 'utf-16, escapes'),
+    *spoiled('train', XML, 'xml', 'html, other root, 1e308, nan, text, outside, other class, too many, pipe'),
+    *spoiled('train', IMAGE, 'image', '16 bits, 32 bits, half, bomb, missing, pipe'),
+    *spoiled('train', SKY, 'sky', '255, 1x1, 16 bits, html'),
+    *spoiled('train', SPLIT, 'split', 'utf-16, latin-1, escapes, twice, blank, a path, absent image, pipe'),
+    *spoiled('test', IMAGE, 'image', '16 bits, half, pipe'), *spoiled('test', XML, 'xml', 'html, nan'),
+    *spoiled('test', SPLIT, 'split', 'escapes, twice, empty'), *spoiled('test', SKY, 'sky', '255, 1x1'),
+    *spoiled('exchange', IMAGE, 'image', '16 bits, half'), *spoiled('exchange', SPLIT, 'split', 'utf-16'),
+    *spoiled('browse', IMAGE, 'image', '16 bits, half'), *spoiled('browse', XML, 'xml', 'html, pipe'),
+    *spoiled('edges', XML, 'xml', 'html, nan, pipe'), *spoiled('edges', SPLIT, 'split', 'latin-1'),
+    *spoiled('assignment', XML, 'xml', 'html, pipe'), *spoiled('assignment', SPLIT, 'split', 'empty'),
+    *spoiled('predict', IMAGE, 'image', '16 bits, half'), *spoiled('predict', SPLIT, 'split', 'twice'),
+    *spoiled('augment', IMAGE, 'image', '16 bits'), *spoiled('augment', SKY, 'sky', '255'),
+    *spoiled('stats', XML, 'xml', 'html, nan, 1e308, pipe'), *spoiled('stats', IMAGE, 'image', '16 bits, pipe'),
+    *spoiled('stats', SPLIT, 'split', 'utf-16, escapes'),
     *options('train', '--launcher pytorch', '--launcher slurm', '--launcher mpi', '--seed 4294967296'),
     *options('test', '--launcher pytorch', '--show'),
     # Outputs

@@ -1,4 +1,4 @@
-"""A disk that is full in the midst of the work: one line, no half-written file, and the same call goes on with room."""
+"""A disk that fills up during the work: one line, no half-written file, and the same call goes on with room."""
 import json
 import resource
 import subprocess

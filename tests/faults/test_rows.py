@@ -47,7 +47,7 @@ def call(devkit, tmp_path, monkeypatch, request):
         if row.kit:
             kit = shutil.copytree(devkit, tmp_path / 'kit')
             row.kit(kit)
-        if row.spoilt == 'below a file':
+        if row.spoiled == 'below a file':
             bad = tmp_path / 'file' / bad.name
         if row.bad in CHECKPOINTS.values() or 'GOOD' in COMMANDS[row.command]:
             needs_training = row.command in ('resume', 'test BAD', 'pretrained')

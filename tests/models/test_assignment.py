@@ -1,4 +1,4 @@
-"""Which point learns which target."""
+"""Label assignment: which point learns which target."""
 import numpy as np
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What every exchange does alike: batches, layouts and dtypes; compiled, traced and exported."""
+"""What every exchange has to do: batches, layouts and dtypes; compiled, traced and exported."""
 import warnings
 
 import onnxruntime

@@ -123,9 +123,9 @@ def of_another_network(content):
 def test_what_cannot_be_shipped_is_refused_in_one_line(checkpoint, tmp_path, spoil, message):
     content = torch.load(checkpoint)
     spoil(content)
-    torch.save(content, tmp_path / 'spoilt.pth')
+    torch.save(content, tmp_path / 'spoiled.pth')
     with pytest.raises(InputError, match=message) as caught:
-        export(str(tmp_path / 'spoilt.pth'), str(tmp_path / 'out.pth'), **PROVENANCE)
+        export(str(tmp_path / 'spoiled.pth'), str(tmp_path / 'out.pth'), **PROVENANCE)
     assert '\n' not in str(caught.value) and not (tmp_path / 'out.pth').exists()
 
 

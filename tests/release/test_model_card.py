@@ -53,7 +53,7 @@ def test_the_card_holds_provenance_and_every_number(exported, tmp_path):
     card = file.with_suffix('.md').read_text()
     for text in (f'# {NAME}', f'tools/test.py configs/b/t.py {NAME}', report['sha256'], f'{report["parameters"]:,}',
                  '--seed 3 \\| tee log', '0123abc', '| seed | 3 |', '14 of 14, the last one', 'Splits/train',
-                 '2 images\nof `Splits/test_v2.txt`', 'by recording, `Splits/test_rec.txt`', 'arXiv:2407.20078',
+                 '2 images of `Splits/test_v2.txt`', 'by recording, `Splits/test_rec.txt`', 'arXiv:2407.20078',
                  'What it is not good for', '| mAP_12 (IoU 0.5) | 0.951 | 0.625 ± 0.177 (n = 2) |',
                  '| sky IoU | 0.910 | n/a |'):
         assert text in card, text
@@ -67,7 +67,7 @@ def test_the_card_holds_provenance_and_every_number(exported, tmp_path):
 @pytest.mark.parametrize(('kind', 'message'), [
     ('other weights', f'own.json: the results are of {NAME} with other bytes than'),
     ('no file', 'not what tools/test.py'), ('another file', 'it has no checkpoint, checkpoint_sha256; test'),
-    ('not exported', 'says nothing of where it is from'), ('sides + 1', 'legacy_coordinates=False'),
+    ('not exported', 'says nothing about where it is from'), ('sides + 1', 'legacy_coordinates=False'),
     ('no files', 'by recording: give a label'), ('two splits', 'by recording: .* several splits, a.txt, b.txt'),
     ('one label twice', 'the labels by recording, by recording are not all different')])
 def test_what_cannot_be_on_a_card_is_refused(checkpoint, exported, tmp_path, kind, message):
@@ -168,7 +168,7 @@ def test_weights_are_called_by_a_plain_name(exported, tmp_path):
 def test_a_field_of_a_checkpoint_of_a_wrong_type_is_named(checkpoint, tmp_path, key, value, message):
     content = torch.load(checkpoint)
     content['meta'][key] = value
-    torch.save(content, tmp_path / 'spoilt.pth')
+    torch.save(content, tmp_path / 'spoiled.pth')
     with pytest.raises(InputError, match=message) as caught:
-        export(str(tmp_path / 'spoilt.pth'), str(tmp_path / 'out.pth'), **PROVENANCE)
-    assert 'spoilt.pth' in str(caught.value) and not (tmp_path / 'out.pth').exists()
+        export(str(tmp_path / 'spoiled.pth'), str(tmp_path / 'out.pth'), **PROVENANCE)
+    assert 'spoiled.pth' in str(caught.value) and not (tmp_path / 'out.pth').exists()

@@ -1,13 +1,12 @@
 """The densified set: what is pasted where, and what stays as it was."""
 import json
 import re
-import shutil
 import sys
 
 import numpy as np
 import pytest
 from conftest import load_tool
-from densify_sources import NAMES, SEED, SPLITS, boxes_of, contents, draw_samples, extents, pixels, write_source
+from densify_sources import NAMES, SEED, SPLITS, boxes_of, contents, extents, pixels
 from PIL import Image
 from scipy import ndimage
 
@@ -15,29 +14,6 @@ from bafenet.datasets import DenseSIRSTDataset
 from bafenet.errors import InputError
 from bafenet.synthesis import ClusterRecipe, TargetLibrary
 from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify, densify_image
-
-
-@pytest.fixture(scope='module')
-def samples():
-    return draw_samples()
-
-
-@pytest.fixture(scope='module')
-def source(samples, tmp_path_factory):
-    return write_source(tmp_path_factory.mktemp('sources') / 'SIRSTdevkit', samples)
-
-
-@pytest.fixture(scope='module')
-def dense(source, tmp_path_factory):
-    """The set, the summary of the run, and the source's bytes before it."""
-    before = contents(source)
-    out = tmp_path_factory.mktemp('sets') / 'dense'
-    return out, densify(source, out, seed=SEED), before
-
-
-@pytest.fixture
-def copy(source, tmp_path):
-    return shutil.copytree(source, tmp_path / 'SIRSTdevkit')
 
 
 @pytest.fixture
@@ -54,17 +30,17 @@ def tool(monkeypatch):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_pasted_targets_lie_in_the_sky_and_all_else_stays(dense, source, samples, name):
-    out = dense[0]
-    before = pixels(source / f'PNGImages/{name}.png')
+def test_pasted_targets_lie_in_the_sky_and_all_else_stays(densified, densify_source, densify_samples, name):
+    out = densified[0]
+    before = pixels(densify_source / f'PNGImages/{name}.png')
     if name == 'colour':
         before = np.asarray(Image.fromarray(before).convert('L'))
     after = pixels(out / f'PNGImages/{name}.png')
-    sky = pixels(source / f'SkySeg/PaletteMask/{name}.png') == 1
-    old = pixels(source / f'SIRST/PaletteMask/{name}.png') == 1
+    sky = pixels(densify_source / f'SkySeg/PaletteMask/{name}.png') == 1
+    old = pixels(densify_source / f'SIRST/PaletteMask/{name}.png') == 1
     mask = pixels(out / f'SIRST/BinaryMask/{name}_pixels0.png') == 255
     boxes = boxes_of(out / f'SIRST/BBox/{name}.xml')
-    originals = [tuple(map(int, box)) for box in samples[name][1]]
+    originals = [tuple(map(int, box)) for box in densify_samples[name][1]]
 
     assert after.dtype == np.uint8 and after.shape == before.shape
     assert boxes[:len(originals)] == originals
@@ -83,9 +59,9 @@ def test_pasted_targets_lie_in_the_sky_and_all_else_stays(dense, source, samples
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_every_kind_of_annotation_is_written(dense, source, name):
-    out = dense[0]
-    sky = pixels(source / f'SkySeg/PaletteMask/{name}.png')
+def test_every_kind_of_annotation_is_written(densified, densify_source, name):
+    out = densified[0]
+    sky = pixels(densify_source / f'SkySeg/PaletteMask/{name}.png')
     assert np.array_equal(pixels(out / f'SkySeg/PaletteMask/{name}.png'), sky)
     assert np.array_equal(pixels(out / f'SkySeg/BinaryMask/{name}_pixels0.png'), sky * 255)
     assert np.array_equal(pixels(out / f'SIRST/BinaryMask/{name}_pixels0.png') == 255,
@@ -97,8 +73,8 @@ def test_every_kind_of_annotation_is_written(dense, source, name):
     assert all(x1 <= x < x2 and y1 <= y < y2 for (x, y), (x1, y1, x2, y2) in zip(points, boxes, strict=True))
 
 
-def test_the_dataset_reads_it(dense):
-    out, summary, _ = dense
+def test_the_dataset_reads_it(densified):
+    out, summary, _ = densified
     read = {}
     for split, names in SPLITS.items():
         dataset = DenseSIRSTDataset(data_root=str(out), ann_file=f'Splits/{split}.txt')
@@ -110,10 +86,10 @@ def test_the_dataset_reads_it(dense):
     assert sum(map(len, read.values())) == summary.targets + summary.pasted
 
 
-def test_summary_and_marks(dense, samples):
-    out, summary, _ = dense
+def test_summary_and_marks(densified, densify_samples):
+    out, summary, _ = densified
     assert summary.images == len(NAMES)
-    assert summary.targets == sum(len(boxes) for _, boxes, _ in samples.values()) == 7 * 4
+    assert summary.targets == sum(len(boxes) for _, boxes, _ in densify_samples.values()) == 7 * 4
     assert (summary.without_room, summary.colour, summary.moved) == (1, 1, 4)
     marks = json.loads((out / SETTINGS_FILE).read_text())
     assert marks['summary'] == summary._asdict()
@@ -124,13 +100,13 @@ def test_summary_and_marks(dense, samples):
     assert sum(record['pasted'] for record in records) == summary.pasted
 
 
-def test_the_source_is_not_touched(dense, source):
-    assert contents(source) == dense[2]
+def test_the_source_is_not_touched(densified, densify_source):
+    assert contents(densify_source) == densified[2]
 
 
-def test_clusters_are_as_the_recipe_says(source, tmp_path):
+def test_clusters_are_as_the_recipe_says(densify_source, tmp_path):
     recipe = ClusterRecipe(num_clusters=(1, 1), region_size=24, targets_per_cluster=(3, 3), spacing=(2, 2))
-    densify(source, tmp_path / 'out', recipe=recipe, max_target_size=4)
+    densify(densify_source, tmp_path / 'out', recipe=recipe, max_target_size=4)
     for name in set(NAMES) - {'no_sky'}:
         pasted = np.array(boxes_of(tmp_path / f'out/SIRST/BBox/{name}.xml')[-3:])
         assert (pasted[:, 2:] - pasted[:, :2]).max() <= 4
@@ -163,41 +139,42 @@ def test_no_room_leaves_the_image_as_it_is():
     assert len(pasted.boxes) == 0 and np.array_equal(pasted.image, image)
 
 
-def test_ignored_pixels_get_no_targets_and_stay_ignored(copy, tmp_path):
-    for path in (copy / 'SkySeg/PaletteMask').iterdir():
+def test_ignored_pixels_get_no_targets_and_stay_ignored(densify_copy, tmp_path):
+    for path in (densify_copy / 'SkySeg/PaletteMask').iterdir():
         labels = pixels(path).copy()
         labels[:, :64][labels[:, :64] == 1] = 255
         Image.fromarray(labels).save(path)
-    assert densify(copy, tmp_path / 'out', seed=SEED).pasted > 0
-    for path in (copy / 'SkySeg/PaletteMask').iterdir():
+    assert densify(densify_copy, tmp_path / 'out', seed=SEED).pasted > 0
+    for path in (densify_copy / 'SkySeg/PaletteMask').iterdir():
         sky = pixels(path)
         assert np.array_equal(pixels(tmp_path / 'out/SkySeg/PaletteMask' / path.name), sky)
         assert np.array_equal(pixels(tmp_path / f'out/SkySeg/BinaryMask/{path.stem}_pixels0.png'), (sky == 1) * 255)
-        old, new = (pixels(root / 'SIRST/PaletteMask' / path.name) for root in (copy, tmp_path / 'out'))
+        old, new = (pixels(root / 'SIRST/PaletteMask' / path.name) for root in (densify_copy, tmp_path / 'out'))
         assert not ((new > old) & (sky != 1)).any()
 
 
-def test_binary_masks_in_the_place_of_palettes_are_refused(dense, copy, tmp_path):
-    for path in (copy / 'SkySeg/PaletteMask').iterdir():
+def test_binary_masks_instead_of_palettes_are_refused(densified, densify_copy, tmp_path):
+    for path in (densify_copy / 'SkySeg/PaletteMask').iterdir():
         Image.fromarray(pixels(path) * 255).save(path)
     with pytest.raises(InputError, match='holds 255 .*SkySeg/BinaryMask'):
-        densify(copy, tmp_path / 'out', seed=SEED)
+        densify(densify_copy, tmp_path / 'out', seed=SEED)
     assert not (tmp_path / 'out').exists()
     # In a folder that is named 255 is sky, as the option says.
-    assert densify(copy, tmp_path / 'out', seed=SEED, sky=copy / 'SkySeg/PaletteMask').pasted == dense[1].pasted
+    summary = densify(densify_copy, tmp_path / 'out', seed=SEED, sky=densify_copy / 'SkySeg/PaletteMask')
+    assert summary.pasted == densified[1].pasted
 
 
 # The tool, and the real set
 
 
-def test_tool(dense, source, tmp_path, tool, capsys):
+def test_tool(densified, densify_source, tmp_path, tool, capsys):
     out = tmp_path / 'out'
-    tool(source, out, '--seed', SEED, '--workers', 2)
+    tool(densify_source, out, '--seed', SEED, '--workers', 2)
     printed = capsys.readouterr().out
-    assert f'8 images, 28 original targets, {dense[1].pasted} pasted; 1 images without room, 1 in colour' in printed
-    assert contents(out) == contents(dense[0])
+    assert f'8 images, 28 original targets, {densified[1].pasted} pasted; 1 images without room, 1 in colour' in printed
+    assert contents(out) == contents(densified[0])
     with pytest.raises(SystemExit) as stop:
-        tool(source, out, '--seed', SEED, '--spacing', 2, 2, '--num-clusters', 1, 1)
+        tool(densify_source, out, '--seed', SEED, '--spacing', 2, 2, '--num-clusters', 1, 1)
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert re.fullmatch(r'error: .*num_clusters \[1, 3\] there, \[1, 1\] now; spacing \[1, 2\] there.*\n', error)

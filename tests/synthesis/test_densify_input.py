@@ -7,61 +7,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import voc_xml
-from densify_sources import SEED, contents, draw_samples, pixels, write_source
+from densify_sources import SEED, contents, pixels
 from PIL import Image
 
 from bafenet.errors import InputError
 from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify
 from bafenet.synthesis.recipe import ClusterRecipe
 
-
-@pytest.fixture(scope='module')
-def samples():
-    return draw_samples()
-
-
-@pytest.fixture(scope='module')
-def source(samples, tmp_path_factory):
-    return write_source(tmp_path_factory.mktemp('sources') / 'SIRSTdevkit', samples)
-
-
-@pytest.fixture(scope='module')
-def dense(source, tmp_path_factory):
-    """The set, and the summary of the run."""
-    out = tmp_path_factory.mktemp('sets') / 'dense'
-    return out, densify(source, out, seed=SEED)
-
-
-@pytest.fixture
-def copy(source, tmp_path):
-    return shutil.copytree(source, tmp_path / 'SIRSTdevkit')
-
-
 # SIRST-V2
 
 
 @pytest.fixture
-def sirst_v2(source, samples, tmp_path):
+def sirst_v2(densify_source, densify_samples, tmp_path):
     """The same images under the names of SIRST-V2: masks of 255, boxes from 1, sky maps in a folder of their own."""
     root, sky = tmp_path / 'open-sirst-v2', tmp_path / 'sky'
-    shutil.copytree(source / 'PNGImages', root / 'mixed')
-    shutil.copytree(source / 'Splits', root / 'splits')
+    shutil.copytree(densify_source / 'PNGImages', root / 'mixed')
+    shutil.copytree(densify_source / 'Splits', root / 'splits')
     for folder in (root / 'annotations/masks', root / 'annotations/bboxes', sky):
         folder.mkdir(parents=True)
-    for name, (_, boxes, _) in samples.items():
+    for name, (_, boxes, _) in densify_samples.items():
         for task, folder in (('SIRST', root / 'annotations/masks'), ('SkySeg', sky)):
-            mask = pixels(source / f'{task}/PaletteMask/{name}.png') * 255
+            mask = pixels(densify_source / f'{task}/PaletteMask/{name}.png') * 255
             Image.fromarray(mask).save(folder / f'{name}_pixels0.png')
         (root / f'annotations/bboxes/{name}.xml').write_text(voc_xml(np.array(boxes).reshape(-1, 4) + 1))
     return root, sky
 
 
-def test_sirst_v2_gives_the_same_set(dense, sirst_v2, tmp_path):
+def test_sirst_v2_gives_the_same_set(densified, sirst_v2, tmp_path):
     root, sky = sirst_v2
     out = tmp_path / 'dense'
     summary = densify(root, out, sky=sky, seed=SEED)
-    assert summary == dense[1]._replace(moved=7 * 4)
-    theirs = contents(dense[0])
+    assert summary == densified[1]._replace(moved=7 * 4)
+    theirs = contents(densified[0])
     for path, digest in contents(out).items():
         if path not in (SETTINGS_FILE, RECORDS_FILE):
             assert theirs[path] == digest, path
@@ -76,26 +53,26 @@ def test_sirst_v2_needs_sky_maps(sirst_v2, tmp_path):
 # Bad input
 
 
-def test_nothing_is_written_into_the_source_or_over_something_else(source, sirst_v2, tmp_path):
-    before = contents(source)
+def test_nothing_is_written_into_the_source_or_over_something_else(densify_source, sirst_v2, tmp_path):
+    before = contents(densify_source)
     link = tmp_path / 'link'
-    link.symlink_to(source)
-    for out in (source, source / 'new', link / 'PNGImages'):
+    link.symlink_to(densify_source)
+    for out in (densify_source, densify_source / 'new', link / 'PNGImages'):
         with pytest.raises(InputError, match='never written to'):
-            densify(source, out)
+            densify(densify_source, out)
     with pytest.raises(InputError, match='never written to'):
         densify(sirst_v2[0], sirst_v2[1] / 'new', sky=sirst_v2[1])
-    assert contents(source) == before
+    assert contents(densify_source) == before
     other = tmp_path / 'other'
     other.mkdir()
     for text in (None, 'no JSON', '[]', '{"settings": 3}'):
         (other / ('notes.txt' if text is None else SETTINGS_FILE)).write_text(text or '')
         with pytest.raises(InputError, match='is not a densified set'):
-            densify(source, other)
+            densify(densify_source, other)
     with pytest.raises(InputError, match='is not a densified set'):
-        densify(source, other / 'notes.txt')
+        densify(densify_source, other / 'notes.txt')
     with pytest.raises(InputError, match='cannot write'):
-        densify(source, other / 'notes.txt' / 'out')
+        densify(densify_source, other / 'notes.txt' / 'out')
 
 
 BAD_FILES = {
@@ -116,28 +93,28 @@ BAD_FILES = {
 
 @pytest.mark.parametrize('file, content, message', [
     (file, *case) for file, cases in BAD_FILES.items() for case in cases])
-def test_bad_files_are_named(copy, tmp_path, file, content, message):
-    (copy / file).write_text(content)
+def test_bad_files_are_named(densify_copy, tmp_path, file, content, message):
+    (densify_copy / file).write_text(content)
     with pytest.raises(InputError, match=re.escape(Path(file).name) + f'.*{message}'):
-        densify(copy, tmp_path / 'out', split='val_v2')
+        densify(densify_copy, tmp_path / 'out', split='val_v2')
 
 
 @pytest.mark.parametrize('file, message', [
     ('SIRST/PaletteMask/scene_1.png', 'no such target mask'), ('SkySeg/PaletteMask/scene_1.png', 'no such sky map'),
     ('PNGImages/scene_1.png', 'has no image scene_1, but the split train_v2'),
     ('Splits/train_v2.txt', 'no such split; there are: test_v2, val_v2')])
-def test_missing_files_are_named_before_anything_is_written(copy, tmp_path, file, message):
-    (copy / file).unlink()
+def test_missing_files_are_named_before_anything_is_written(densify_copy, tmp_path, file, message):
+    (densify_copy / file).unlink()
     with pytest.raises(InputError, match=message):
-        densify(copy, tmp_path / 'out')
+        densify(densify_copy, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
 
-def test_an_empty_source_is_an_error(copy, tmp_path):
-    for path in (copy / 'PNGImages').iterdir():
+def test_an_empty_source_is_an_error(densify_copy, tmp_path):
+    for path in (densify_copy / 'PNGImages').iterdir():
         path.unlink()
     with pytest.raises(InputError, match='holds no PNG image'):
-        densify(copy, tmp_path / 'out')
+        densify(densify_copy, tmp_path / 'out')
 
 
 @pytest.mark.parametrize('options, message', [
@@ -153,9 +130,9 @@ def test_an_empty_source_is_an_error(copy, tmp_path):
     (dict(region_size=10**5), 'region size is 100000'), (dict(num_clusters=(1, 10**9)), 'num clusters is from 1'),
     (dict(num_clusters=(1, )), 'num clusters is'), (dict(targets_per_cluster=(1, 2.5)), 'targets per cluster is 2.5'),
     (dict(spacing=(1, 10**9)), 'spacing is from'), (dict(brightness=3), 'brightness is 3; give two numbers')])
-def test_options_out_of_range(source, tmp_path, options, message):
+def test_options_out_of_range(densify_source, tmp_path, options, message):
     own = {key: options[key] for key in ('seed', 'workers', 'limit', 'max_target_size') if key in options}
     recipe = replace(ClusterRecipe(), **{key: value for key, value in options.items() if key not in own})
     with pytest.raises(InputError, match=message):
-        densify(source, tmp_path / 'out', recipe=recipe, **own)
+        densify(densify_source, tmp_path / 'out', recipe=recipe, **own)
     assert not (tmp_path / 'out').exists()

@@ -11,7 +11,7 @@ from conftest import ROOT, load_tool
 
 TOOLS = sorted(str(file.relative_to(ROOT / 'tools')) for file in (ROOT / 'tools').rglob('*.py'))
 CONFIG = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
-# What each tool needs to start; nothing of it exists, so that the first complaint tells what is looked at first.
+# What each tool needs to start; nothing of it exists, so that the first error shows what is checked first.
 ARGUMENTS = {
     'analysis/assignment.py': ['absent.py'],
     'analysis/box_edges.py': ['absent.py'],
@@ -113,7 +113,7 @@ def test_absent_input_is_one_line_and_a_traceback_is_shown_on_demand(call, name,
     assert sorted(path.name for path in tmp_path.iterdir()) == ['file']
 
 
-def spoilt(kind, folder, suffix):
+def spoiled(kind, folder, suffix):
     """The name of an output that cannot be written."""
     path = {'folder': folder / f'folder{suffix}', 'below a file': folder / 'file' / f'out{suffix}',
             'read-only': f'/proc/out{suffix}', 'device': folder / f'device{suffix}'}[kind]
@@ -128,7 +128,7 @@ def spoilt(kind, folder, suffix):
 @pytest.mark.parametrize('name', OUTPUTS)
 def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(call, tmp_path, name, kind):
     option, suffix = OUTPUTS[name]
-    out = spoilt(kind, tmp_path, suffix)
+    out = spoiled(kind, tmp_path, suffix)
     argv = [argument for argument in ARGUMENTS[name] if not argument.startswith('OUT') and argument != '--out']
     if name == 'dataset/browse.py':
         argv = [CONFIG]
@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(call
     if kind == 'folder':
         out = tmp_path / 'file'
     else:
-        out = spoilt(kind, tmp_path, '')
+        out = spoiled(kind, tmp_path, '')
     line = error_of(call(name, *before, out, *after))
     assert str(out) in line and 'absent' not in line
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from mmdet.registry import DATASETS
-from mmengine.config import Config
 
 from bafenet.datasets import SampleIndex
+from bafenet.engine.options import load_config
 from bafenet.visualization.browse import augment, draw_cell, write_contact_sheet
 from bafenet.visualization.drawing import PASTED_COLOR, TRUE_COLOR
 
 
 @pytest.fixture(scope='module')
 def cfg(devkit, tmp_path_factory):
-    cfg = Config.fromfile(ROOT / 'configs/demo/bafenet_r18_demo_bagcp.py', import_custom_modules=False)
+    cfg = load_config(str(ROOT / 'configs/demo/bafenet_r18_demo_bagcp.py'))
     dataset = cfg.train_dataloader.dataset
     dataset.data_root = str(devkit)
     dataset.pipeline[2].library = str(tmp_path_factory.mktemp('library') / 'library.npz')

@@ -21,17 +21,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from mmengine.registry import init_default_scope
-
-    import bafenet  # noqa: F401
     from bafenet.analysis import complexity
-    from bafenet.fileio import require_json_name, write_json
-    require_json_name(args.out)
-    init_default_scope('mmdet')
-    rows = complexity.compare(args.configs, args.shape)
-    complexity.print_comparison(rows)
-    if args.out:
-        write_json(args.out, rows)
+    complexity.report(**vars(args))
     return 0
 
 

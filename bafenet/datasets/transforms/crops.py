@@ -22,7 +22,7 @@ class BalancedCrop(BaseTransform):
     pixel lies anywhere in the window, not in its middle. An image smaller than the window is kept whole in that
     direction; batches are padded by the data preprocessor.
 
-    Small windows show more targets for the same pixels, and nothing of what tells a smooth sky from a smooth road; so
+    Small windows show more targets for the same pixels, and no clue whether a smooth area is sky or road; so
     the last epochs can have larger ones. The dataset says which ``epoch`` a sample is drawn for; without it, none is.
 
     Reads ``epoch`` (from 0; where present); reads and writes ``img`` (H, W) or (H, W, C), ``gt_seg_map`` (H, W; where

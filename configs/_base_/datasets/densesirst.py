@@ -1,7 +1,7 @@
 # DenseSIRST read as it is: boxes 0-based with exclusive ends, chosen on validation, tested once.
 dataset_type = 'DenseSIRSTDataset'
 data_root = 'data/SIRSTdevkit'
-# Stands in every ann_file; 'rec' trains, validates and tests on splits that share no recording (--splits rec).
+# Replaces {splits} in every ann_file; 'rec' (--splits rec): splits of which no two share a recording.
 splits = 'v2'
 input_size = (512, 512)
 

@@ -4,8 +4,8 @@ _base_ = './short.py'
 # What an hour on two CPU cores holds of trainval_v2.
 max_epochs = 29
 # From here on (counted from 0) windows are as large as most frames: small ones show more targets for the same pixels,
-# large ones what tells a smooth road from a smooth sky. On val_v2 one such epoch took the sky IoU from 0.79 to 0.86 and
-# the false alarms outside the sky to a third.
+# large ones how a smooth road differs from a smooth sky. On val_v2 one such epoch took the sky IoU from 0.79 to 0.86
+# and the false alarms outside the sky to a third.
 late_epoch = 26
 # The commonest frame, for which costs are counted; nothing is resized to it.
 input_size = (640, 512)

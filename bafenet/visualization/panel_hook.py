@@ -1,4 +1,4 @@
-"""Hook that writes a picture of test images with true boxes, predicted boxes and the predicted sky."""
+"""The hook that draws ``predictions.png``: test images with true boxes, predicted boxes and the predicted sky."""
 import os.path
 from collections.abc import Sequence
 
