@@ -234,7 +234,7 @@ def _merge_shards(out: Path, count: int, classes: Sequence[str], about: dict[str
             places: dict[str, Records] = {}
             skipped: dict[str, dict[str, str]] = {}
             for number, folder in enumerate(folders, 1):
-                records = stack.enter_context(Records(folder, dict(about, shard=f'{number}/{count}')))
+                records = stack.enter_context(Records(folder, dict(about, shard=f'{number}/{count}'), read_only=True))
                 content = json.loads((folder / RESULTS).read_text(encoding='utf-8'))
                 places |= {image['file_name']: records for image in content['images']}
                 skipped |= {one['file_name']: one for one in content['skipped']}

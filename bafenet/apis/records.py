@@ -35,18 +35,21 @@ class Records:
     Args:
         folder: Where ``predictions.jsonl`` and ``settings.json`` are, or are made.
         settings: What the results depend on. They must agree with those of an earlier call.
+        read_only: Only look: another process may be writing.
 
     Raises:
         InputError: If they do not, or one of the files is none of ours.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], read_only: bool = False) -> None:
         self.folder = folder
         self._agree(settings)
-        self._file = open(folder / LINES, 'a+b')  # noqa: SIM115
+        self._file: Any = open(folder / LINES, 'rb' if read_only else 'a+b')  # noqa: SIM115
         self._offsets: dict[str, int] = {}
         self._stamps: dict[str, Stamp] = {}
-        self._find_lines()
+        end = self._find_lines()
+        if not read_only:
+            self._file.truncate(end)
 
     def __enter__(self) -> 'Records':
         return self
@@ -72,8 +75,8 @@ class Records:
                                  f'({printable(before.get(key))}, and now {printable(settings.get(key))}); give '
                                  'another --out, or delete the folder')
 
-    def _find_lines(self) -> None:
-        """Note where each frame's line begins; a last one that is cut off goes."""
+    def _find_lines(self) -> int:
+        """Note where each frame's line begins; gives the end of the last one that is whole."""
         self._file.seek(0)
         offset = 0
         for line in self._file:
@@ -87,7 +90,7 @@ class Records:
                                  '--out, or delete the folder') from error
             self._offsets[name] = offset
             offset += len(line)
-        self._file.truncate(offset)
+        return offset
 
     def has(self, name: str, stamp: Stamp) -> bool:
         """Whether a frame's result is there, of the file as it is now."""

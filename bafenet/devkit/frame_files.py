@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError, printable
-from .frames import is_frame_file
+from .frames import SUFFIXES, starts_as_frames
 
 STANDARD_INPUT = '-'
 
@@ -45,8 +45,10 @@ def find_frame_files(arguments: Sequence[str], lines: Iterable[str] = (), apart_
                 if not os.path.isdir(path):
                     found.files.append(path)
                     continue
+                if path != name and os.path.realpath(path) == apart:
+                    continue  # a pattern means it too
                 files = list(_below(path, apart))
-                frames = [file for file in files if is_frame_file(file)]
+                frames = list(filter(_is_meant, files))
                 if not frames:
                     raise InputError(f'{printable(path)}: there is no image, NumPy file or video in this folder')
                 found.files.extend(frames)
@@ -69,6 +71,16 @@ def _matches(name: str) -> list[str]:
         what = 'no file matches this pattern' if glob.has_magic(name) else 'no such file or folder'
         raise InputError(f'{printable(name)}: {what}')
     return matches
+
+
+def _is_meant(path: str) -> bool:
+    """Whether a file of a folder is meant: by its suffix, or by how it begins."""
+    if Path(path).suffix.lower() in SUFFIXES:
+        return True
+    try:
+        return starts_as_frames(path)
+    except InputError:
+        return True  # said when it is read
 
 
 def _below(folder: str, apart: str | None) -> Iterator[str]:

@@ -59,10 +59,12 @@ def is_image(start: bytes) -> bool:
         and start[2:3].isspace()
 
 
-def is_frame_file(path: PathLike) -> bool:
-    """Whether a file of a folder is meant: by its suffix, or by how it begins."""
-    if Path(path).suffix.lower() in SUFFIXES:
-        return True
+def starts_as_frames(path: PathLike) -> bool:
+    """Whether a file begins as an image, a NumPy file or a video does.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
     with open_file(path) as file:
         start = file.read(_START)
     return is_image(start) or is_numpy(start) or is_video(start)
