@@ -40,6 +40,8 @@ class Detector:
         model: The network. It has ``cfg`` and ``dataset_meta``, as mmdet's ``inference_detector`` wants.
         cfg: The config.
         classes: Names of the classes.
+        resizes: Whether it resizes its frames.
+        segments_sky: Whether it gives a sky.
 
     Raises:
         InputError: If the config has no test pipeline that can be built.
@@ -52,6 +54,7 @@ class Detector:
         self.cfg = cfg
         self.classes: tuple[str, ...] = tuple((getattr(model, 'dataset_meta', None) or {}).get('classes', ('Target', )))
         self.resizes = resizes(cfg)
+        self.segments_sky = bool(getattr(getattr(model, 'bbox_head', None), 'with_seg', False))
         self._pipeline: Compose = build_pipeline(cfg)
         loader = next(step for step in self._pipeline.transforms if isinstance(step, LoadInfraredImage))
         self._levels = loader.levels
@@ -90,6 +93,8 @@ class Detector:
             InputError: If a frame cannot be read, or a setting is out of range.
         """
         wanted = Settings(**settings)
+        if wanted.sky_only and not self.segments_sky:
+            raise InputError('sky_only: this network segments no sky; take another, or all boxes')
         batch = batch or (1 if self._device.type == 'cpu' else 8)
         if isinstance(frame, (str, PathLike, np.ndarray, Frame)):
             return next(self._stream([frame], 1, wanted))

@@ -92,6 +92,8 @@ def predict(inputs: Sequence[str],
         _say(f'left out of the folders: {len(ignored)} that are no image, NumPy file or video, as '
              f'{printable(ignored[0])}')
     detector = load(weights, device)
+    if sky_maps and not detector.segments_sky:
+        raise InputError('--sky-maps: this network segments no sky; leave it out')
     folder = Path(out) if shard is None else Path(out, f'shard-{shard[0]}-of-{shard[1]}')
     about = _about(weights, detector, wanted, pictures, sky_maps, shard, common_folder(files))
     with ExitStack() as stack:

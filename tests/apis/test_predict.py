@@ -9,10 +9,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, load_tool
+from mmdet.registry import MODELS
 from PIL import Image
 
 from bafenet.apis.predict import predict
+from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -180,3 +183,17 @@ def test_a_list_on_standard_input(folder):
     assert done.returncode == 0, done.stderr
     assert [image['file_name'] for image in results()['images']] == [f'{folder}/a.b c.png', f'{folder}/ü.jpg']
     assert not [line for line in done.stderr.splitlines() if 'arning' in line]
+
+
+def test_a_network_without_a_sky(folder, tmp_path, capsys):
+    cfg = load_config(str(ROOT / 'configs/baselines/fcos_r18_densesirst.py'))
+    cfg.model.backbone.init_cfg = None
+    torch.save(dict(meta=dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=('Target', ))),
+                    state_dict=MODELS.build(cfg.model).state_dict()), 'fcos.pth')
+    frame = f'{folder}/a.b c.png'
+    for option in ('--sky-maps', '--sky-only'):
+        assert call(frame, '--out', 'out', '--weights', 'fcos.pth', option) == 2
+        assert 'this network segments no sky' in capsys.readouterr().err
+    assert call(frame, '--out', 'free', '--weights', 'fcos.pth', '--score', 0, '--pictures') == 0
+    row = open('free/detections.csv').read().splitlines()[1]  # noqa: SIM115
+    assert row.endswith(',') and results('free')['annotations'][0]['in_sky'] is None
