@@ -10,6 +10,8 @@ from mmengine.registry import init_default_scope
 from ..engine.options import require_known_types
 from ..errors import InputError, one_line
 
+MAX_NUMBER = 2**14  # no side that a step resizes to is longer
+
 
 def resizes(cfg: Config) -> bool:
     """Whether the test pipeline of a config changes the size of its images."""
@@ -40,12 +42,25 @@ def _steps(cfg: Config) -> list[Any]:
         require_known_types(steps, 'the test pipeline of the config')
         if not all(isinstance(step, dict) and isinstance(step['type'], str) for step in steps):
             raise KeyError('type')
+        _require_small_numbers(steps)
     except InputError:
         raise
     except Exception as error:
         raise InputError('the config has no test pipeline (test_dataloader.dataset.pipeline); give a checkpoint that '
                          'training wrote') from error
     return steps
+
+
+def _require_small_numbers(value: Any) -> None:
+    """Refuse steps that would make a frame fill the memory."""
+    if isinstance(value, dict):
+        # Grey levels and MiB are no sides.
+        value = [item for key, item in value.items() if key not in ('value_range', 'cache_mb')]
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            _require_small_numbers(item)
+    elif isinstance(value, (int, float)) and not abs(value) <= MAX_NUMBER:
+        raise InputError(f'the test pipeline of the config has the number {value:.3g}, which no step needs')
 
 
 def _loader(step: dict) -> dict:

@@ -69,10 +69,15 @@ def test_networks_that_resize_take_whole_frames_and_other_loaders_become_ours():
     cfg = Config.fromfile(ROOT / 'configs/bafenet/bafenet_r18_densesirst.py')
     assert resizes(cfg) and not resizes(Config.fromfile(ROOT / 'configs/bafenet/bafenet_hr_tiny_densesirst.py'))
     steps = cfg.test_dataloader.dataset.pipeline
+    steps[0].value_range = [0, 65535]
+    assert build_pipeline(cfg)(dict(img=np.full((60, 80), 65535, np.uint16)))['inputs'].min() == 255
     steps[0] = ConfigDict(type='LoadImageFromFile')
     steps[-1].type = 'PackDetInputs'
     packed = build_pipeline(cfg)(dict(img=np.zeros((60, 80), np.uint8)))
     assert packed['inputs'].shape == (3, 512, 512) and packed['data_samples'].ori_shape == (60, 80)
+    steps[1].scale = (10**6, 10**6)
+    with pytest.raises(InputError, match='has the number 1e\\+06'):
+        build_pipeline(cfg)
     cfg.test_dataloader.dataset.pipeline = [dict(type='os.system')]
     with pytest.raises(InputError):
         build_pipeline(cfg)

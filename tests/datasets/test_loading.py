@@ -82,6 +82,22 @@ def test_training_samples_are_the_same_in_one_channel_and_in_three(devkit):
         assert len(boxes[0]) and torch.equal(*boxes)
 
 
+def test_training_samples_of_sixteen_bits_are_those_of_eight_in_a_fixed_range(copy):
+    settings = [dict(type='LoadInfraredImage', value_range=(0, 4080)), dict(type='LoadSkyAnnotations'),
+                dict(type='BAGCopyPaste'), dict(type='PackInfraredInputs')]
+    samples = []
+    for deep in (False, True):
+        for file in (copy / 'PNGImages').iterdir() if deep else ():
+            cv2.imwrite(str(file), cv2.imread(str(file), cv2.IMREAD_GRAYSCALE).astype(np.uint16) * 16)
+        (copy / 'TargetLibrary/train_v2.npz').unlink(missing_ok=True)  # is cut from the images anew
+        dataset = DATASETS.build(dict(type='DenseSIRSTDataset', data_root=str(copy), ann_file='Splits/train_v2.txt',
+                                      pipeline=settings))
+        samples.append([dataset[SampleIndex(i, epoch=i)] for i in range(len(dataset))])
+    for eight, sixteen in zip(*samples, strict=True):
+        assert torch.equal(eight['inputs'], sixteen['inputs'])
+        assert len(eight['data_samples'].gt_instances) > 4
+
+
 def test_sky_maps_likewise(sample):
     loader = TRANSFORMS.build(dict(type='LoadSkyAnnotations', cache_mb=1))
     path = sample['root'] / 'sky.png'
