@@ -123,6 +123,11 @@ def is_number(value: Any) -> bool:
     return is_real and -math.inf < value < math.inf
 
 
+def shown_text(text: str, length: int = 60) -> str:
+    """A text as :func:`shown` shows it, without quotes."""
+    return printable(text) if len(text) <= length else f'{printable(text[:length - 1])}…'
+
+
 def shown(value: Any, length: int = 60) -> str:
     """A value as a message shows it: on one line, printable, and no longer than ``length``."""
     try:

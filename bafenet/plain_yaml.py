@@ -1,4 +1,5 @@
 """Read YAML safely: small files of plain values, without aliases."""
+import re
 from typing import Any
 
 import yaml
@@ -7,6 +8,7 @@ from .errors import InputError, printable
 from .reading import PathLike, read_regular, reason_of
 
 _MAX_BYTES = 2**18
+_LEADING_ZERO = re.compile(r'[-+]?0[0-9_]+')
 
 
 class _PlainYaml(yaml.SafeLoader):
@@ -24,6 +26,17 @@ class _PlainYaml(yaml.SafeLoader):
         if len(content) < len(node.value):
             raise yaml.constructor.ConstructorError(None, None, 'a key stands there twice', node.start_mark)
         return content
+
+    def construct_number(self, node: Any) -> int | float:
+        # YAML reads 010 as 8 and 1:30 as 90, which no one who writes a setting means.
+        if ':' in node.value or _LEADING_ZERO.fullmatch(node.value):
+            raise yaml.constructor.ConstructorError(None, None, f'{node.value} is no decimal number; write it as one, '
+                                                    'or as text in quotes', node.start_mark)
+        return self.construct_yaml_int(node) if node.tag.endswith(':int') else self.construct_yaml_float(node)
+
+
+for _kind in ('int', 'float'):
+    _PlainYaml.add_constructor(f'tag:yaml.org,2002:{_kind}', _PlainYaml.construct_number)
 
 
 def read_yaml(path: PathLike) -> Any:

@@ -10,11 +10,7 @@ from typing import NoReturn
 
 from .one_line import one_line_errors, say
 from .parser import BAD_INPUT, Parser, printable
-
-_ROOT = Path(__file__).resolve().parents[1]
-_PACKAGE = _ROOT / 'bafenet'
-# In a wheel the tools are inside the package, in a checkout beside it.
-TOOLS = _PACKAGE / 'tools' if (_PACKAGE / 'tools').is_dir() else _ROOT / 'tools'
+from .tool_files import PACKAGE, TOOLS, find_tools
 
 
 def main() -> NoReturn:
@@ -31,17 +27,11 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def find_tools(folder: Path = TOOLS) -> dict[str, Path]:
-    """The tools by name: every Python file of a folder and of those in it, those of the folder itself first."""
-    files = sorted(folder.rglob('*.py'), key=lambda file: (len(file.parts), file.parts))
-    return {file.stem: file for file in files if not file.stem.startswith('_')}
-
-
 def _answer(name: str, tools: dict[str, Path]) -> int:
     if name in ('-h', '--help'):
         print(describe_tools(tools))
     elif name == '--version':
-        print('bafenet', runpy.run_path(str(_PACKAGE / '_version.py'))['__version__'])
+        print('bafenet', runpy.run_path(str(PACKAGE / '_version.py'))['__version__'])
     else:
         close = difflib.get_close_matches(name.replace('-', '_'), tools, cutoff=0.5)
         hint = f'; did you mean {" or ".join(close)}?' if close else ''

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports rooms of lower floors alone; single modules, which are one floor, each other too.
 FLOORS = (
     ('bafenet_command', ),
-    ('_version', 'arguments', 'errors', 'fields', 'fileio', 'markup', 'parallel', 'plain_yaml', 'reading', 'renamed',
-     'weights'),
+    ('_version', 'arguments', 'display', 'errors', 'fields', 'fileio', 'markup', 'parallel', 'plain_yaml', 'reading',
+     'renamed', 'weights'),
     ('devkit', ),
     ('synthesis', ),
     ('compat', ),
@@ -28,7 +28,7 @@ FRAMEWORKS = ('mmcv', 'mmdet', 'mmengine', 'torch', 'torchvision')
 READS_ENVIRONMENT = {
     'bafenet/engine/launch.py': 'ranks and addresses, from the launcher',
     'bafenet/engine/train.py': 'ranks, from the launcher',
-    'bafenet/engine/test.py': 'whether there is a display',
+    'bafenet/display.py': 'whether there is a display',
     'bafenet/engine/prepare.py': 'the workspace of cuBLAS',
     'bafenet/reproduction/worker.py': 'handed on to the process that trains',
 }

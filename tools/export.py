@@ -10,7 +10,8 @@ from bafenet_command import Parser, tool, whole
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument('checkpoint', help='training checkpoint, or the work dir whose best one is meant')
+    parser.add_argument('checkpoint', help='training checkpoint, or the work dir whose best one is meant (the last '
+                        'one of a run that picks none)')
     parser.add_argument('out', metavar='NAME.pth', help='file to write, as bafenet/weights/bafenet_hr_tiny.pth')
     parser.add_argument('--command', required=True, help='the command that trained it')
     parser.add_argument('--commit', required=True, help='the commit of the code that trained it')

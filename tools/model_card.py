@@ -3,15 +3,15 @@
 import argparse
 import sys
 
-from bafenet_command import Parser, tool
+from bafenet_command import Parser, call_of, tool
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument('weights', metavar='NAME.pth', help='what tools/export.py wrote')
+    parser.add_argument('weights', metavar='NAME.pth', help=f'what {call_of("export")} wrote')
     parser.add_argument('--results', required=True, metavar='RESULTS.json',
-                        help='what tools/test.py CONFIG NAME --out wrote with these weights')
+                        help=f'what {call_of("test")} CONFIG NAME --out wrote with these weights')
     parser.add_argument('--subset', metavar='RESULTS.json',
                         help='the same on some images, for a quick test that the weights give their numbers')
     parser.add_argument('--beside', nargs='+', action='append', default=[], metavar=('LABEL', 'RESULTS.json'),

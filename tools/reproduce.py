@@ -8,7 +8,7 @@ on other splits need another WORK_DIR.
 import argparse
 import sys
 
-from bafenet_command import Parser, tool, whole
+from bafenet_command import Parser, call_of, tool, whole
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     what.add_argument('--dry-run', action='store_true', help='run nothing, print what would run and an estimate of the '
                       'time')
     what.add_argument('--commands', action='store_true', help='run nothing, print for each row the command of '
-                      'tools/train.py that trains it')
+                      f'{call_of("train")} that trains it, with seed 0')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='settings to change in every run')
     return parser.parse_args(argv)
 

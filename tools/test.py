@@ -11,8 +11,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
     parser.add_argument('config', help='config file that the checkpoint was trained with')
-    parser.add_argument('checkpoint', help='checkpoint file, the work dir whose best one is meant, or the name of '
-                        'weights that come with the package (bafenet_hr_tiny)')
+    parser.add_argument('checkpoint', help='checkpoint file, the work dir whose best one is meant (the last one of a '
+                        'run that picks none), or the name of weights that come with the package (bafenet_hr_tiny)')
     parser.add_argument('--work-dir', help='folder for logs [work_dirs/CONFIG_NAME]')
     parser.add_argument('--out', metavar='FILE.json', help='write every metric and the detections of each image')
     parser.add_argument('--show', action='store_true', help='show each image in a window')

@@ -31,8 +31,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'train_dataloader.dataset.pipeline.BAGCopyPaste.prob=0.5; values may be Python literals')
     parser.add_argument('--splits', metavar='NAME', help='the splits to train and validate on: v2, as published, rec, '
                         'which share no recording, or your own [the config\'s]')
-    parser.add_argument('--trainval', action='store_true', help='train on train and val together, for as long as the '
-                        'config says; nothing is validated, no epoch picked')
+    parser.add_argument('--trainval', action='store_true', help='train on train and val together (trainval_NAME beside '
+                        'train_NAME), for as long as the config says; nothing is validated, no epoch picked')
     parser.add_argument('--scratch', action='store_true', help='train without pretrained weights, BatchNorm too')
     parser.add_argument('--allow-training-images', action='store_true',
                         help='validate on images that are trained on, with a warning')

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..compat.config_text import parse_config
 from ..datasets.transforms.loading import LoadInfraredImage
 from ..devkit.frames import Frame, count_frames, read_frame
 from ..devkit.grey_levels import GreyLevels, as_frame
-from ..engine.checkpoints import find_checkpoint, load_from_local
+from ..engine.checkpoints import find_checkpoint
 from ..engine.memory_format_hook import MemoryFormatHook
 from ..engine.network import build_network
 from ..errors import InputError, first_line, printable
@@ -199,7 +200,7 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu') -> Detect
 
     Args:
         name_or_file: Name of weights that come with the package, a checkpoint that training or
-            ``tools/export_weights.py`` wrote, or a work dir, whose best checkpoint is meant.
+            ``tools/export.py`` wrote, its ``https://`` address, or a work dir, whose best checkpoint is meant.
         device: Where the network goes, such as ``'cuda:0'``.
 
     Raises:
@@ -208,7 +209,7 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu') -> Detect
     """
     place = _device(device)
     file = find_checkpoint(str(name_or_file))
-    checkpoint = load_from_local(file, map_location='cpu')
+    checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu', logger='silent')
     source = f'checkpoint {printable(file)}'
     meta = checkpoint.get('meta', {})
     if 'cfg' not in meta:

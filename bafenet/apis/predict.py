@@ -17,7 +17,6 @@ from tqdm import tqdm
 from .._version import __version__
 from ..devkit.frame_files import find_frame_files, natural
 from ..devkit.frames import IMAGE, Frame, count_frames, kind_of, read_frames
-from ..engine.checkpoints import find_checkpoint, local_file
 from ..errors import InputError, printable
 from ..fileio import owned, require_writable_folder
 from .detector import Detector, load
@@ -197,7 +196,7 @@ def _about(weights: str, detector: Detector, settings: Settings, pictures: bool,
     levels = detector.levels(settings)
     return dict(
         weights=weights,
-        weights_sha256=hashlib.sha256(local_file(find_checkpoint(weights)).read_bytes()).hexdigest(),
+        weights_sha256=_digest(detector),
         version=__version__,
         score=settings.score,
         max_detections=settings.max_detections,
@@ -209,6 +208,15 @@ def _about(weights: str, detector: Detector, settings: Settings, pictures: bool,
         sky_maps=sky_maps,
         shard=shard and f'{shard[0]}/{shard[1]}',
         folder_of_frames=base if pictures or sky_maps else None)
+
+
+def _digest(detector: Detector) -> str:
+    """SHA-256 of the names and values of the weights, wherever they are from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(detector.model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _total(files: Sequence[str]) -> int | None:

@@ -34,7 +34,8 @@ CHANGES = (
     Change('mmdet.registry.OPTIMIZERS', 'it has no Prodigy, and DAdaptAdam only where its package is installed',
            optimizers.install),
     Change('mmdet.apis inference_detector, DetInferencer', "they load images by mmcv's loader, which cuts 16 bits to 8 "
-           'and fits no test pipeline of ours; sky maps are left out', inference.install),
+           'and fits no test pipeline of ours; weights that do not fit are loaded in part; sky maps are left out',
+           inference.install),
 )
 
 

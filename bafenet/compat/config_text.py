@@ -92,6 +92,14 @@ class _PlainDicts(ast.NodeTransformer):
             return node
         return ast.Dict([ast.Constant(item.arg) for item in node.keywords], [item.value for item in node.keywords])
 
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        self.generic_visit(node)
+        keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise ValueError(f'{twice!r} stands there twice')
+        return node
+
 
 def _require_size(text: Any) -> None:
     """Bound the text before Python's parser, which takes hundreds of bytes a sign, sees it."""

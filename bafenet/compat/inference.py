@@ -2,7 +2,7 @@
 
 Both expect mmcv's image loader at the start of a test pipeline and put others in its place: theirs cut 16 bits to 8 and
 leave out what our networks need. Where a pipeline has a loader that takes arrays itself (``takes_arrays``), it stays.
-Everything else, other networks included, is mmdet's.
+Weights that do not fit a network of ours are refused. Everything else, other networks included, is mmdet's.
 """
 import os
 from collections.abc import Callable, Sequence
@@ -15,8 +15,11 @@ import mmengine
 import numpy as np
 from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
+from mmengine.runner import CheckpointLoader
+from torch import nn
 
 from ..fileio import write_bytes
+from .weights_fit import require_fit
 
 
 def install() -> None:
@@ -24,6 +27,8 @@ def install() -> None:
     # Not before the operators are there, which all of mmdet's models need.
     from mmdet.apis import DetInferencer, inference
     for owner, name, around in ((inference, 'get_test_pipeline_cfg', _keep_loader),
+                                (inference, 'load_checkpoint', _load_checkpoint),
+                                (DetInferencer, '_load_weights_to_model', _load_weights),
                                 (DetInferencer, '_init_pipeline', _init_pipeline),
                                 (DetInferencer, '_inputs_to_list', _inputs_to_list),
                                 (DetInferencer, 'visualize', _visualize),
@@ -46,8 +51,33 @@ def _wrap(owner: Any, name: str, around: Callable) -> None:
 
 def _takes_arrays(step: Any) -> bool:
     """Whether a step of a pipeline, built or not, loads files and arrays alike."""
-    kind = TRANSFORMS.get(step['type']) if isinstance(step, dict) else step
+    kind = step.get('type') if isinstance(step, dict) else step
+    kind = TRANSFORMS.get(kind) if isinstance(kind, str) else kind  # a class in configs of mmengine's new style
     return getattr(kind, 'takes_arrays', False)
+
+
+def _load_checkpoint(original: Callable, model: nn.Module, filename: str | Path, *args: Any, **kwargs: Any) -> dict:
+    """What ``init_detector`` loads weights by."""
+    _require_fit(model, CheckpointLoader.load_checkpoint(str(filename), 'cpu', logger='silent'), str(filename))
+    return original(model, str(filename), *args, **kwargs)
+
+
+def _load_weights(original: Callable, inferencer: Any, model: nn.Module, checkpoint: dict | None, cfg: Any) -> None:
+    if checkpoint is not None:
+        _require_fit(model, checkpoint, 'weights')
+    original(inferencer, model, checkpoint, cfg)
+
+
+def _require_fit(model: nn.Module, checkpoint: dict, source: str) -> None:
+    """Refuse what mmdet would load in part, where the network or the checkpoint is of this package.
+
+    Raises:
+        InputError: If a weight is missing, of another shape, or unknown to the network.
+    """
+    own = any(type(part).__module__.startswith('bafenet.') for part in model.modules())
+    # By its name: the datasets are above.
+    if own or 'DenseSIRSTDataset' in checkpoint.get('meta', {}).get('cfg', ''):
+        require_fit(model.state_dict(), checkpoint.get('state_dict', checkpoint), source)
 
 
 def _keep_loader(original: Callable, cfg: Any) -> Any:
@@ -97,7 +127,7 @@ def _pred2dict(original: Callable, inferencer: Any, data_sample: Any, pred_out_d
 
 
 def _is_adapted(inferencer: Any) -> bool:
-    return any(map(_takes_arrays, inferencer.pipeline.transforms))
+    return any(map(_takes_arrays, getattr(inferencer.pipeline, 'transforms', ())))
 
 
 def _as_rgb(frame: np.ndarray) -> np.ndarray:

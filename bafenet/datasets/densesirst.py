@@ -10,7 +10,7 @@ from mmdet.registry import DATASETS
 from bafenet.arguments import is_whole, shown
 from bafenet.devkit import find_split, image_size, read_boxes, read_split, require_palette_sky
 from bafenet.devkit.decode import read_header
-from bafenet.devkit.layout import BOXES, CLASSES, IMAGES, SKY_PALETTE, SUFFIXES, TARGET_PALETTE
+from bafenet.devkit.layout import BOXES, CLASSES, DATASET_PAGE, IMAGES, SKY_PALETTE, SUFFIXES, TARGET_PALETTE
 from bafenet.errors import InputError, printable
 
 from .randomness import SampleIndex, seeded_draws
@@ -96,8 +96,8 @@ class DenseSIRSTDataset(BaseDetDataset):
             raise InputError(f'{printable(self.ann_file)}: {{splits}} stands for splits of the config; read it by '
                              'bafenet.engine.options.load_config, or write ann_file out, as Splits/test_v2.txt')
         if not os.path.isfile(self.ann_file):
-            raise InputError(f'{printable(self.ann_file)}: no such split file; check data_root and ann_file, or see '
-                             'data/README.md for where to put the dataset')
+            raise InputError(f'{printable(self.ann_file)}: no such split file; check data_root and ann_file '
+                             f'(the dataset is at {DATASET_PAGE})')
         return read_split(self.ann_file)
 
     def _list_folder(self, key: str) -> frozenset:
@@ -106,7 +106,7 @@ class DenseSIRSTDataset(BaseDetDataset):
             return frozenset()
         if not os.path.isdir(path):
             raise InputError(f'{printable(path)}: no such folder; a SIRSTdevkit has {IMAGES}, SIRST and SkySeg '
-                             '(data/README.md)')
+                             f'(it is at {DATASET_PAGE})')
         return frozenset(os.listdir(path))
 
     def _load_sample(self, name: str, folders: dict[str, frozenset]) -> dict:

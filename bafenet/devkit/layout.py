@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bafenet_command import call_of
+
 from ..errors import InputError, printable
 from ..reading import PathLike
 
@@ -31,6 +33,7 @@ FOLDERS = (*SUFFIXES, SPLITS)
 REQUIRED = (IMAGES, BOXES, SKY_PALETTE, SPLITS)
 
 CLASSES = ('Target', )
+DATASET_PAGE = 'https://github.com/GrokCV/BAFE-Net'
 # The numbers of a box in an XML, in pixels: 0-based, with exclusive ends.
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
@@ -106,7 +109,7 @@ def find_file(root: Path, folder: str, name: str) -> Path:
     """
     path = root / file_below(folder, name)
     if not path.is_file():
-        raise InputError(f'{printable(path)}: no such file; see tools/dataset/check.py')
+        raise InputError(f'{printable(path)}: no such file; see {call_of("check")}')
     return path
 
 
@@ -218,7 +221,7 @@ def find_layout(root: PathLike, sky: PathLike | None = None) -> Layout:
     root = Path(root)
     for folder in [root, Path(sky)] if sky else [root]:
         if not folder.is_dir():
-            raise InputError(f'{printable(folder)}: no such folder; see data/README.md for where to put a dataset')
+            raise InputError(f'{printable(folder)}: no such folder; the dataset is at {DATASET_PAGE}')
     for layout in (SIRST_DEVKIT, SIRST_V2):
         masks = [folder for folder, _ in layout.target_masks]
         if (root / layout.images[0]).is_dir() and any((root / folder).is_dir() for folder in masks):

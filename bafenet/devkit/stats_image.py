@@ -11,6 +11,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from bafenet_command import call_of
+
 from ..errors import InputError, printable
 from .box_matching import EIGHT_NEIGHBOURS, extents
 from .images import read_grey, read_image
@@ -147,5 +149,5 @@ def read_map(root: Path, folder: str, name: str, shape: tuple[int, int]) -> np.n
     if values.shape != shape:
         there, expected = ('x'.join(map(str, size[1::-1])) for size in (values.shape, shape))
         raise InputError(f'{printable(path)}: is not one channel of its image\'s size, {expected}, but '
-                         f'{"of several channels" if there == expected else there}; see tools/dataset/check.py')
+                         f'{"of several channels" if there == expected else there}; see {call_of("check")}')
     return values

@@ -4,6 +4,7 @@ Reading the file itself is in compat/checkpoint_loading.py.
 """
 import os
 import re
+import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any, NamedTuple
 import torch
 
 from ..compat.checkpoint_loading import load_from_local, load_url, local_file, require_checkpoint
+from ..compat.config_text import parse_config
 from ..errors import InputError, printable
 from ..reading import read_regular, reason_of
+from .config_paths import setting
 
 __all__ = ['WeightsReport', 'find_checkpoint', 'latest_checkpoint', 'load_from_local', 'load_url', 'load_weights',
            'local_file', 'require_checkpoint']
@@ -56,7 +59,7 @@ def latest_checkpoint(work_dir: str | Path, folders: Sequence[str | Path] = ()) 
 
 
 def find_checkpoint(path: str) -> str:
-    """The checkpoint itself, a file or a name, or the best one of a work dir.
+    """The checkpoint itself, a file or a name, or the best one of a work dir; the last one where the run picks none.
 
     Raises:
         InputError: If there is none, or more than one best.
@@ -64,10 +67,31 @@ def find_checkpoint(path: str) -> str:
     if not os.path.isdir(path):
         return path
     best = sorted(str(file) for file in Path(path).glob('best_*.pth'))
+    last = None if best else _last_of_unpicked(path)
+    if last is not None:
+        # Not to the standard output, which is for results.
+        print(f'{printable(path)}: this run picks no best checkpoint; its last one is taken, '
+              f'{printable(Path(last).name)}', file=sys.stderr, flush=True)
+        return last
     if len(best) != 1:
         found = f'there are {len(best)}: {", ".join(best)}' if best else 'there is none'
-        raise InputError(f'{path}: expected one best_*.pth in the folder and {found}; name the checkpoint file')
+        raise InputError(f'{printable(path)}: expected one best_*.pth in the folder and {printable(found)}; name the '
+                         'checkpoint file')
     return best[0]
+
+
+def _last_of_unpicked(work_dir: str) -> str | None:
+    """The last checkpoint of a run whose config says that no validation picks one; None for any other run."""
+    try:
+        last = latest_checkpoint(work_dir)
+    except InputError:
+        return None
+    text = None if last is None else load_from_local(last, map_location='cpu').get('meta', {}).get('cfg')
+    if text is None:
+        return None
+    cfg = parse_config(text, f'checkpoint {printable(last)}')
+    picks = cfg.get('val_dataloader') and setting(cfg, 'default_hooks', 'checkpoint', 'save_best')
+    return None if picks else last
 
 
 # --- Loading into a network -------------------------------------------------------------------------------------------

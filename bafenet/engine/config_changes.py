@@ -7,11 +7,13 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from bafenet.arguments import shown
+from bafenet.arguments import shown, shown_text
 from bafenet.errors import InputError, first_line, printable
+from bafenet_command import call_of
 
 from ..compat.config_text import require_plain
 from .config_paths import Path, is_index, look_up, set_value, without
+from .config_rules import find_rule
 from .config_values import (
     ROOT_KEYS,
     Changed,
@@ -23,13 +25,11 @@ from .config_values import (
 )
 from .option_text import Option, is_key
 from .pipeline_steps import is_list_of_steps, step_index
-from .registered import closest, find_type, parameters, refused
+from .registered import class_names, closest, find_type, parameters, refused, taken_before
 from .splits import fill_splits
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 OPTIONS = '--cfg-options '
-# What mmengine takes out before it calls the constructor.
-_POPPED = {'type', '_scope_', 'paramwise_cfg', 'constructor', 'convert_to_iter_based', 'priority'}
 _DELETE = '_delete_'
 
 
@@ -109,9 +109,7 @@ def change_config(cfg: Config, given: Mapping[str, Option], start: str, source: 
     for path, change in changes.items():
         if path not in removed:
             _require_arguments(changed, path, change, start)
-    # Last, so that the numbers of the other steps hold until here.
-    for path in sorted(removed, key=lambda path: int(path[-1]), reverse=True):
-        set_value(changed, path[:-1], without(look_up(changed._cfg_dict, path)[0], int(path[-1])))
+    _remove(changed, {path: changes[path].name for path in removed}, start)
     object.__setattr__(cfg, '_cfg_dict', changed._cfg_dict)
 
 
@@ -128,8 +126,8 @@ def _resolve(cfg: Config, given: Mapping[str, Option], start: str) -> dict[Path,
             one = option._replace(value=value) if leaf == path else _option(value)
             other = changes.get(leaf)
             if other is not None and repr(other.option.value) != repr(value):
-                raise InputError(f'{start}{printable(name)}={shown(one.text)[1:-1]}: {printable(other.name)}='
-                                 f'{shown(other.option.text)[1:-1]} is given too; give one of them')
+                raise InputError(f'{start}{printable(name)}={shown_text(one.text)}: {printable(other.name)}='
+                                 f'{shown_text(other.option.text)} is given too; give one of them')
             changes[leaf] = Change(name, one)
     for path, change in changes.items():
         above = next((changes[path[:i]] for i in range(1, len(path)) if path[:i] in changes), None)
@@ -200,6 +198,24 @@ def _removes(cfg: Config, path: Path, change: Change) -> bool:
     return change.option.value is None and exists and is_list_of_steps(parent)
 
 
+def _remove(cfg: Config, removed: Mapping[Path, str], start: str) -> None:
+    """Take steps out of their lists; each list must still be what it may be."""
+    # From the last one on, so that the numbers of the others, and of the steps within them, hold until then.
+    for path in sorted(removed, key=_in_order, reverse=True):
+        steps = without(look_up(cfg._cfg_dict, path)[0], int(path[-1]))
+        set_value(cfg, path[:-1], steps)
+        parent, key = look_up(cfg._cfg_dict, path[:-1])[0], '.'.join(path[:-1])
+        rule = find_rule(key, class_names(find_type(parent['type']) if 'type' in parent else None))
+        if rule is not None and not rule.test(steps):
+            raise InputError(f'{start}{printable(removed[path])}=None leaves {printable(key)}={shown(steps)}, which '
+                             f'must be {rule.words}')
+
+
+def _in_order(path: Path) -> list[tuple[int, str]]:
+    """A key by which paths are sorted as they stand in a config."""
+    return [(int(part) if part.isdigit() else -1, part) for part in path]
+
+
 # --- Values -----------------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +231,9 @@ def _set_all(cfg: Config, changes: dict[Path, Change], start: str) -> dict[str, 
         _require_setting(typed, path, change.name, start)
         parent, exists, old = look_up(typed._cfg_dict, path)
         target = find_type(parent['type']) if isinstance(parent, dict) and parent.get('type') is not None else None
+        if is_list_of_steps(parent) and isinstance(change.option.value, dict) and 'type' not in change.option.value:
+            raise InputError(f'{start}{printable(change.name)}={shown(change.option.value)} has no type, which each '
+                             'entry of this list needs')
         value = fit_option('.'.join(path), change.name, change.option, old, target, exists, start)
         set_value(cfg, path, ConfigDict(value=deepcopy(value)).value)
         before['.'.join(path)] = Changed(change.name, old)
@@ -238,10 +257,10 @@ def _require_arguments(cfg: Config, path: Path, change: Change, start: str) -> N
 def _require_accepted(path: Path, node: dict, start: str, stood_there: bool) -> None:
     if path[-1] in ('nms', 'clip_grad') or 'override' in path:
         return
-    # What mmcv reads before it builds a norm.
-    popped = _POPPED | ({'requires_grad'} if path[-1].endswith('norm_cfg') else set())
     target = find_type(node['type'])
-    unknown = sorted(refused(target, set(map(str, node)) - popped))
+    # What mmcv reads before it builds a norm.
+    taken = taken_before(target) | ({'requires_grad'} if path[-1].endswith('norm_cfg') else set())
+    unknown = sorted(refused(target, set(map(str, node)) - taken - {'type', '_scope_'}))
     if unknown and stood_there:
         raise InputError(f'{start}: it takes no {printable(", ".join(unknown))}, which the config sets beside it; give '
                          f"{printable('.'.join(path))}={{'{_DELETE}': True, 'type': …}} with all that it needs")
@@ -280,7 +299,7 @@ def _require_setting(cfg: Config, path: Path, name: str, start: str) -> None:
             hint = f'; did you mean {printable(".".join(filter(None, (prefix, close))))}?' if close else ''
             if isinstance(node, (list, tuple)):
                 hint = f'; it has {len(node)} entries, the first one is {printable(prefix)}.0'
-            raise InputError(f'{start}{shown(name)[1:-1]}: {printable(prefix) or "the config"} has no '
+            raise InputError(f'{start}{shown_text(name, 200)}: {shown_text(prefix, 200) or "the config"} has no '
                              f'{shown(part)}{hint}')
 
 
@@ -288,7 +307,7 @@ def _refuse_variable(node: dict, start: str, name: str) -> None:
     settings = {key: value for key, value in settings_of(node).items() if key != name}
     hint = variables_hint(settings, node[name]) or 'the setting, as train_dataloader.dataset.pipeline.BAGCopyPaste.prob'
     if name == 'input_size':
-        hint += '; for the cost at another size give tools/analysis/complexity.py --shape HEIGHT WIDTH'
+        hint += f'; for the cost at another size give {call_of("complexity")} --shape HEIGHT WIDTH'
     raise InputError(f'{start}: {printable(name)} is a variable of the config file, and what was made of it stays as '
                      f'it is; set {hint}')
 
@@ -299,4 +318,5 @@ def _accepted(node: Any, key: str) -> frozenset:
         return parameters(Runner) | ROOT_KEYS
     if key in LOADERS:
         return parameters(DataLoader)
-    return parameters(find_type(node['type'])) if 'type' in node else frozenset()
+    target = find_type(node['type']) if 'type' in node else None
+    return frozenset() if target is None else parameters(target) | taken_before(target)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from mmdet.registry import MODELS, RUNNERS
+from mmdet.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, RUNNERS
+from mmengine.runner import Priority
 
 from bafenet.arguments import MAX_CHANNELS, MAX_WORKERS
 from bafenet.models.small_target_head import ASSIGNERS, BOX_CODINGS, QUALITIES
@@ -235,6 +236,9 @@ _BY_KEY: dict[str, Allowed] = {
     '*_dataloader.{batch_sampler,collate_fn}': _or(PART, NONE),
     '{train,val,test}_evaluator': _or(PART, _list(PART), NONE),
     '{train,val,test}_cfg': _or(SETTINGS, NONE),
+    'optim_wrapper.constructor': Allowed('the name of a registered constructor', lambda value: isinstance(value, str)
+                                         and OPTIM_WRAPPER_CONSTRUCTORS.get(value) is not None,
+                                         'DefaultOptimWrapperConstructor'),
     'train_cfg.{max_epochs,max_iters,val_interval}': COUNT,
     'train_cfg.val_begin': INDEX,
     'train_cfg.dynamic_intervals': _or(_list(_list(INDEX, 2)), NONE),
@@ -271,6 +275,7 @@ _BY_KEY: dict[str, Allowed] = {
     'param_scheduler.**.{factor,start_factor,end_factor}': SHARE,
     'param_scheduler.**.eta_min_ratio': _or(SHARE, NONE),
     'param_scheduler.**.eta_min': _or(FACTOR, NONE),
+    '{default_hooks,custom_hooks}.*.priority': _or(_whole(0, 100), _choice(*Priority.__members__)),
     'param_scheduler.**.{by_epoch,convert_to_iter_based,verbose}': FLAG,
     'param_scheduler.**.last_step': _whole(-1),
     'auto_scale_lr': _or(SETTINGS, NONE),

@@ -284,7 +284,9 @@ def _kind(value: Any) -> str:
 
 def _alike(value: Any, old: Any, within: bool = False) -> bool:
     """Whether a value is of the kind of another; whole numbers do for numbers, and in lists numbers for them."""
-    if isinstance(old, (bool, str, dict)) or isinstance(value, bool):
+    if isinstance(old, dict):
+        return isinstance(value, dict)
+    if isinstance(old, (bool, str)) or isinstance(value, bool):
         return isinstance(value, type(old)) or isinstance(old, str) and isinstance(value, str)
     if isinstance(old, int) and not within:
         return is_whole(value)

@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
+from ..compat.weights_fit import refuse_misfit, require_fit
 from ..errors import InputError, first_line, printable
 from .checkpoints import load_weights
 from .options import require_known_types
@@ -42,30 +43,12 @@ def build_network(cfg: Config, checkpoint: dict, source: str) -> nn.Module:
     weights = checkpoint.get('state_dict', checkpoint)
     outline = _build(cfg, weights, source, 'meta')
     if outline is not None:
-        _require_fit(_differences(outline.state_dict(), weights), source)
+        require_fit(outline.state_dict(), weights, source)
     network = _build(cfg, weights, source, 'cpu')
     assert network is not None  # only the outline may be
     report = load_weights(network, checkpoint)
-    _require_fit('' if report.fits else report.describe(examples=1), source)
+    refuse_misfit('' if report.fits else report.describe(examples=1), source)
     return network.eval()
-
-
-def _require_fit(differences: str, source: str) -> None:
-    if differences:
-        raise InputError(f'checkpoint {printable(source)} does not fit the network of its config, weights: '
-                         f'{differences}')
-
-
-def _differences(expected: Mapping[str, Tensor], weights: Mapping[str, Any]) -> str:
-    """In what names and shapes differ, in words; empty where they do not."""
-    shapes = {str(name).removeprefix('module.'): tuple(value.shape) for name, value in weights.items()
-              if isinstance(value, Tensor)}
-    other = [name for name, value in expected.items()
-             if shapes.get(name) != tuple(value.shape) and not name.endswith('num_batches_tracked')]
-    more = sorted(shapes.keys() - expected.keys())
-    kinds = (('missing or of another shape', other), ('unknown to the network', more))
-    return ', '.join(f'{len(names)} {kind} ({printable(names[0])}{", …" if len(names) > 1 else ""})'
-                     for kind, names in kinds if names)
 
 
 def _build(cfg: Config, weights: Mapping[str, Any], source: str, device: str) -> nn.Module | None:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import DictAction
 
-from bafenet.arguments import shown
+from bafenet.arguments import shown, shown_text
 from bafenet.errors import InputError, first_line, printable
 
 from ..compat.config_text import parse_literal, require_plain
@@ -49,13 +49,14 @@ def split_options(options: list[str]) -> dict[str, Option]:
     values: dict[str, Option] = {}
     for option in options:
         key, separator, text = option.partition('=')
-        name = f'--cfg-options {shown(option)[1:-1]}'
+        name = f'--cfg-options {shown_text(option)}'
         if not key or not separator:
             raise InputError(f'{name}: must be KEY=VALUE')
         if not is_key(key):
-            raise InputError(f'{name}: the key has an empty part; write it as model.backbone.depth')
+            raise InputError(f'{name}: the key has an empty part or blanks around it; write it as '
+                             'model.backbone.depth')
         if key in values and values[key].text != text:
-            raise InputError(f'{name}: {printable(key)}={shown(values[key].text)[1:-1]} is given too; give one of them')
+            raise InputError(f'{name}: {printable(key)}={shown_text(values[key].text)} is given too; give one of them')
         values[key] = _read(name, text)
     return values
 

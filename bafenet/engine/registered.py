@@ -2,15 +2,23 @@
 import difflib
 import inspect
 from collections.abc import Collection
+from itertools import chain
 from typing import Any
 
 import mmcv.ops
 import mmdet.registry
+from mmengine.hooks import Hook
+from mmengine.optim import BaseOptimWrapper, _ParamScheduler
 from mmengine.registry import Registry
 
 from bafenet.arguments import shown
 from bafenet.compat.registered_types import FUNCTIONS, MAX_DEPTH, registries, require_known_types  # noqa: F401
 from bafenet.errors import InputError, first_line
+
+_TAKEN_BEFORE = (
+    (Hook, ('priority', )),
+    (BaseOptimWrapper, ('paramwise_cfg', 'constructor')),
+    (_ParamScheduler, ('convert_to_iter_based', )))
 
 
 def registered_names() -> frozenset:
@@ -56,6 +64,12 @@ def class_names(target: Any) -> tuple[str, ...]:
 def parameters(target: Any) -> frozenset:
     """Names that a function or the constructors of a class take, through ``**kwargs`` to the parent classes."""
     return frozenset(item.name for item in _signature(target)[0])
+
+
+def taken_before(target: Any) -> frozenset:
+    """Names of the settings beside a class's ``type`` that mmengine takes before it calls the constructor."""
+    return frozenset(chain.from_iterable(names for parent, names in _TAKEN_BEFORE
+                                         if inspect.isclass(target) and issubclass(target, parent)))
 
 
 def refused(target: Any, names: Collection[str]) -> frozenset:

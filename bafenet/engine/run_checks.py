@@ -15,6 +15,8 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from bafenet_command import call_of
+
 from ..arguments import shown
 from ..compat.checkpoint_fields import is_finite
 from ..devkit import read_mask
@@ -181,7 +183,7 @@ class AnnotationsHook(Hook):
             runner.logger.warning(
                 f'{count} of {total} boxes of a sample of {min(self.samples, len(infos))} training images differ by '
                 f'({", ".join(f"{number:+g}" for number in shift)}) from the extents of their target masks: see '
-                'box_origin of the dataset, and tools/dataset/check.py')
+                f'box_origin of the dataset, and {call_of("check")}')
 
     def before_test(self, runner: Runner) -> None:
         """Look at the classes of the test set."""

@@ -2,7 +2,6 @@
 import hashlib
 import os
 import platform
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from bafenet.display import require_display
 from bafenet.errors import InputError
 from bafenet.evaluation import DenseSIRSTMetric, print_metrics
 from bafenet.fileio import require_json_name, require_writable_folder, write_json
@@ -39,8 +39,8 @@ def test(config: str,
 
     Args:
         config: Config file.
-        checkpoint: Checkpoint file, the work dir whose best one is meant, or the name of weights that come with the
-            package.
+        checkpoint: Checkpoint file, the work dir whose best one is meant (the last one of a run that picks none), or
+            the name of weights that come with the package.
         work_dir: Folder for logs; ``work_dirs/`` and the config's name where it is None.
         out: JSON file for every metric and the detections of each image.
         show: Show each image in a window.
@@ -58,9 +58,8 @@ def test(config: str,
         InputError: Where the input is bad.
     """
     require_json_name(out)
-    if show and sys.platform.startswith('linux') and not (os.environ.get('DISPLAY')
-                                                          or os.environ.get('WAYLAND_DISPLAY')):
-        raise InputError('--show: there is no display; write the pictures with --show-dir instead')
+    if show:
+        require_display('--show', 'with --show-dir')
     cfg = prepare_config(config, work_dir, cfg_options, launcher, TESTING, splits=splits)
     cfg.load_from, cfg.resume = find_checkpoint(checkpoint), False
     allow_training_images_in(cfg, config, allow_training_images)

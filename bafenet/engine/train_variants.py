@@ -1,25 +1,37 @@
 """Training on train and val together (``--trainval``), and from random weights (``--scratch``), for any config."""
+import os
 from typing import Any
 
 from mmengine.config import Config
 
+from bafenet.arguments import shown
 from bafenet.errors import InputError
 
-from .splits import PLACEHOLDER
+from .config_paths import setting
 
 
 def trainval_settings(cfg: Config) -> dict[str, Any]:
     """What of a config changes so that it trains on train and val together, validates on nothing and picks nothing.
 
+    The split ``train_NAME`` becomes ``trainval_NAME`` of the same folder, which may be the config's own already.
+
     Raises:
-        InputError: If its training set is not read from one split file.
+        InputError: If its training set is not read from a split file of such a name.
     """
-    dataset = cfg.train_dataloader.get('dataset') if cfg.get('train_dataloader') else None
+    dataset = setting(cfg, 'train_dataloader', 'dataset')
     if not isinstance(dataset, dict) or 'ann_file' not in dataset:
         raise InputError('--trainval: train_dataloader.dataset has no ann_file that it could change; write a config '
                          'that trains on both splits')
+    folder, split = os.path.split(str(dataset['ann_file']))
+    if not split.startswith(('train_', 'trainval_')):
+        raise InputError(f'--trainval: train_dataloader.dataset.ann_file={shown(dataset["ann_file"])} is no train_NAME '
+                         'beside which a trainval_NAME could be; rename it, or write a config that trains on both '
+                         'splits')
+    if split.startswith('trainval_') and not cfg.get('val_dataloader'):
+        raise InputError('--trainval: this config trains on both splits and validates on nothing already; leave '
+                         '--trainval out')
     settings: dict[str, Any] = {
-        'train_dataloader.dataset.ann_file': f'Splits/trainval_{PLACEHOLDER}.txt',
+        'train_dataloader.dataset.ann_file': os.path.join(folder, f'trainval_{split.partition("_")[2]}'),
         'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,
     }
     if (cfg.get('default_hooks') or {}).get('checkpoint'):

@@ -5,8 +5,9 @@ from typing import Any
 from bafenet.errors import InputError, printable
 from bafenet.fields import require_dict, require_list, require_number, require_numbers, require_text, require_whole
 from bafenet.reading import read_json
+from bafenet_command import call_of
 
-WHAT = 'what tools/test.py --out writes'
+WHAT = f'what {call_of("test")} --out writes'
 _TEXTS = ('config', 'checkpoint', 'checkpoint_sha256', 'split')
 _BOXES = ('boxes', 'gt_boxes')
 # As many as there are boxes: the fields of one, their kinds of number and the largest.
@@ -48,7 +49,7 @@ def read_results(path: str, keys: Sequence[str] = (), image_keys: Sequence[str] 
     if absent or in_images:
         names = [*sorted(absent), *(f'{name} of its images' for name in sorted(in_images))]
         raise InputError(f'{printable(path)}: it has no {", ".join(names)}; test the checkpoint again with '
-                         'tools/test.py --out')
+                         f'{call_of("test")} --out')
     return content
 
 

@@ -14,6 +14,7 @@ from bafenet.fields import require_dict, require_text, require_whole
 from bafenet.fileio import write_json, write_text
 from bafenet.markup import markdown_code, markdown_text
 from bafenet.renamed import command_now
+from bafenet_command import call_of
 
 from ..engine.checkpoints import load_from_local, local_file
 from ..engine.config_paths import setting
@@ -129,7 +130,7 @@ def _weights_record(file: Path) -> dict:
         max_epochs = require_whole(setting(cfg, 'train_cfg', 'max_epochs'), 'meta.cfg: train_cfg.max_epochs',
                                    optional=True)
     except InputError as error:
-        raise InputError(f'{printable(file)}: {error}; write it with tools/export.py') from None
+        raise InputError(f'{printable(file)}: {error}; write it with {call_of("export")}') from None
     data = file.read_bytes()
     return dict(
         name=file.stem, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data),

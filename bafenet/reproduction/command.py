@@ -6,14 +6,16 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 from bafenet.engine.option_text import as_option
+from bafenet.engine.options import load_config
 from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, one_line, printable
 from bafenet.fileio import require_writable_file, require_writable_folder, write_json, write_text
 from bafenet.markup import markdown_text
+from bafenet_command import call_of
 
-from .commands import train_command
+from .commands import command_options, train_command
 from .estimate import LEFT_OUT, duration, time_step
-from .plan import Run, plan_runs
+from .plan import Run, plan_runs, row_config
 from .report import build_report, markdown
 from .tables import Row, Table, choose_protocol, select_tables
 from .worker import launch
@@ -105,9 +107,24 @@ def _rows_of(keys: list[str] | None, tables: Iterable[Table]) -> list[Row]:
 
 def _print_commands(rows: list[Row], protocol: str, data: str | None, epochs: int | None, options: list[str]) -> None:
     if epochs:
-        raise InputError('--commands: with --epochs a run changes its schedule too, which no command of tools/train.py '
-                         'says; leave one of them out')
+        raise InputError('--commands: with --epochs a run changes its schedule too, which no command of '
+                         f'{call_of("train")} says; leave one of them out')
+    for row in rows:
+        _require_same(row, protocol, data, options)
     print('\n'.join(train_command(row, protocol, data, options) for row in rows))
+
+
+def _require_same(row: Row, protocol: str, data: str | None, options: list[str]) -> None:
+    """Refuse options with which the command of a row would be refused, or would not be its run."""
+    expected = row_config(row, protocol, data, options=options)
+    try:
+        with quiet():
+            cfg = load_config(row.base_of(protocol), command_options(row, protocol, data, options))
+    except InputError as error:
+        raise InputError(f'{row.place}: no one command gives what it sets and these options ({error})') from error
+    if cfg.to_dict() != expected.to_dict():
+        raise InputError(f'{row.place}: no one command gives what it sets and these options; write a config of your '
+                         'own')
 
 
 def _each_once(runs: Runs) -> list[Run]:

@@ -5,12 +5,13 @@ from typing import Any
 
 from bafenet.engine.option_text import as_option, split_options
 from bafenet.engine.options import LOADERS
+from bafenet_command import call_of
 
 from .tables import Row
 
 
 def train_command(row: Row, protocol: str, data: str | None = None, options: Sequence[str] = ()) -> str:
-    """The command that trains a row's network with the row's settings, for a shell in the checkout.
+    """The command that trains a row's network with the row's settings, for a shell in the checkout, or by ``bafenet``.
 
     Args:
         row: The row.
@@ -21,18 +22,25 @@ def train_command(row: Row, protocol: str, data: str | None = None, options: Seq
     Raises:
         InputError: If the row does not know the protocol, or an option is none.
     """
-    roots = [as_option(f'{loader}.dataset.data_root', data) for loader in LOADERS] if data else []
     arguments = row_arguments(row, protocol)
+    changes = command_options(row, protocol, data, options)
+    given = split_options(list(options))
+    # Runs on other splits go to folders of their own, as with `train.py --splits`.
+    suffix = f'_{given["splits"].text}' if 'splits' in given else ''
+    tool = call_of('train')
+    words = [*(['python'] if tool.endswith('.py') else []), *tool.split(), arguments['config'], '--work-dir',
+             arguments['default_work_dir'] + suffix, *(['--cfg-options', *changes] if changes else [])]
+    return ' '.join(map(_quoted, words))
+
+
+def command_options(row: Row, protocol: str, data: str | None = None, options: Sequence[str] = ()) -> list[str]:
+    """The ``--cfg-options`` of :func:`train_command`: those of the row that no other is given instead of, and these."""
+    roots = [as_option(f'{loader}.dataset.data_root', data) for loader in LOADERS] if data else []
     given = [*roots, *options]
     keys = split_options(given)
     own = [as_option(key, value) for key, value in row.set[protocol].items()
            if not any(f'{key}.'.startswith(f'{other}.') for other in keys)]
-    changes = [*own, *given]
-    # Runs on other splits go to folders of their own, as with `train.py --splits`.
-    suffix = f'_{keys["splits"].text}' if 'splits' in keys else ''
-    words = ['python', 'tools/train.py', arguments['config'], '--work-dir', arguments['default_work_dir'] + suffix,
-             *(['--cfg-options', *changes] if changes else [])]
-    return ' '.join(map(_quoted, words))
+    return [*own, *given]
 
 
 def _quoted(word: str) -> str:

@@ -2,7 +2,7 @@
 import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,17 +10,28 @@ from typing import Any
 
 from mmengine.config import Config
 
+from bafenet.arguments import shown
 from bafenet.devkit import find_split, read_split
-from bafenet.devkit.layout import BOXES
+from bafenet.devkit.layout import BOXES, DATASET_PAGE
 from bafenet.devkit.read import MAX_XML_BYTES
 from bafenet.engine.config_paths import setting
-from bafenet.engine.options import load_config
+from bafenet.engine.options import find_config, load_config, parse_options
 from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, write_json
 from bafenet.reading import read_bytes
+from bafenet_command import call_of
 
-from .stored import CONFIG_FILE, RESULT_FILE, SETTINGS_FILE, epoch_of, latest_checkpoint, read_result, read_settings
+from .stored import (
+    CONFIG_FILE,
+    RESULT_FILE,
+    SETTINGS_FILE,
+    digest_of,
+    epoch_of,
+    latest_checkpoint,
+    read_result,
+    read_settings,
+)
 from .tables import Row
 
 MAX_SEEDS, MAX_EPOCHS = 1000, 10**6
@@ -58,7 +69,7 @@ class Run:
     @property
     def digest(self) -> str:
         """Hash of the settings: equal for runs that give the same result."""
-        return _digest(self.settings)
+        return digest_of(self.settings)
 
     @property
     def epochs(self) -> int:
@@ -140,8 +151,14 @@ def row_config(row: Row, protocol: str, data: str | None = None, epochs: int | N
                options: list[str] | None = None) -> Config:
     """The config of a row under a protocol; see :func:`plan_runs`."""
     file = row.base_of(protocol)
+    try:
+        file = find_config(file)
+    except InputError as error:
+        raise InputError(f'{row.place}: {error}') from error
+    _refuse_seed([(row.place, row.set[protocol]), ('--cfg-options', parse_options(options or []))])
     with quiet():
         cfg = load_config(file, options, settings=[(row.place, row.set[protocol])])
+    _require_pick(cfg, file)
     absent = [name for name in LOADERS if cfg.get(name) is None]
     if absent:
         raise InputError(f'{file}: it has no {", ".join(absent)}; a row is trained, its epoch picked on the validation '
@@ -157,6 +174,24 @@ def row_config(row: Row, protocol: str, data: str | None = None, epochs: int | N
     if epochs:
         set_epochs(cfg, epochs)
     return cfg
+
+
+def _refuse_seed(given: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """Refuse a seed among settings, by what they are from: a run has the seed of its folder."""
+    for source, settings in given:
+        randomness = settings.get('randomness')
+        if 'randomness.seed' in settings or isinstance(randomness, dict) and 'seed' in randomness:
+            raise InputError(f'{source}: randomness.seed changes nothing: the runs of a row have the seeds from 0 on; '
+                             'give their number by --seeds')
+
+
+def _require_pick(cfg: Config, source: str) -> None:
+    """Refuse a config that names no metric by which an epoch is picked, which would show after the training."""
+    names = setting(cfg, 'default_hooks', 'checkpoint', 'save_best')
+    names = [names] if isinstance(names, str) else names
+    if not names or 'auto' in names:
+        raise InputError(f'{printable(source)}: default_hooks.checkpoint.save_best={shown(names)} must name the '
+                         'metrics, as densesirst/mAP_12; the epoch of a row is picked by them')
 
 
 def set_epochs(cfg: Config, epochs: int) -> None:
@@ -232,8 +267,8 @@ def result_settings(cfg: Config) -> dict:
 @cache
 def _describe_split(root: str, ann_file: str) -> dict:
     if not Path(root).is_dir():
-        raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there (data/README.md), or '
-                         'make the demo set by tools/dataset/make_demo.py')
+        raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there ({DATASET_PAGE}), or '
+                         f'make the demo set by {call_of("make_demo")}')
     try:
         names = read_split(find_split(root, ann_file))
         boxes = [read_bytes(Path(root, BOXES, f'{name}.xml'), MAX_XML_BYTES) for name in names]
@@ -244,10 +279,6 @@ def _describe_split(root: str, ann_file: str) -> dict:
     # The whole path of a list that lies elsewhere would reveal where the data are.
     name = Path(ann_file).name if Path(ann_file).is_absolute() else ann_file
     return dict(ann_file=name, images=len(names), sha256=digest.hexdigest())
-
-
-def _digest(settings: dict) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _stored_runs(folder: Path) -> dict[str, Path]:

@@ -1,4 +1,6 @@
 """Read what a run has left in its folder: settings, result, and the checkpoints of its epochs."""
+import hashlib
+import json
 import os
 import re
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from bafenet.errors import InputError, printable
 from bafenet.evaluation.results import check_metrics
 from bafenet.fields import require_dict, require_list, require_text, require_whole
 from bafenet.reading import read_json
+from bafenet.renamed import with_new_names
 
 CONFIG_FILE, SETTINGS_FILE, RESULT_FILE = 'config.py', 'settings.json', 'result.json'
 
@@ -15,10 +18,17 @@ CONFIG_FILE, SETTINGS_FILE, RESULT_FILE = 'config.py', 'settings.json', 'result.
 def read_settings(folder: Path) -> dict | None:
     """What ``Run.write_settings`` has written: ``digest``, ``row``, ``seed``, ``settings``; None where it has not.
 
+    Renamed values have their new names, and the digest is of these; ``former_digest`` is the one that was written.
+
     Raises:
         InputError: If something else has written that file.
     """
-    return _read(folder / SETTINGS_FILE, _check_settings)
+    stored = _read(folder / SETTINGS_FILE, _check_settings)
+    if stored is None:
+        return None
+    former, settings = stored['digest'], with_new_names(stored['settings'])
+    digest = digest_of(settings) if former == digest_of(stored['settings']) else former
+    return dict(stored, settings=settings, digest=digest, former_digest=former)
 
 
 def read_result(folder: Path) -> dict | None:
@@ -27,7 +37,16 @@ def read_result(folder: Path) -> dict | None:
     Raises:
         InputError: If something else has written that file.
     """
-    return _read(folder / RESULT_FILE, _check_result)
+    result = _read(folder / RESULT_FILE, _check_result)
+    stored = None if result is None else read_settings(folder)
+    if result is not None and stored is not None and result['digest'] == stored['former_digest']:
+        result['digest'] = stored['digest']
+    return result
+
+
+def digest_of(settings: dict) -> str:
+    """Hash of what a result depends on, plain JSON values."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _read(file: Path, check: Callable[[dict], None]) -> dict | None:

@@ -22,7 +22,7 @@ from bafenet.evaluation.report import LEGACY
 from bafenet.evaluation.results import read_results
 from bafenet.fileio import owned, write_json, write_text
 from bafenet.reading import read_regular, reason_of
-from bafenet_command import Parser, describe
+from bafenet_command import Parser, call_of, describe
 
 from .plan import legacy_coordinates
 from .stored import CONFIG_FILE, RESULT_FILE, epoch_of, files_of_epochs, latest_checkpoint, read_settings
@@ -122,7 +122,7 @@ def work(folder: Path) -> None:
         (folder / FAILURE_FILE).unlink(missing_ok=True)
         stored = read_settings(folder)
         if stored is None:
-            raise InputError(f'{printable(folder)}: there is no run here; start it by tools/reproduce.py')
+            raise InputError(f'{printable(folder)}: there is no run here; start it by {call_of("reproduce")}')
         _note_commit(folder)
         config = str(folder / CONFIG_FILE)
         cfg = prepare_config(config, str(folder), None, 'none')

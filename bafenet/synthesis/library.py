@@ -8,6 +8,8 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
+from bafenet_command import call_of
+
 from ..errors import InputError, first_line, printable
 from ..fileio import atomic_path
 from ..reading import PathLike, open_file
@@ -78,7 +80,7 @@ def load_library(path: PathLike, max_target_size: int | None = None) -> TargetLi
 def _read_arrays(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and sizes of a library file, checked."""
     if not Path(path).exists():
-        raise InputError(f'{printable(path)}: no such target library; tools/dataset/build_library.py makes one')
+        raise InputError(f'{printable(path)}: no such target library; {call_of("build_library")} makes one')
     with open_file(path) as file:
         try:
             _check_archive(file)
@@ -88,7 +90,7 @@ def _read_arrays(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
         # A foreign file can raise almost anything in the readers of zip and NumPy.
         except Exception as error:
             raise InputError(f'{printable(path)}: not a target library ({first_line(error)}); make it again with '
-                             'tools/dataset/build_library.py') from error
+                             f'{call_of("build_library")}') from error
     return pixels, sizes.astype(np.int64)
 
 

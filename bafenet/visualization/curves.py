@@ -12,6 +12,7 @@ from bafenet.errors import InputError, printable
 from bafenet.fields import require_dict, require_number
 from bafenet.fileio import atomic_path, require_writable_file
 from bafenet.reading import parse_json, read_regular, reason_of
+from bafenet_command import call_of
 
 METRICS = ('mAP_12', 'mAP_12_iou75', 'recall', 'sky_iou')
 PREFIX = 'densesirst/'
@@ -31,7 +32,7 @@ def find_log(run: str) -> Path:
     # The folders are named by the time at which the run was started.
     found = sorted(path.glob('*/vis_data/scalars.json'))
     if not found:
-        raise InputError(f'{printable(run)}: no training log here; give a work dir of tools/train.py, or its '
+        raise InputError(f'{printable(run)}: no training log here; give a work dir of {call_of("train")}, or its '
                          'scalars.json')
     return found[-1]
 

@@ -6,6 +6,7 @@ from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.dist import master_only
 
+from ..display import require_display
 from .drawing import draw_sample, sample_layers, write_image
 
 
@@ -40,9 +41,11 @@ class SkyLocalVisualizer(DetLocalVisualizer):
             step: Step for the backends.
 
         Raises:
-            InputError: If ``out_file`` has no suffix of a picture.
+            InputError: If ``out_file`` has no suffix of a picture, or there is no display to show it on.
             OSError: If it cannot be written.
         """
+        if show:
+            require_display('show', 'to a folder')
         layers = {} if data_sample is None else sample_layers(data_sample, pred_score_thr)
         wanted = {'true_boxes': draw_gt, 'predicted_boxes': draw_pred, 'sky_map': draw_pred}
         drawn = draw_sample(image, **{key: layer for key, layer in layers.items() if wanted[key]})

@@ -19,7 +19,8 @@ def patched() -> list:
     """What each change puts in its place."""
     return [sys.modules['mmcv._ext'], mmengine_checkpoint.CheckpointLoader._schemes[''], mmengine_checkpoint.load_url,
             Config.fromstring, type(get_file_backend('file')), OPTIMIZERS.get('Prodigy'), DetInferencer.visualize,
-            DetInferencer._init_pipeline, DetInferencer.pred2dict, inference.get_test_pipeline_cfg]
+            DetInferencer._init_pipeline, DetInferencer.pred2dict, DetInferencer._load_weights_to_model,
+            inference.load_checkpoint, inference.get_test_pipeline_cfg]
 
 
 def test_each_change_is_made_and_a_second_time_changes_nothing():

@@ -10,6 +10,7 @@ from mmcv.transforms import Compose
 from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
 from PIL import Image
 
 from bafenet.errors import InputError
@@ -17,6 +18,7 @@ from bafenet.errors import InputError
 FAMILIES = ['bafenet/bafenet_r18', 'bafenet/bafenet_r50', 'bafenet/bafenet_r50_nearest', 'bafenet/bafenet_dynamic_r18',
             'bafenet/bafenet_hr_tiny', 'baselines/fcos_r50']
 HR_TINY = str(ROOT / 'configs/bafenet/bafenet_hr_tiny_densesirst.py')
+R18, FCOS = (str(ROOT / f'configs/{name}_densesirst.py') for name in ('bafenet/bafenet_r18', 'baselines/fcos_r50'))
 SHIPPED = 'bafenet_hr_tiny'
 
 
@@ -126,6 +128,33 @@ def test_shipped_weights_have_a_name_at_both_doors(devkit):
         result, = inferencer(path)['predictions']
         np.testing.assert_allclose(result['bboxes'], sample.pred_instances.bboxes)
         np.testing.assert_array_equal(result['sem_seg'], sample.pred_sem_seg.sem_seg[0])
+
+
+@pytest.fixture(scope='module')
+def unfit(tmp_path_factory):
+    """The shipped weights without one of them."""
+    checkpoint = CheckpointLoader.load_checkpoint(SHIPPED)
+    checkpoint['state_dict'].popitem()
+    file = tmp_path_factory.mktemp('unfit') / 'epoch_1.pth'
+    torch.save(checkpoint, file)
+    return str(file)
+
+
+@pytest.mark.parametrize('door', [init_detector, DetInferencer])
+def test_weights_that_do_not_fit_are_refused(door, unfit):
+    for config, weights in ((HR_TINY, unfit), (R18, SHIPPED), (FCOS, SHIPPED)):
+        config = Config.fromfile(config)
+        config.model.backbone.init_cfg = None
+        with pytest.raises(InputError, match='does not fit the network of its config, weights: .*missing') as caught:
+            door(config, weights, device='cpu')
+        assert '\n' not in str(caught.value)
+
+
+def test_a_window_without_a_display_is_refused(doors, monkeypatch):
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match='there is no display'):
+        doors[1](np.zeros((64, 64), np.uint8), show=True)
 
 
 def test_a_folder_is_all_its_frames(devkit):

@@ -149,3 +149,52 @@ def test_settings_come_before_options_and_stay_as_they_were_given():
 def test_settings_and_their_options_give_the_same_config(settings):
     options = [as_option(key, value) for key, value in settings.items()]
     assert load_config(R50, options).to_dict() == load_config(R50, settings=[('a row', settings)]).to_dict()
+
+
+PIPELINE = 'train_dataloader.dataset.pipeline'
+NESTED = [{'type': 'RandomApply',
+           'transforms': [{'type': 'RandomFlip', 'prob': 0.5}, {'type': 'Resize', 'scale': [9, 9]}]},
+          {'type': 'RandomFlip', 'prob': 0.25}, {'type': 'PackInfraredInputs'}]
+
+
+def test_delete_replaces_a_step_by_one_of_a_type():
+    flip = {'type': 'RandomFlip', 'prob': [0.1, 0.2], 'direction': ['horizontal', 'vertical']}
+    cfg = load_config(R50, [as_option(f'{PIPELINE}.RandomFlip', {'_delete_': True, **flip})])
+    assert cfg.train_dataloader.dataset.pipeline[4] == flip
+    with pytest.raises(InputError, match='RandomFlip=.* has no type'):
+        load_config(R50, [f"{PIPELINE}.RandomFlip={{'_delete_': True, 'prob': 0.5}}"])
+
+
+def test_steps_are_removed_from_lists_within_one_another():
+    cfg = load_config(R50, [as_option(PIPELINE, NESTED)])
+    inner, outer = f'{PIPELINE}.RandomApply.transforms.RandomFlip', f'{PIPELINE}.RandomFlip'
+    for keys in ([inner, outer], [outer, inner]):
+        changed = deepcopy(cfg)
+        apply_settings(changed, dict.fromkeys(keys), 'here')
+        first, last = changed.train_dataloader.dataset.pipeline
+        assert [step.type for step in first.transforms] == ['Resize'] and last.type == 'PackInfraredInputs'
+
+
+def test_a_list_that_needs_an_entry_keeps_one():
+    exchange = {'_delete_': True, 'type': 'SequentialExchange', 'exchanges': [{'type': 'SpatialExchange'}]}
+    cfg = load_config(R50, [as_option('model.bbox_head.exchange', exchange)])
+    with pytest.raises(InputError, match=r'SpatialExchange=None leaves model.bbox_head.exchange.exchanges=\[\]'):
+        apply_settings(cfg, {'model.bbox_head.exchange.exchanges.SpatialExchange': None}, 'here')
+
+
+@pytest.mark.parametrize(('key', 'good', 'bad'), [
+    ('custom_hooks.SyncBuffersHook.priority', 'LOW', 300),
+    ('param_scheduler.MultiStepLR.convert_to_iter_based', True, 3),
+    ('optim_wrapper.constructor', 'DefaultOptimWrapperConstructor', 'Default'),
+])
+def test_what_mmengine_takes_before_the_constructor_is_a_setting(key, good, bad):
+    load_config(R50, [as_option(key, good)])
+    with pytest.raises(InputError, match=f'{key}=.* must be'):
+        load_config(R50, [as_option(key, bad)])
+    with pytest.raises(InputError, match="no 'priority'"):
+        load_config(R50, ['model.backbone.priority=3'])
+
+
+def test_a_key_twice_in_a_dict_is_refused():
+    with pytest.raises(InputError, match="'max_norm' stands there twice"):
+        load_config(R50, ["optim_wrapper.clip_grad={'max_norm': 35, 'max_norm': 3}"])

@@ -62,6 +62,22 @@ def test_an_option_has_the_last_word():
         load_config(DEMO, ['val_dataloader.batch_size=2'], settings=[('--trainval', trainval_settings)])
 
 
+@pytest.mark.parametrize(('train_file', 'expected'), [
+    ('lists/train_a.txt', 'lists/trainval_a.txt'), ('/there/train_{splits}.txt', '/there/trainval_v2.txt'),
+    ('Splits/trainval_{splits}.txt', 'Splits/trainval_v2.txt'), ('mine_train.txt', None), ('train.txt', None)])
+def test_trainval_is_the_list_beside_that_of_train(train_file, expected):
+    own = ('here', {'train_dataloader.dataset.ann_file': train_file})
+    if expected is None:
+        with pytest.raises(InputError, match=f"ann_file='{train_file}' is no train_NAME"):
+            load_config(DEMO, settings=[own, ('--trainval', trainval_settings)])
+    else:
+        cfg = load_config(DEMO, settings=[own, ('--trainval', trainval_settings)])
+        assert cfg.train_dataloader.dataset.ann_file == expected and cfg.val_dataloader is None
+        # Twice changes nothing, and is refused.
+        with pytest.raises(InputError, match='validates on nothing already'):
+            trainval_settings(cfg)
+
+
 @pytest.fixture
 def config(copy, tmp_path):
     """A pretrained network on the tiny devkit, whose splits are there a second time by another name."""
@@ -94,9 +110,9 @@ def test_a_run_of_both_is_tested_with_the_plain_config(config, tmp_path, monkeyp
                for name, value in checkpoint['state_dict'].items() if 'backbone' in name)
     MMLogger.get_instance('variants')
     capsys.readouterr()
-    test.test(config, str(folder / 'epoch_1.pth'), work_dir=str(tmp_path / 'test'), out=str(tmp_path / 'out.json'),
-             splits='again')
+    test.test(config, str(folder), work_dir=str(tmp_path / 'test'), out=str(tmp_path / 'out.json'), splits='again')
     printed = capsys.readouterr()
+    assert 'picks no best checkpoint; its last one is taken, epoch_1.pth' in printed.err
     # The same network: how it was trained changes nothing about its test.
     assert 'other settings' not in printed.out + printed.err
     assert 'splits: again' in printed.out

@@ -30,6 +30,8 @@ COMMANDS = {
     'export': 'export.py BAD OUT/net.pth --command c --commit c',
     'card': 'model_card.py BAD --results OUT/results.json',
     'card BAD': 'model_card.py GOOD --results BAD',
+    'frames': 'predict.py KIT/PNGImages --weights BAD --out OUT/predictions',
+    'frames of KIT': 'predict.py KIT/PNGImages --out OUT/predictions',
     'reproduce': 'reproduce.py III --protocol demo --data KIT --work-dir OUT/runs --report-only',
     'tables': 'reproduce.py BAD --protocol demo --data KIT --work-dir OUT/runs --report-only',
     'test': 'test.py CONFIG NET --work-dir OUT/run --out OUT/results.json ON_KIT',
@@ -114,6 +116,8 @@ QUICK = [
     *spoiled('recordings', IMAGE, 'image', '16 bits, html, pipe'),
     *spoiled('recordings', 'KIT', 'without', 'PNGImages'),
     # Options and sizes
+    *files('frames', '.pth', FILES, *FEW),
+    *options('frames of KIT', '--score 2', '--max-detections 0', '--shard 5/4', '--batch 0'),
     *options('demo', '--size 100000', '--size 0', '--images 2', '--images 1000000000000', '--seed -1', '--seed nan',
              '--workers 0', '--workers 100000'),
     *options('densify', '--seed 4294967296', '--region-size 100000', '--num-clusters 0 1',

@@ -1,4 +1,5 @@
 """A row as a command of tools/train.py: the printed line gives the same settings; ``train.py --row`` does too."""
+import json
 import shlex
 import subprocess
 from types import SimpleNamespace
@@ -139,3 +140,23 @@ def test_a_row_that_cannot_be_trained_is_one_line(arguments, message, capsys):
     assert caught.value.code == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert message in line
+
+
+def test_no_command_is_printed_that_would_be_refused(capsys):
+    with pytest.raises(InputError, match="splits='../x' must be a text"):
+        reproduce('4', protocol='ours', commands=True, splits='../x')
+    with pytest.raises(InputError, match="has no 'nope'"):
+        reproduce('4', protocol='ours', commands=True, cfg_options=['nope=3'])
+    assert not capsys.readouterr().out
+
+
+def test_options_that_are_parts_of_what_a_row_sets_are_no_command(tmp_path, capsys):
+    exchange = {'_delete_': True, 'type': 'ChannelExchange', 'ratio': 0.5}
+    table = dict(title='t', source='s', base='configs/bafenet/bafenet_r18_densesirst.py',
+                 rows=[dict(key='a', label='a', set={'model.bbox_head.exchange': exchange})])
+    file = tmp_path / 'own.yaml'
+    file.write_text(json.dumps(table))
+    with pytest.raises(InputError, match='row a: no one command gives what it sets and these options .*is given too'):
+        reproduce(str(file), commands=True, cfg_options=['model.bbox_head.exchange.ratio=0.25'])
+    assert not capsys.readouterr().out
+    assert reproduce(str(file), commands=True, cfg_options=['model.bbox_head.stacked_convs=2']) == 0

@@ -12,7 +12,7 @@ from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 from bafenet.reproduction import plan
 from bafenet.reproduction.plan import plan_runs, result_settings, row_config, set_epochs
-from bafenet.reproduction.stored import read_result
+from bafenet.reproduction.stored import digest_of, read_result
 from bafenet.reproduction.tables import Row, find_row
 
 DEMO = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
@@ -234,3 +234,38 @@ def test_a_number_of_epochs_that_is_none_is_one_line():
     for value in (0, 'many', None, 1.5):
         with pytest.raises(InputError, match='max_epochs is'):
             set_epochs(Config(dict(train_cfg=dict(max_epochs=value))), 3)
+
+
+def test_a_run_from_before_a_value_was_renamed_is_the_same_run(devkit, tmp_path):
+    row = find_row('tiny_simota')
+    run, = plan_runs([row], 'ours', 1, str(tmp_path), str(devkit)).values()
+    former = json.loads(json.dumps(run.settings).replace('"assign": "simota"', '"assign": "dynamic"'))
+    folder = run.folder.parent.parent / 'tiny_dynamic_assigner' / 'seed_0'
+    folder.mkdir(parents=True)
+    stored = dict(digest=digest_of(former), row='tiny_dynamic_assigner', seed=0, settings=former)
+    (folder / 'settings.json').write_text(json.dumps(stored))
+    result = dict(digest=stored['digest'], columns=dict(mAP_12=0.5), commits=['a'], environment=dict(device='cpu'))
+    (folder / 'result.json').write_text(json.dumps(result))
+    found, = plan_runs([row], 'ours', 1, str(tmp_path), str(devkit)).values()
+    assert found.digest == run.digest != stored['digest']
+    assert found.folder == folder and found.result()['columns'] == dict(mAP_12=0.5)
+    (folder / 'result.json').write_text(json.dumps(dict(result, digest='another')))
+    assert found.result() is None
+
+
+@pytest.mark.parametrize('given', ['row', 'options', 'dict'])
+def test_a_seed_among_the_settings_is_refused(given):
+    settings = {'row': {'randomness.seed': 3}, 'dict': {'randomness': {'seed': 3}}, 'options': {}}[given]
+    with pytest.raises(InputError, match='randomness.seed changes nothing: .* --seeds'):
+        row_config(own_row(DEMO, **settings), 'ours', options=['randomness.seed=3'] if given == 'options' else None)
+
+
+@pytest.mark.parametrize('value', [None, 'auto', ['auto']])
+def test_a_row_that_picks_no_epoch_is_refused_before_it_is_trained(value):
+    with pytest.raises(InputError, match='save_best=.* must name the metrics'):
+        row_config(own_row(DEMO, **{'default_hooks.checkpoint.save_best': value}), 'ours')
+
+
+def test_a_base_that_is_not_there_is_said_with_its_row():
+    with pytest.raises(InputError, match='^mine.yaml: row mine: configs/nope.py: no such config'):
+        row_config(own_row('configs/nope.py'), 'ours')

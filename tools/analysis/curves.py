@@ -3,13 +3,13 @@
 import argparse
 import sys
 
-from bafenet_command import Parser, tool
+from bafenet_command import Parser, call_of, tool
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__)
-    parser.add_argument('runs', nargs='+', metavar='RUN', help='work dir of tools/train.py, or its scalars.json')
+    parser.add_argument('runs', nargs='+', metavar='RUN', help=f'work dir of {call_of("train")}, or its scalars.json')
     parser.add_argument('--out', required=True, metavar='FILE.png', help='picture, .png or .svg')
     parser.add_argument('--labels', nargs='+', help='names of the runs [their folders]')
     return parser.parse_args(argv)

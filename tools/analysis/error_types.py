@@ -7,13 +7,13 @@ Misses, false alarms in and out of the sky, localisation and double answers: wha
 import argparse
 import sys
 
-from bafenet_command import Parser, tool
+from bafenet_command import Parser, call_of, tool
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('results', metavar='RESULTS.json', help='what tools/test.py CONFIG CHECKPOINT --out wrote')
+    parser.add_argument('results', metavar='RESULTS.json', help=f'what {call_of("test")} CONFIG CHECKPOINT --out wrote')
     parser.add_argument('--out', metavar='FILE.json', help='write the numbers')
     return parser.parse_args(argv)
 

@@ -14,7 +14,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, for example configs/bafenet/bafenet_hr_tiny_densesirst.py')
-    parser.add_argument('checkpoint', help='checkpoint file, the work dir whose best one is meant, or the name of '
+    parser.add_argument('checkpoint', help='checkpoint file, the work dir whose best one is meant (the last one of a '
+                        'run that picks none), or the name of '
                         'weights that come with the package (bafenet_hr_tiny)')
     parser.add_argument('--split-from', choices=('train', 'val', 'test'), default='val',
                         help='whose data loader of the config names the split [val]')

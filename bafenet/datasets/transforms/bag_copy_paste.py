@@ -25,6 +25,7 @@ from bafenet.synthesis.build_library import build_library
 from bafenet.synthesis.clusters import PastedTargets, TargetLibrary, paste_clusters
 from bafenet.synthesis.library import load_library, save_library, shrink
 from bafenet.synthesis.recipe import ClusterRecipe, check_recipe
+from bafenet_command import call_of
 
 from .loading import LoadInfraredImage
 
@@ -143,7 +144,7 @@ class BAGCopyPaste(BaseTransform):
                        if not os.path.isfile(sample['target_mask_path'])), None)
         if absent is not None:
             raise InputError(f'{printable(absent)}: no such target mask, of which BAGCopyPaste cuts its targets; add '
-                             'the masks, or give library=FILE.npz (made by tools/dataset/build_library.py)')
+                             f'the masks, or give library=FILE.npz (made by {call_of("build_library")})')
         loaders = [step for step in dataset.pipeline.transforms if isinstance(step, LoadInfraredImage)]
         patches = build_library([sample['img_path'] for sample in samples],
                                 [sample['target_mask_path'] for sample in samples],
@@ -165,7 +166,7 @@ class BAGCopyPaste(BaseTransform):
         """Paste into one sample; see the class."""
         if self.library is None:
             raise InputError('BAGCopyPaste has no target library: give library=FILE.npz (made by '
-                             'tools/dataset/build_library.py), or use it in the pipeline of a DenseSIRSTDataset')
+                             f'{call_of("build_library")}), or use it in the pipeline of a DenseSIRSTDataset')
         if random.random() >= self.prob:
             return results
         boxes = _corners(results['gt_bboxes'])
