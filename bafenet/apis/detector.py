@@ -1,29 +1,198 @@
 """A trained network with its config, loaded by the name of shipped weights, a checkpoint file or a work dir."""
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, overload
 
+import numpy as np
 import torch
+from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 from ..compat.config_text import parse_config
+from ..datasets.transforms.loading import LoadInfraredImage
+from ..devkit.frames import Frame, count_frames, read_frame
+from ..devkit.grey_levels import GreyLevels, as_frame
 from ..engine.checkpoints import find_checkpoint
+from ..engine.memory_format_hook import MemoryFormatHook
 from ..engine.network import build_network
 from ..errors import InputError, first_line, printable
+from ..evaluation.sky import centre_in_sky
+from .forward import Output, has_candidates, run_network, test_settings
+from .pipeline import build_pipeline, resizes
+from .result import Result
+from .settings import Settings
+from .tiles import merge_boxes, merge_sky, tiles_of
+
+Source = str | Path | PathLike | np.ndarray | Frame
 
 
-class Detector(NamedTuple):
-    """A trained network.
+class Detector:
+    """A trained network, ready for frames: ``result = detector(frame)``. Several threads may call it at once.
+
+    Args:
+        model: The network in eval mode, on its device.
+        cfg: The config that it was trained with.
 
     Attributes:
-        model: The network in eval mode, on its device. It has ``cfg`` and ``dataset_meta``, as mmdet's
-            ``inference_detector`` wants.
-        cfg: The config that it was trained with.
+        model: The network. It has ``cfg`` and ``dataset_meta``, as mmdet's ``inference_detector`` wants.
+        cfg: The config.
+        classes: Names of the classes.
+        resizes: Whether it resizes its frames.
+        segments_sky: Whether it gives a sky.
+
+    Raises:
+        InputError: If the config has no test pipeline that can be built.
     """
 
-    model: nn.Module
-    cfg: Config
+    model: Any
+
+    def __init__(self, model: nn.Module, cfg: Config) -> None:
+        self.model = model
+        self.cfg = cfg
+        self.classes: tuple[str, ...] = tuple((getattr(model, 'dataset_meta', None) or {}).get('classes', ('Target', )))
+        self.resizes = resizes(cfg)
+        self.segments_sky = bool(getattr(getattr(model, 'bbox_head', None), 'with_seg', False))
+        self._pipeline: Compose = build_pipeline(cfg)
+        loader = next(step for step in self._pipeline.transforms if isinstance(step, LoadInfraredImage))
+        self._levels = loader.levels
+        self._device = next(model.parameters()).device
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({type(self.model).__name__}, device={str(self._device)!r})'
+
+    @overload
+    def __call__(self, frame: Source, *, batch: int | None = None, **settings: Any) -> Result:
+        ...
+
+    @overload
+    def __call__(self, frame: list[Source], *, batch: int | None = None, **settings: Any) -> list[Result]:
+        ...
+
+    @overload
+    def __call__(self, frame: Iterable[Source], *, batch: int | None = None, **settings: Any) -> Iterator[Result]:
+        ...
+
+    def __call__(self, frame: Any, *, batch: int | None = None, **settings: Any) -> Any:
+        """Find the targets and the sky of a frame, or of many.
+
+        Args:
+            frame: A path of a file of one frame; an array (H, W) or (H, W, 1), grey, or (H, W, 3), BGR, of integers or
+                floating point; a frame that :func:`bafenet.apis.read_frames` has read; or a list or iterator of these.
+            batch: How many frames of one size, in a row, go through the network at once; 1 on a CPU and 8 on a GPU.
+            **settings: See :class:`~bafenet.apis.Settings`. By default threshold and maximum are the config's, as in
+                ``tools/test.py``, and frames are taken whole.
+
+        Returns:
+            A :class:`~bafenet.apis.Result`; a list of them for a list, an iterator that reads ahead no more than a
+            batch for an iterator.
+
+        Raises:
+            InputError: If a frame cannot be read, or a setting is out of range.
+        """
+        wanted = Settings(**settings)
+        if wanted.sky_only and not self.segments_sky:
+            raise InputError('sky_only: this network segments no sky; take another, or all boxes')
+        batch = batch or (1 if self._device.type == 'cpu' else 8)
+        if isinstance(frame, (str, PathLike, np.ndarray, Frame)):
+            return next(self._stream([frame], 1, wanted))
+        if not isinstance(frame, Iterable):
+            as_frame(frame)  # says what it should be
+        results = self._stream(frame, batch, wanted)
+        return list(results) if isinstance(frame, (list, tuple)) else results
+
+    def levels(self, settings: Settings) -> GreyLevels:
+        """How frames of more than 8 bits are brought to 8: as asked for, else as the config says."""
+        return settings.levels(self._levels)
+
+    def _stream(self, sources: Iterable[Source], batch: int, settings: Settings) -> Iterator[Result]:
+        waiting: list[Frame] = []
+        for source in sources:
+            frame = self._frame(source, settings)
+            if waiting and waiting[0].image.shape[:2] != frame.image.shape[:2]:
+                yield from self._predict(waiting, batch, settings)
+                waiting = []
+            waiting.append(frame)
+            if len(waiting) == batch:
+                yield from self._predict(waiting, batch, settings)
+                waiting = []
+        if waiting:
+            yield from self._predict(waiting, batch, settings)
+
+    def _frame(self, source: Any, settings: Settings) -> Frame:
+        if isinstance(source, Frame):
+            return source
+        levels = self.levels(settings)
+        if isinstance(source, (str, PathLike)):
+            source = Path(source)
+            count = count_frames(source)
+            if count > 1:
+                raise InputError(f'{printable(source)}: holds {count} frames; give detector(read_frames(…)), of '
+                                 'bafenet.apis')
+            return read_frame(source, levels)
+        return Frame('', 0, *levels.apply(as_frame(source)))
+
+    def _predict(self, frames: Sequence[Frame], batch: int, settings: Settings) -> list[Result]:
+        """Results of frames of one size."""
+        start = time.perf_counter()
+        height, width = frames[0].image.shape[:2]
+        tiles = tiles_of(height, width, settings.tile or max(height, width))
+        if len(tiles) == 1 or self.resizes or not has_candidates(self.model):
+            cfg = test_settings(self.model, settings) if has_candidates(self.model) else None
+            outputs = run_network(self.model, [self._pack(frame.image) for frame in frames], cfg)
+        else:
+            outputs = [self._predict_tiles(frame.image, batch, settings) for frame in frames]
+        arrays = [self._arrays(output, settings) for output in outputs]
+        milliseconds = (time.perf_counter() - start) * 1000 / len(frames)
+        return [Result(frame.name, frame.image, frame.levels, boxes, scores, labels, probability, sky, self.classes,
+                       milliseconds)
+                for frame, (boxes, scores, labels, probability, sky) in zip(frames, arrays, strict=True)]
+
+    def _predict_tiles(self, image: np.ndarray, batch: int, settings: Settings) -> Output:
+        height, width = image.shape[:2]
+        assert settings.tile is not None
+        tiles = tiles_of(height, width, settings.tile)
+        candidates = test_settings(self.model, settings, tiled=True)
+        outputs: list[Output] = []
+        while len(outputs) < len(tiles):
+            # Those at the edges may be smaller.
+            first = tiles[len(outputs)].cut(image)
+            parts = [tile.cut(image) for tile in tiles[len(outputs):len(outputs) + batch]]
+            same = [part for part in parts if part.shape == first.shape] if parts[-1].shape == first.shape else [first]
+            outputs += run_network(self.model, list(map(self._pack, same)), candidates, with_nms=False)
+        boxes, sky = zip(*outputs, strict=True)
+        return (merge_boxes(list(boxes), tiles, test_settings(self.model, settings)),
+                merge_sky(list(sky), tiles, (height, width)))
+
+    def _pack(self, image: np.ndarray) -> dict:
+        return self._pipeline(dict(img=image))
+
+    def _arrays(self, output: Output, settings: Settings) -> tuple:
+        """Boxes, scores, labels, sky probability and sky of a frame; what is not asked for is left out."""
+        found, logits = output
+        kept = found.scores.new_ones(len(found.scores), dtype=torch.bool)
+        if settings.score is not None:
+            kept &= found.scores >= settings.score
+        probability, sky = _sky(logits)
+        if settings.sky_only and sky is not None:
+            kept &= torch.from_numpy(centre_in_sky(found.bboxes.cpu().numpy(), sky)).to(kept.device)
+        found = found[kept]
+        limit = settings.max_detections
+        if settings.sky_only and limit is None and has_candidates(self.model):
+            limit = self.model.bbox_head.test_cfg.max_per_img
+        found = found[:limit] if limit is not None else found
+        boxes, scores, labels = (value.cpu().numpy() for value in (found.bboxes, found.scores, found.labels))
+        return boxes.astype(np.float32), scores.astype(np.float32), labels.astype(np.int64), probability, sky
+
+
+def _sky(logits: Tensor | None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Probability, float32 (H, W), and map, uint8 (H, W), of the sky."""
+    if logits is None:
+        return None, None
+    return logits[0].sigmoid().cpu().numpy(), (logits[0] >= 0).to(torch.uint8).cpu().numpy()
 
 
 def load(name_or_file: str | Path, device: str | torch.device = 'cpu') -> Detector:
@@ -47,6 +216,10 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu') -> Detect
         raise InputError(f'{source} holds no config: give one that training wrote, as epoch_N.pth')
     cfg = parse_config(meta['cfg'], source)
     model: Any = build_network(cfg, checkpoint, file).to(place)
+    hook = (cfg.get('default_hooks') or {}).get('memory_format')
+    if isinstance(hook, dict):
+        # As in tools/test.py: another layout rounds otherwise, and takes longer.
+        MemoryFormatHook(hook.get('memory_format', 'channels_last')).lay_out(model)
     model.cfg = cfg
     model.dataset_meta = {key.lower(): value for key, value in (meta.get('dataset_meta') or {}).items()}
     return Detector(model, cfg)

@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 
 from bafenet.arguments import is_whole, shown
 from bafenet.devkit import find_split, image_size, read_boxes, read_split, require_palette_sky
+from bafenet.devkit.decode import read_header
 from bafenet.devkit.layout import (
     BOXES,
     CLASSES,
@@ -53,9 +54,9 @@ class DenseSIRSTDataset(BaseDetDataset):
 
     Raises:
         InputError: If an argument is of a wrong type. When loading: a split, image, XML or sky map is missing; the
-            split is one of the package's and the images are not DenseSIRST's; an image has more than 8 bits a channel;
-            the XML is malformed or has another class; a box lies outside its image or has no area; a sky map has
-            another size than its image; no sky map holds a 1, and some hold 255; ``indices`` are not among the images.
+            split is one of the package's and the images are not DenseSIRST's; an image does not decode; the XML is
+            malformed or has another class; a box lies outside its image or has no area; a sky map has another size than
+            its image; no sky map holds a 1, and some hold 255; ``indices`` are not among the images.
     """
 
     ann_file: str
@@ -153,7 +154,7 @@ class DenseSIRSTDataset(BaseDetDataset):
             # Target masks are not needed to train or test, so they may be absent, but never wrongly named.
             if file not in folders[key] and key != 'target_mask_path':
                 raise InputError(f'{printable(paths[key])}: no such {kind}, but {printable(self.ann_file)} names it')
-        width, height = image_size(paths['img_path'])
+        width, height, _ = read_header(paths['img_path'])
         sky_width, sky_height = image_size(paths['seg_map_path'])
         if (sky_width, sky_height) != (width, height):
             raise InputError(f'{printable(paths["seg_map_path"])}: the sky map is not of its image\'s size, '

@@ -19,18 +19,16 @@ _BITS_PER_SAMPLE = 258  # a TIFF tag
 
 
 @contextmanager
-def _opened(path: PathLike) -> Iterator[Image.Image]:
-    """An image file with its header read, of at most 8 bits a channel; whatever decoders raise is one line."""
+def _opened(path: PathLike, deep: bool = False) -> Iterator[Image.Image]:
+    """An image file with its header read, of at most 8 bits a channel or ``deep``; what decoders raise is one line."""
     name = printable(path)
     with open_file(path) as file:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore', Image.DecompressionBombWarning)
                 with Image.open(file, formats=FORMATS) as image:
-                    if image.width * image.height > MAX_PIXELS:
-                        raise InputError(f'{name}: is of {image.width}x{image.height} pixels, more than '
-                                         f'{MAX_PIXELS:,}; cut it into smaller images')
-                    if _is_deep(image):
+                    require_few_pixels(path, image.width, image.height)
+                    if not deep and is_deep(image):
                         raise InputError(f'{name}: {TOO_DEEP}')
                     yield image
         except InputError:
@@ -41,7 +39,18 @@ def _opened(path: PathLike) -> Iterator[Image.Image]:
             raise InputError(f'{name}: does not decode as an image ({first_line(error)}); replace the file') from error
 
 
-def _is_deep(image: Image.Image) -> bool:
+def require_few_pixels(path: PathLike, width: int, height: int) -> None:
+    """Refuse an image that would fill the memory.
+
+    Raises:
+        InputError: If it has more than ``MAX_PIXELS``.
+    """
+    if width * height > MAX_PIXELS:
+        raise InputError(f'{printable(path)}: is of {width}x{height} pixels, more than {MAX_PIXELS:,}; cut it into '
+                         'smaller images')
+
+
+def is_deep(image: Image.Image) -> bool:
     """Whether the header declares more than 8 bits a channel, some of which Pillow cuts to 8 without a warning."""
     if image.mode.startswith(('I', 'F')):
         return True

@@ -232,30 +232,35 @@ class BAFEHead(SmallTargetHead):
     def predict_with_sky(self,
                          x: tuple[Tensor, ...],
                          batch_data_samples: SampleList,
-                         rescale: bool = False) -> tuple[InstanceList, list[Tensor]]:
+                         rescale: bool = False,
+                         cfg: OptConfigType = None,
+                         with_nms: bool = True) -> tuple[InstanceList, list[Tensor]]:
         """Boxes and sky logits of each sample.
 
         Args:
             x: FPN features, one (N, C, H_l, W_l) tensor per stride.
             batch_data_samples: Samples with ``img_shape`` and ``ori_shape``.
             rescale: Give both in the original image and not in the network's input.
+            cfg: Settings instead of ``test_cfg``.
+            with_nms: Pick boxes by NMS; else all candidates are given.
 
         Returns:
             Instances per sample, and the finest level's sky logits at every pixel per sample: float32 (1, H, W), of
             which :func:`sky_map` makes the map.
         """
         outputs = self(x)
-        boxes = self._predict_boxes(outputs, batch_data_samples, rescale)
+        boxes = self._predict_boxes(outputs, batch_data_samples, rescale, cfg, with_nms)
         sky_logits = [
             self._at_pixels(logits[None], sample.metainfo, rescale)
             for logits, sample in zip(outputs.sky_logits[0], batch_data_samples, strict=True)
         ]
         return boxes, sky_logits
 
-    def _predict_boxes(self, outputs: tuple[list[Tensor], ...], batch_data_samples: SampleList,
-                       rescale: bool) -> InstanceList:
+    def _predict_boxes(self, outputs: tuple[list[Tensor], ...], batch_data_samples: SampleList, rescale: bool,
+                       cfg: OptConfigType = None, with_nms: bool = True) -> InstanceList:
         img_metas = [sample.metainfo for sample in batch_data_samples]
-        return self.predict_by_feat(*outputs[:3], batch_img_metas=img_metas, rescale=rescale)
+        return self.predict_by_feat(*outputs[:3], batch_img_metas=img_metas, cfg=cfg, rescale=rescale,
+                                    with_nms=with_nms)
 
     def _at_pixels(self, logits: Tensor, img_meta: dict, rescale: bool) -> Tensor:
         """Logits (1, H, W) of pixels from the finest level's (1, 1, H_0, W_0); padding is cut before rescaling."""

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..devkit import find_layout, read_grey, read_mask, read_split
+from ..devkit import find_layout, read_mask, read_split
 from ..devkit.box_matching import component_boxes
+from ..devkit.frames import DEFAULT_LEVELS, read_grey_frame
+from ..devkit.grey_levels import GreyLevels
 from ..devkit.layout import Layout
 from ..errors import InputError, printable
 from ..fileio import require_writable_file
@@ -57,7 +59,8 @@ def write_library(root: PathLike, split: str, out: PathLike, remove_background: 
 
 
 def build_library(image_paths: Sequence[PathLike], mask_paths: Sequence[PathLike],
-                  remove_background: bool = False) -> list[np.ndarray]:
+                  remove_background: bool = False,
+                  levels: GreyLevels = DEFAULT_LEVELS) -> list[np.ndarray]:
     """Cut the targets out of images: the box of each 8-connected component of their masks.
 
     Each image is decoded once. A patch of zeros is left out, as it would paste nothing.
@@ -67,6 +70,7 @@ def build_library(image_paths: Sequence[PathLike], mask_paths: Sequence[PathLike
         mask_paths: Their target masks.
         remove_background: Subtract from each patch the median of the ring of :data:`RING` pixels around its box, all
             targets left out of it; below 0 it is clipped, a fraction is dropped. False keeps the pixels as they are.
+        levels: How images of more than 8 bits are brought to 8.
 
     Returns:
         (h, w) uint8 patches of any sizes, in the order of the images.
@@ -77,7 +81,7 @@ def build_library(image_paths: Sequence[PathLike], mask_paths: Sequence[PathLike
     patches = []
     pairs = zip(image_paths, mask_paths, strict=True)
     for image_path, mask_path in tqdm(pairs, 'target library', len(image_paths), unit='image', disable=None):
-        image = read_grey(image_path)[0]
+        image = read_grey_frame(image_path, levels)
         targets = read_mask(mask_path, image.shape) > 0
         boxes = component_boxes(targets)
         if remove_background:

@@ -97,6 +97,11 @@ def _numpy(values) -> np.ndarray:
     return values.detach().cpu().numpy() if hasattr(values, 'detach') else np.asarray(values)
 
 
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """A frame, uint8 (H, W) grey or (H, W, 3) BGR, as RGB, uint8 (H, W, 3)."""
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
+
+
 def write_image(path: PathLike, image: np.ndarray) -> None:
     """Write an image atomically, in the format that its name says.
 

@@ -2,7 +2,6 @@
 import os.path
 from collections.abc import Sequence
 
-import mmcv
 import numpy as np
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
@@ -10,10 +9,11 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from bafenet.devkit.frames import read_frame
 from bafenet.errors import printable
 from bafenet.fileio import require_writable_file
 
-from .drawing import draw_sample, sample_layers, save_panel
+from .drawing import as_rgb, draw_sample, sample_layers, save_panel
 
 
 @HOOKS.register_module()
@@ -59,7 +59,7 @@ class TestPanelHook(Hook):
         if not is_main_process() or batch_idx not in self._chosen:
             return
         sample = outputs[0]
-        image = mmcv.imread(sample.img_path, channel_order='rgb')
+        image = as_rgb(read_frame(sample.img_path).image)
         self._pictures.append(draw_sample(image, **sample_layers(sample, self.score_threshold)))
         self._titles.append(str(sample.img_id))
 

@@ -10,7 +10,6 @@ from mmdet.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
 from bafenet.datasets import SampleIndex
-from bafenet.datasets.transforms import loading
 from bafenet.errors import InputError
 
 
@@ -97,6 +96,22 @@ def test_training_samples_are_the_same_in_one_channel_and_in_three(devkit):
         assert len(boxes[0]) and torch.equal(*boxes)
 
 
+def test_training_samples_of_sixteen_bits_are_those_of_eight_in_a_fixed_range(copy):
+    settings = [dict(type='LoadInfraredImage', value_range=(0, 4080)), dict(type='LoadSkyAnnotations'),
+                dict(type='BAGCopyPaste'), dict(type='PackInfraredInputs')]
+    samples = []
+    for deep in (False, True):
+        for file in (copy / 'PNGImages').iterdir() if deep else ():
+            cv2.imwrite(str(file), cv2.imread(str(file), cv2.IMREAD_GRAYSCALE).astype(np.uint16) * 16)
+        (copy / 'TargetLibrary/train_v2.npz').unlink(missing_ok=True)  # is cut from the images anew
+        dataset = DATASETS.build(dict(type='DenseSIRSTDataset', data_root=str(copy), ann_file='Splits/train_v2.txt',
+                                      pipeline=settings))
+        samples.append([dataset[SampleIndex(i, epoch=i)] for i in range(len(dataset))])
+    for eight, sixteen in zip(*samples, strict=True):
+        assert torch.equal(eight['inputs'], sixteen['inputs'])
+        assert len(eight['data_samples'].gt_instances) > 4
+
+
 def test_sky_maps_likewise(sample):
     loader = TRANSFORMS.build(dict(type='LoadSkyAnnotations', cache_mb=1))
     path = sample['root'] / 'sky.png'
@@ -138,18 +153,49 @@ def test_a_color_type_that_is_none_is_refused(color_type):
         TRANSFORMS.build(dict(type='LoadInfraredImage', color_type=color_type))
 
 
-@pytest.mark.parametrize('header_says', [True, False])
-@pytest.mark.parametrize('settings', [{}, dict(color_type='color'), dict(color_type='grayscale'),
-                                      dict(color_type='unchanged'), dict(to_float32=True)])
-@pytest.mark.parametrize('shape', [(30, 20), (30, 20, 3), (30, 20, 4)])
-def test_more_than_eight_bits_are_refused(tmp_path, monkeypatch, header_says, settings, shape):
-    cv2.imwrite(str(tmp_path / 'image.png'), np.full(shape, 300, np.uint16))
-    if not header_says:
-        if 'to_float32' in settings:
-            pytest.skip('the type of the pixels is gone by then')
-        monkeypatch.setattr(loading, 'image_size', lambda path: None)
-    with pytest.raises(InputError, match='image.png: has more than 8 bits a pixel; convert the image to 8-bit grey'):
-        load(TRANSFORMS.build(dict(type='LoadInfraredImage', **settings)), tmp_path / 'image.png')
+DEEP = np.random.default_rng(2).integers(0, 4000, (30, 20), dtype=np.uint16)
+
+
+@pytest.mark.parametrize('name', ['image.png', 'image.tif', 'image.pgm'])
+@pytest.mark.parametrize('settings', [{}, dict(cache_mb=1), dict(to_float32=True), dict(color_type='grayscale')])
+def test_sixteen_bits_are_brought_to_eight_by_percentiles(tmp_path, name, settings):
+    cv2.imwrite(str(tmp_path / name), DEEP)
+    low, high = np.percentile(DEEP, [0.1, 99.9], method='nearest')
+    expected = np.clip(np.rint((DEEP - float(low)) * 255 / (float(high) - float(low))), 0, 255)
+    loader = TRANSFORMS.build(dict(type='LoadInfraredImage', **settings))
+    for results in (load(loader, tmp_path / name), load(loader, tmp_path / name), loader(dict(img=DEEP))):
+        image = results['img']
+        assert image.dtype == (np.float32 if 'to_float32' in settings else np.uint8)
+        np.testing.assert_array_equal(image, expected)
+        assert results['img_shape'] == results['ori_shape'] == (30, 20) and results['scale_factor'] == (1.0, 1.0)
+
+
+def test_the_percentiles_and_a_fixed_range_are_settings(tmp_path):
+    cv2.imwrite(str(tmp_path / 'image.png'), DEEP)
+    images = [load(TRANSFORMS.build(dict(type='LoadInfraredImage', **settings)), tmp_path / 'image.png')['img']
+              for settings in ({}, dict(percentiles=[10, 90]), dict(value_range=(0, 4000)))]
+    assert (images[1] == 255).mean() > 0.09 > (images[0] == 255).mean()
+    np.testing.assert_array_equal(images[2], np.rint(DEEP * (255 / 4000)))
+    for settings in (dict(percentiles=(50, 50)), dict(percentiles=(-1, 50)), dict(percentiles=3),
+                     dict(value_range=(5, 1)), dict(value_range=(1, float('nan')))):
+        with pytest.raises(InputError, match='^LoadInfraredImage: '):
+            TRANSFORMS.build(dict(type='LoadInfraredImage', **settings))
+
+
+def test_deep_colours_are_three_channels_and_eight_bits_are_as_ever(tmp_path):
+    deep = np.dstack([DEEP, DEEP // 2, DEEP // 3])
+    cv2.imwrite(str(tmp_path / 'deep.png'), deep)
+    image = load(TRANSFORMS.build(dict(type='LoadInfraredImage')), tmp_path / 'deep.png')['img']
+    assert image.shape == (30, 20, 3) and image[..., 0].mean() > image[..., 1].mean() > image[..., 2].mean()
+    cv2.imwrite(str(tmp_path / 'grey.png'), DEEP)
+    colour = load(TRANSFORMS.build(dict(type='LoadInfraredImage', color_type='color')), tmp_path / 'grey.png')['img']
+    assert colour.shape == (30, 20, 3) and (colour == colour[..., :1]).all()
+
+
+def test_a_sky_map_of_sixteen_bits_is_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / 'sky.png'), DEEP)
+    with pytest.raises(InputError, match='sky.png: has more than 8 bits a pixel'):
+        load(TRANSFORMS.build(dict(type='LoadSkyAnnotations')), tmp_path / 'sky.png')
 
 
 @pytest.mark.parametrize('kind', ['LoadInfraredImage', 'LoadSkyAnnotations'])

@@ -28,6 +28,7 @@ ARGUMENTS = {
     'dataset/recordings.py': ['absent', '--out', 'OUT/splits'],
     'dataset/stats.py': ['absent', '--out', 'OUT/statistics'],
     'export.py': ['absent.pth', 'OUT/weights.pth', '--command', 'c', '--commit', 'c'],
+    'predict.py': ['absent.png', '--out', 'OUT/predictions'],
     'model_card.py': ['absent.pth', '--results', 'absent.json'],
     'reproduce.py': ['absent', '--work-dir', 'OUT/runs'],
     'test.py': ['absent.py', 'absent.pth'],

@@ -22,6 +22,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from bafenet.arguments import require_flags, require_number, shown
+from bafenet.devkit.frames import DEFAULT_LEVELS
 from bafenet.devkit.layout import SKY
 from bafenet.errors import InputError, printable
 from bafenet.synthesis.build_library import build_library
@@ -30,7 +31,7 @@ from bafenet.synthesis.library import load_library, save_library, shrink
 from bafenet.synthesis.recipe import ClusterRecipe, check_recipe
 from bafenet_command import call_of
 
-from .loading import require_loaded
+from .loading import LoadInfraredImage, require_loaded
 
 MAX_GT = 1_000_000
 
@@ -148,9 +149,11 @@ class BAGCopyPaste(BaseTransform):
         if absent is not None:
             raise InputError(f'{printable(absent)}: no such target mask, of which BAGCopyPaste cuts its targets; add '
                              f'the masks, or give library=FILE.npz (made by {call_of("build_library")})')
+        loaders = [step for step in dataset.pipeline.transforms if isinstance(step, LoadInfraredImage)]
         patches = build_library([sample['img_path'] for sample in samples],
                                 [sample['target_mask_path'] for sample in samples],
-                                remove_background=self.remove_background)
+                                remove_background=self.remove_background,
+                                levels=loaders[0].levels if loaders else DEFAULT_LEVELS)
         self.library = TargetLibrary.from_patches([shrink(patch, self.max_target_size) for patch in patches])
         if is_main_process():
             self._save(path, patches, split)

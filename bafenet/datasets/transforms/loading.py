@@ -1,5 +1,5 @@
 """Loading and packing of images and sky maps: a bad file is named, and nothing is decoded or carried twice."""
-from typing import Any
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -10,7 +10,9 @@ from mmdet.registry import TRANSFORMS
 
 from bafenet.arguments import require_number, shown
 from bafenet.devkit import image_size
-from bafenet.devkit.images import MAX_PIXELS, TOO_DEEP
+from bafenet.devkit.decode import read_header
+from bafenet.devkit.frames import read_frame
+from bafenet.devkit.grey_levels import PERCENTILES, GreyLevels, as_frame
 from bafenet.errors import InputError, first_line, printable
 
 MAX_CACHE_MB = 2**20
@@ -71,9 +73,13 @@ class DecodedCache:
 class LoadInfraredImage(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile``, which keeps a grey image in one channel and names a file that is damaged.
 
-    It takes images that are in memory too: ``img`` in its input instead of ``img_path``, see :func:`require_frame`.
+    It takes images that are in memory too: ``img`` in its input instead of ``img_path``, see
+    :func:`~bafenet.devkit.grey_levels.as_frame`. Images of 16 bits or floating point are brought to 8 bits, see
+    :class:`~bafenet.devkit.grey_levels.GreyLevels`; those of 8 bits stay as they are.
 
     Args:
+        percentiles: Percentiles of such an image that become 0 and 255.
+        value_range: Values that become 0 and 255 instead, in every image.
         cache_mb: Keep decoded images up to this many MiB in each process of the data loader, grey ones as one channel.
         color_type: By default uint8 (H, W) of a grey file and (H, W, 3), BGR, of a coloured one;
             :class:`PackInfraredInputs` makes three channels of either. ``'color'`` makes them here, for transforms
@@ -86,13 +92,23 @@ class LoadInfraredImage(LoadImageFromFile):
 
     takes_arrays = True  # asked by bafenet.compat.inference
 
-    def __init__(self, cache_mb: float = 0, color_type: str | int = cv2.IMREAD_ANYCOLOR, **kwargs) -> None:
+    def __init__(self,
+                 cache_mb: float = 0,
+                 color_type: str | int = cv2.IMREAD_ANYCOLOR,
+                 percentiles: Sequence[float] = PERCENTILES,
+                 value_range: Sequence[float] | None = None,
+                 **kwargs) -> None:
         known = color_type in imread_flags if isinstance(color_type, str) else type(color_type) is int
         if not known:
             raise InputError(f'LoadInfraredImage: color_type={shown(color_type)} must be one of '
                              f'{", ".join(imread_flags)}, or a flag of OpenCV')
         super().__init__(color_type=color_type, **kwargs)
+        try:
+            self.levels = GreyLevels(tuple(percentiles), None if value_range is None else tuple(value_range))
+        except (InputError, TypeError) as error:
+            raise InputError(f'LoadInfraredImage: {first_line(error)}') from error
         self._in_colour = color_type == 'color'
+        self._in_grey = isinstance(color_type, str) and color_type.startswith('grayscale')
         if self.imdecode_backend == 'cv2':
             # Without it OpenCV keeps the high bytes of 16 bits and says nothing.
             self.color_type = imread_flags.get(color_type, color_type) | cv2.IMREAD_ANYDEPTH
@@ -102,62 +118,59 @@ class LoadInfraredImage(LoadImageFromFile):
         """Add ``img``, ``img_shape``, ``ori_shape`` and ``scale_factor``, 1.
 
         Raises:
-            InputError: If the image is missing, does not decode, or has more than 8 bits a channel.
+            InputError: If the image is missing or does not decode.
         """
         if 'img' in results:
-            image = self._in_channels(require_frame(results['img']))
-            return self._with_image(results, image.astype(np.float32) if self.to_float32 else image)
+            return self._with_image(results, self._in_channels(self.levels.apply(as_frame(results['img']))[0]))
         path = results['img_path']
         cached = self._cache.get(path)
         if cached is not None:
             return self._with_image(results, self._in_channels(cached))
-        _check_header(path, 'image', self.backend_args)
+        if self._is_deep(path):
+            return self._with_image(results, self._deep(path))
         try:
             results = super().transform(results)
         except (OSError, SyntaxError, ValueError, AssertionError, AttributeError, cv2.error) as error:
             raise InputError(f'{printable(path)}: the image does not decode ({first_line(error)}); replace the '
                              'file') from error
         if results is not None and results['img'].dtype not in (np.uint8, *((np.float32, ) if self.to_float32 else ())):
-            raise InputError(f'{printable(path)}: {TOO_DEEP}')
+            # What is no local file has no header that was looked at.
+            return self._with_image(results, self._in_channels(self.levels.apply(as_frame(results['img']))[0]))
         if self._cache.room:
             self._cache.put(path, _grey_plane(results['img']))
         # For pipelines that resize nothing; mmdet's heads divide by it.
         results['scale_factor'] = (1.0, 1.0)
         return results
 
-    def _in_channels(self, image: np.ndarray) -> np.ndarray:
-        """A copy of an image, in colour where that is asked for."""
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if self._in_colour and image.ndim == 2 else image.copy()
+    def _is_deep(self, path: str) -> bool:
+        """Whether the header of a local file tells of more than 8 bits; what must not be decoded is refused."""
+        if not _is_local(path, self.backend_args):
+            return False
+        try:
+            return read_header(path).deep
+        except InputError as error:
+            raise _about(error, 'image') from error
 
-    @staticmethod
-    def _with_image(results: dict, image: np.ndarray) -> dict:
+    def _deep(self, path: str) -> np.ndarray:
+        """A file of more than 8 bits, brought to 8."""
+        try:
+            image = read_frame(path, self.levels).image
+        except InputError as error:
+            raise _about(error, 'image') from error
+        if self._cache.room:
+            self._cache.put(path, _grey_plane(image))
+        return self._in_channels(image)
+
+    def _in_channels(self, image: np.ndarray) -> np.ndarray:
+        """A copy of an image, in colour or grey where that is asked for."""
+        if self._in_colour and image.ndim == 2:
+            return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if self._in_grey and image.ndim == 3 else image.copy()
+
+    def _with_image(self, results: dict, image: np.ndarray) -> dict:
+        image = image.astype(np.float32) if self.to_float32 else image
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2], scale_factor=(1.0, 1.0))
         return results
-
-
-def require_frame(image: Any) -> np.ndarray:
-    """An image in memory as a file of the same content would be loaded.
-
-    Args:
-        image: uint8 (H, W) or (H, W, 1), grey, or (H, W, 3), BGR.
-
-    Returns:
-        uint8 (H, W) or (H, W, 3), a view.
-
-    Raises:
-        InputError: If it is of another type or shape, or larger than a file may be.
-    """
-    if not isinstance(image, np.ndarray):
-        raise InputError(f'the image is a {type(image).__name__}: give a file, or a uint8 array')
-    what = f'the image array is {image.dtype} {"x".join(map(str, image.shape))}'
-    if image.dtype != np.uint8:
-        deep = image.dtype.kind in 'iuf' and image.dtype.itemsize > 1
-        raise InputError(f'{what} and {TOO_DEEP}' if deep else f'{what}: give 8-bit grey, uint8')
-    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1, ), (3, )) or not image.size:
-        raise InputError(f'{what}: give (height, width) or (height, width, 1) grey, or (height, width, 3) BGR')
-    if image.shape[0] * image.shape[1] > MAX_PIXELS:
-        raise InputError(f'{what}, more than {MAX_PIXELS:,} pixels; cut it into smaller images')
-    return image[..., 0] if image.shape[2:] == (1, ) else image
 
 
 @TRANSFORMS.register_module()
@@ -220,14 +233,23 @@ class PackInfraredInputs(PackDetInputs):
         return super().transform(results)
 
 
+def _is_local(path: str, backend_args: dict | None) -> bool:
+    """Whether a path is a local file's; what is none is left to mmengine's file clients."""
+    return backend_args is None and '://' not in str(path)
+
+
 def _check_header(path: str, what: str, backend_args: dict | None) -> None:
     """Refuse what must not be decoded: pipes, images that fill the memory, more than 8 bits a channel."""
-    # What is no local file is left to mmengine's file clients.
-    if backend_args is None and '://' not in str(path):
+    if _is_local(path, backend_args):
         try:
             image_size(path)
         except InputError as error:
-            raise InputError(str(error).replace(': does not decode', f': the {what} does not decode', 1)) from error
+            raise _about(error, what) from error
+
+
+def _about(error: InputError, what: str) -> InputError:
+    """An error of reading a file, which says what the file should have been."""
+    return InputError(str(error).replace(': does not decode', f': the {what} does not decode', 1))
 
 
 def _grey_plane(image: np.ndarray) -> np.ndarray:

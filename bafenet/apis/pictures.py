@@ -1,0 +1,144 @@
+"""Files of pixels that a prediction writes: overlays as PNG or, of a video, as MP4, and sky maps."""
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..devkit.frames import VIDEO
+from ..devkit.sequences import frame_rate
+from ..errors import InputError
+from ..fileio import atomic_path, write_bytes
+from ..visualization.drawing import write_image
+from .result import Result
+
+PICTURES, SKY_MAPS = 'pictures', 'sky'
+_ENCODERS = ('libx264', 'libopenh264', 'h264')
+_SKY_PALETTE = [0, 0, 0, 64, 160, 255]
+
+
+def common_folder(files: Sequence[str]) -> str:
+    """The folder below which all files are; their places below it are those of their pictures."""
+    return os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
+
+
+class Pictures:
+    """Writes the pictures and sky maps of results; a context, in whose end a video that is whole is kept.
+
+    Args:
+        folder: The folder of the prediction.
+        base: See :func:`common_folder`.
+        overlays: Write overlays.
+        sky_maps: Write sky maps.
+        videos: Write the overlays of a video as an MP4; else frame by frame.
+    """
+
+    def __init__(self, folder: Path, base: str, overlays: bool, sky_maps: bool, videos: bool = True) -> None:
+        self.folder, self.base = folder, base
+        self.overlays, self.sky_maps, self.videos = overlays, sky_maps, videos
+        self._film: _Film | None = None
+
+    def __enter__(self) -> 'Pictures':
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        self.finish(whole=kind is None)
+
+    def film_of(self, file: str, kind: str) -> Path | None:
+        """The MP4 of a file; None if it gets none."""
+        if not (self.overlays and self.videos and kind == VIDEO):
+            return None
+        place = Path(PICTURES, os.path.relpath(os.path.abspath(file), self.base))
+        return self.folder / (place if place.suffix == '.mp4' else f'{place}.mp4')
+
+    def write(self, result: Result, file: str, number: int, kind: str) -> dict[str, str]:
+        """Write what is wanted of a frame.
+
+        Args:
+            result: Its result.
+            file: The file that it is of.
+            number: Its number in it.
+            kind: Of the file; see :func:`~bafenet.devkit.frames.kind_of`.
+
+        Returns:
+            ``picture`` and ``sky_map``, as far as they were written: paths below the folder.
+
+        Raises:
+            OSError: If they cannot be written.
+        """
+        place = os.path.relpath(os.path.abspath(file), self.base)
+        if result.name.endswith(f'#{number}') and result.name != file:
+            place = f'{place}/{number:06d}.png'
+        place = place if place.endswith('.png') else f'{place}.png'
+        written = {}
+        film = self.film_of(file, kind)
+        if film is not None:
+            if self._film is None or self._film.path != film:
+                self.finish()
+                self._film = _Film(film, frame_rate(file))
+            self._film.add(result.plot())
+            written['picture'] = str(film.relative_to(self.folder))
+        elif self.overlays:
+            written['picture'] = f'{PICTURES}/{place}'
+            write_image(self.folder / PICTURES / place, result.plot())
+        if self.sky_maps and result.sky is not None:
+            written['sky_map'] = f'{SKY_MAPS}/{place}'
+            write_sky(self.folder / SKY_MAPS / place, result.sky)
+        return written
+
+    def finish(self, whole: bool = True) -> None:
+        """End the video that is being written; without ``whole`` it is dropped."""
+        film, self._film = self._film, None
+        if film is not None:
+            film.close(whole)
+
+
+class _Film:
+    """An H.264 video that browsers play, under its name once it is whole."""
+
+    def __init__(self, path: Path, rate: float) -> None:
+        import av
+        self.path = path
+        self._open = atomic_path(path)
+        self._container: Any = av.open(str(self._open.__enter__()), 'w', format='mp4',
+                                       options={'movflags': '+faststart'})
+        encoder = next((name for name in _ENCODERS if name in av.codecs_available), None)
+        if encoder is None:
+            raise InputError('this PyAV has no encoder of H.264; leave out --pictures, or install av from PyPI')
+        stream: Any = self._container.add_stream(encoder, rate=Fraction(rate).limit_denominator(1001),
+                                                 options={'crf': '18', 'preset': 'veryfast'})
+        self._stream = stream
+        self._stream.pix_fmt = 'yuv420p'
+
+    def add(self, picture: np.ndarray) -> None:
+        """Append a picture, uint8 (H, W, 3) RGB; odd sides get one pixel more."""
+        import av
+        height, width = picture.shape[:2]
+        picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), 'edge')
+        if not self._stream.width:
+            self._stream.height, self._stream.width = picture.shape[:2]
+        for packet in self._stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format='rgb24')):
+            self._container.mux(packet)
+
+    def close(self, whole: bool) -> None:
+        if whole:
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+        self._container.close()
+        error = None if whole else InterruptedError('not whole')
+        with suppress(InterruptedError):
+            self._open.__exit__(type(error) if error else None, error, None)
+
+
+def write_sky(path: Path, sky: np.ndarray) -> None:
+    """Write a sky map, uint8 (H, W) of 0 and 1 = sky, as a palette PNG, as a SIRSTdevkit has them."""
+    image = Image.fromarray(sky, mode='P')
+    image.putpalette(_SKY_PALETTE)
+    data = BytesIO()
+    image.save(data, 'PNG')
+    write_bytes(path, data.getvalue())

@@ -1,0 +1,108 @@
+"""What a network finds in a frame: boxes, scores, the sky; as a picture, a file, COCO results or a dict."""
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, printable
+from ..evaluation.sky import centre_in_sky
+from ..fileio import write_json
+from ..visualization.drawing import as_rgb, draw_sample, write_image
+
+
+@dataclass(frozen=True)
+class Result:
+    """Detections and sky of one frame.
+
+    Attributes:
+        name: Of the frame: its path, with ``#`` and its number where a file holds several; empty for an array.
+        frame: uint8 (H, W) or (H, W, 3) BGR, as the network saw it.
+        levels: The two values of a frame of more than 8 bits that became 0 and 255; None where it had 8.
+        boxes: float32 (n, 4), ``[x1, y1, x2, y2]`` in pixels of the frame with exclusive ends, pixel k covering
+            [k, k + 1); the highest score first.
+        scores: float32 (n, ), in [0, 1].
+        labels: int64 (n, ), indices of ``classes``.
+        sky_probability: float32 (H, W), in [0, 1]; None of a network without a sky branch.
+        sky: uint8 (H, W), 1 = sky; None likewise.
+        classes: Their names.
+        milliseconds: From the frame in memory to the boxes and the sky; of a batch, its share.
+    """
+
+    name: str
+    frame: np.ndarray = field(repr=False)
+    levels: tuple[float, float] | None
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    sky_probability: np.ndarray | None = field(repr=False)
+    sky: np.ndarray | None = field(repr=False)
+    classes: Sequence[str] = ('Target', )
+    milliseconds: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def in_sky(self) -> np.ndarray | None:
+        """Which boxes have their centre in the predicted sky, bool (n, ); None without a sky."""
+        return None if self.sky is None else centre_in_sky(self.boxes, self.sky)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frame."""
+        return self.frame.shape[1], self.frame.shape[0]
+
+    def plot(self, min_side: int = 768) -> np.ndarray:
+        """Draw the boxes and the sky on the enlarged frame.
+
+        Args:
+            min_side: The frame is enlarged by the smallest whole factor that brings its longer side to this.
+
+        Returns:
+            uint8 (H * zoom, W * zoom, 3), RGB.
+        """
+        return draw_sample(as_rgb(self.frame), predicted_boxes=self.boxes, sky_map=self.sky, min_side=min_side)
+
+    def save(self, path: str | Path) -> None:
+        """Write :meth:`plot` as a picture, or :meth:`to_dict` where the name ends in ``.json``.
+
+        Raises:
+            InputError: If the suffix is neither, or the file cannot be written.
+        """
+        try:
+            if str(path).lower().endswith('.json'):
+                write_json(path, self.to_dict())
+            else:
+                write_image(path, self.plot())
+        except OSError as error:
+            raise InputError(f'{printable(path)}: cannot be written ({error.strerror}); choose another place'
+                             ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but arrays of pixels, as JSON takes it; ``sky_share`` is the share of sky in the frame."""
+        width, height = self.size
+        in_sky = self.in_sky
+        return dict(
+            frame=self.name,
+            width=width,
+            height=height,
+            levels=self.levels,
+            boxes=self.boxes.tolist(),
+            scores=self.scores.tolist(),
+            labels=self.labels.tolist(),
+            in_sky=None if in_sky is None else in_sky.tolist(),
+            sky_share=None if self.sky is None else float(self.sky.mean()),
+            milliseconds=round(self.milliseconds, 3))
+
+    def to_coco(self, image_id: int | str = 0) -> list[dict[str, Any]]:
+        """COCO results: ``image_id``, ``category_id`` (label + 1), ``bbox`` as ``[x, y, width, height]``, ``score``."""
+        return coco_results(self.to_dict(), image_id)
+
+
+def coco_results(result: dict[str, Any], image_id: int | str) -> list[dict[str, Any]]:
+    """:meth:`Result.to_coco` of a :meth:`Result.to_dict`."""
+    return [dict(image_id=image_id, category_id=label + 1, bbox=[x1, y1, x2 - x1, y2 - y1], score=score)
+            for (x1, y1, x2, y2), score, label in zip(result['boxes'], result['scores'], result['labels'],
+                                                      strict=True)]

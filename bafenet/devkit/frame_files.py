@@ -1,0 +1,94 @@
+"""Find the files that a user means by files, folders, patterns and a list on standard input, in natural order."""
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import InputError, printable
+from .frames import SUFFIXES, starts_as_frames
+
+STANDARD_INPUT = '-'
+
+
+class FoundFiles(NamedTuple):
+    """What was found.
+
+    Attributes:
+        files: Paths, each once, in the order of the arguments and in a folder by name, numbers by their value.
+        ignored: Files of folders that hold no frames.
+    """
+
+    files: list[str]
+    ignored: list[str]
+
+
+def find_frame_files(arguments: Sequence[str], lines: Iterable[str] = (), apart_from: str | None = None) -> FoundFiles:
+    """Find the files of frames.
+
+    Args:
+        arguments: Files; folders, of which all files with frames are meant, those below too, hidden ones not; patterns,
+            as ``'shots/*.png'``, where there is no file of that name; ``-`` for the lines of a list, each one of these.
+        lines: The list, of standard input.
+        apart_from: A folder whose files are not meant: that of the results.
+
+    Raises:
+        InputError: If there is nothing of that name, no frame in a folder, or no file at all.
+    """
+    found, ignored = FoundFiles([], []), []
+    apart = os.path.realpath(apart_from) if apart_from else None
+    for argument in arguments:
+        names = [line.rstrip('\r\n') for line in lines] if argument == STANDARD_INPUT else [argument]
+        for name in filter(None, names):
+            for path in _matches(name):
+                if not os.path.isdir(path):
+                    found.files.append(path)
+                    continue
+                if path != name and os.path.realpath(path) == apart:
+                    continue  # a pattern means it too
+                files = list(_below(path, apart))
+                frames = list(filter(_is_meant, files))
+                if not frames:
+                    raise InputError(f'{printable(path)}: there is no image, NumPy file or video in this folder')
+                found.files.extend(frames)
+                ignored += [file for file in files if file not in set(frames)]
+    if not found.files:
+        raise InputError('there is no frame: give files, folders, patterns, or a list of them on standard input')
+    return FoundFiles(list(dict.fromkeys(found.files)), ignored)
+
+
+def natural(text: str) -> list:
+    """A key that sorts ``frame_10`` after ``frame_2``."""
+    return [(0, int(part), '') if part.isdecimal() else (1, 0, part) for part in re.split(r'(\d+)', text) if part]
+
+
+def _matches(name: str) -> list[str]:
+    if os.path.lexists(name):
+        return [name]
+    matches = sorted(glob.glob(name, recursive=True), key=natural) if glob.has_magic(name) else []
+    if not matches:
+        what = 'no file matches this pattern' if glob.has_magic(name) else 'no such file or folder'
+        raise InputError(f'{printable(name)}: {what}')
+    return matches
+
+
+def _is_meant(path: str) -> bool:
+    """Whether a file of a folder is meant: by its suffix, or by how it begins."""
+    if Path(path).suffix.lower() in SUFFIXES:
+        return True
+    try:
+        return starts_as_frames(path)
+    except InputError:
+        return True  # said when it is read
+
+
+def _below(folder: str, apart: str | None) -> Iterator[str]:
+    """The regular files of a folder and of those below it."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted((name for name in folders if not name.startswith('.')
+                             and os.path.realpath(Path(place, name)) != apart), key=natural)
+        for name in sorted(names, key=natural):
+            path = os.path.join(place, name)
+            if not name.startswith('.') and os.path.isfile(path):
+                yield path
