@@ -1,5 +1,6 @@
 """The runner: mmengine's, with mistakes answered in one line and several processes on a machine without a GPU."""
 import datetime
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class DetectionRunner(Runner):
       says how to train without.
     - Several processes work without a GPU, by gloo.
     - Runs that one process starts within a second keep their logs apart.
+    - What the optimizer does with each weight is logged at the level DEBUG.
 
     Use it by ``runner_type = 'DetectionRunner'`` in a config. Takes the arguments of ``Runner``.
 
@@ -98,7 +100,10 @@ class DetectionRunner(Runner):
         return super().wrap_model(model_wrapper_cfg, model)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
-        """Build the optimizer; refuse mixed precision where there is no device for it."""
+        """Build the optimizer; refuse mixed precision where there is no device for it.
+
+        The line that mmengine logs for each weight with settings of its own is of the level DEBUG.
+        """
         if isinstance(optim_wrapper, dict) and get_device() in ('cpu', 'mps'):
             wrapper_type = optim_wrapper.get('type')
             if isinstance(wrapper_type, str):
@@ -106,7 +111,11 @@ class DetectionRunner(Runner):
             if isinstance(wrapper_type, type) and issubclass(wrapper_type, AmpOptimWrapper):
                 raise InputError('optim_wrapper.type=AmpOptimWrapper needs a GPU and there is none: set it to '
                                  'BFloat16OptimWrapper, or to OptimWrapper')
-        return super().build_optim_wrapper(optim_wrapper)
+        self.logger.addFilter(_weight_lines_to_debug)
+        try:
+            return super().build_optim_wrapper(optim_wrapper)
+        finally:
+            self.logger.removeFilter(_weight_lines_to_debug)
 
     # --- Weights ------------------------------------------------------------------------------------------------------
 
@@ -218,6 +227,13 @@ def _refused_state(filename: str) -> Iterator[None]:
     except Exception as error:  # a crafted state can provoke any error
         raise InputError(f'checkpoint {printable(filename)} cannot be resumed ({type(error).__name__}: '
                          f'{first_line(error)}); {ANOTHER}') from error
+
+
+def _weight_lines_to_debug(record: logging.LogRecord) -> bool:
+    """A filter of a logger that loses nothing: a hundred lines, one a weight, would bury all others."""
+    if record.getMessage().startswith('paramwise_options --'):
+        record.levelno, record.levelname = logging.DEBUG, 'DEBUG'
+    return True
 
 
 def _pretrained(model: nn.Module) -> Iterator[tuple[str, Any, dict]]:

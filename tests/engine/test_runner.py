@@ -289,3 +289,13 @@ def test_runs_of_the_same_second_keep_their_logs_apart(tmp_path, monkeypatch):
         runner.logger.info(f'from run {i}')
         log, = (tmp_path / str(i)).glob('*/*.log')
         assert f'from run {i}' in log.read_text()
+
+
+@pytest.mark.parametrize('level', ['INFO', 'DEBUG'])
+def test_what_the_optimizer_does_with_each_weight_is_no_information(tmp_path, level):
+    wrapper = {'optimizer': {'type': 'AdamW', 'lr': 0.01, 'weight_decay': 0.1},
+               'paramwise_cfg': {'norm_decay_mult': 0.0, 'bias_decay_mult': 0.0}}
+    toy_runner(tmp_path, epochs=1, log_level=level, optim_wrapper=wrapper).train()
+    log = max(tmp_path.glob('*/*.log')).read_text()
+    assert ('paramwise_options -- ' in log) == (level == 'DEBUG') and 'INFO - paramwise' not in log
+    assert 'INFO - Epoch(train)' in log
