@@ -65,7 +65,7 @@ def _names() -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
-    from bafenet.reproduction.command import reproduce
+    from bafenet.reproduction.reproduce import reproduce
     return reproduce(**vars(args))
 
 

@@ -61,8 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     row, protocol = args.pop('row'), args.pop('protocol') or 'ours'
     from bafenet.engine.train import train
     if row:
-        from bafenet.reproduction.commands import row_arguments
         from bafenet.reproduction.tables import find_row
+        from bafenet.reproduction.train_commands import row_arguments
         args.update(row_arguments(find_row(row), protocol))
     train(**args)
     return 0

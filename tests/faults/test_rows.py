@@ -117,7 +117,7 @@ def test_a_bad_input_is_one_line_that_names_it_slowly(row, call, tmp_path, capfd
 # One process imports, and each tool runs in a child of its own, which ends as a script does.
 SCRIPTS = '''
 import gc, json, os, runpy, sys
-import bafenet.engine.train, bafenet.engine.test, bafenet.reproduction.command, bafenet.synthesis.densify
+import bafenet.engine.train, bafenet.engine.test, bafenet.reproduction.reproduce, bafenet.synthesis.densify
 gc.freeze()  # or each child would copy all memory to look for garbage as it ends
 for argv in json.loads(sys.argv[1]):
     pid = os.fork()

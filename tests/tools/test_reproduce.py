@@ -12,9 +12,10 @@ from conftest import ROOT, load_tool
 from mmengine.config import Config
 
 from bafenet.errors import InputError
-from bafenet.reproduction import command, worker
-from bafenet.reproduction.command import reproduce
+from bafenet.reproduction import reproduce as module
+from bafenet.reproduction import worker
 from bafenet.reproduction.plan import plan_runs
+from bafenet.reproduction.reproduce import reproduce
 from bafenet.reproduction.tables import Row
 
 DEMO = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
@@ -68,7 +69,7 @@ def options():
 def _quick_runs():
     """Each run in this process, and its config as it comes: laying it out, five times, takes longer than to train."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, 'launch', worker.work)
+        patch.setattr(module, 'launch', worker.work)
         patch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True))
         patch.chdir(ROOT)
         yield
@@ -98,7 +99,7 @@ def call(defaults, folder, tmp_path):
 @pytest.fixture
 def no_run(monkeypatch):
     """Nothing may be run."""
-    monkeypatch.setattr(command, 'launch', lambda folder: pytest.fail(f'{folder} was run'))
+    monkeypatch.setattr(module, 'launch', lambda folder: pytest.fail(f'{folder} was run'))
 
 
 def rows_of(text):
@@ -142,7 +143,7 @@ def test_a_table_of_our_own_is_printed_from_the_same_runs(call, finished, no_run
 
 def test_rows_that_are_chosen_are_run_and_the_table_is_whole(call, monkeypatch, capsys):
     launched = []
-    monkeypatch.setattr(command, 'launch', launched.append)
+    monkeypatch.setattr(module, 'launch', launched.append)
     assert call('I', rows=['no_exchange'], seeds=1) == 0
     assert [folder.parts[-2:] for folder in launched] == [('no_exchange', 'seed_0')]
     assert set(rows_of(capsys.readouterr().out)) == {'full', 'no_exchange', 'the_same'}
@@ -211,7 +212,7 @@ def test_an_interruption_is_one_line(call, monkeypatch, capsys):
     def interrupted(folder):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, 'launch', interrupted)
+    monkeypatch.setattr(module, 'launch', interrupted)
     assert call('III') == 130
     assert capsys.readouterr().err.splitlines()[-1].startswith('interrupted: ')
 

@@ -1,4 +1,4 @@
-"""Plan, run what is missing, print: the command behind ``tools/reproduce.py``."""
+"""Reproduce a table: plan its runs, train and test what is missing, print it (``tools/reproduce.py``)."""
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,12 +13,12 @@ from bafenet.fileio import require_writable_file, require_writable_folder, write
 from bafenet.markup import markdown_text
 from bafenet_command import call_of
 
-from .commands import command_options, train_command
 from .estimate import LEFT_OUT, duration, time_step
 from .listing import describe_tables
 from .plan import Run, plan_runs, row_config
 from .report import build_report, markdown
 from .tables import Row, Table, choose_protocol, select_tables
+from .train_commands import command_options, train_command
 from .worker import launch
 
 Runs = dict[tuple[str, int], Run]

@@ -9,10 +9,10 @@ from conftest import ROOT, load_tool
 
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
-from bafenet.reproduction.command import reproduce
-from bafenet.reproduction.commands import train_command
 from bafenet.reproduction.plan import result_settings, row_config
+from bafenet.reproduction.reproduce import reproduce
 from bafenet.reproduction.tables import find_row, read_tables
+from bafenet.reproduction.train_commands import train_command
 
 ROWS = {(table.key, protocol, row.key): row
         for table in read_tables() for row in table.runnable for protocol in row.base}
