@@ -54,8 +54,8 @@ class BAGCopyPaste(BaseTransform):
     Args:
         library: Target library, a ``.npz`` file or a list of grey uint8 patches. Where the file does not exist, it is
             built there from the images of the dataset that uses the transform; None is
-            ``TargetLibrary/SPLIT.npz`` under the dataset's root, SPLIT with a checksum where the split lies elsewhere or
-            the dataset has some of its images only (``indices``). That one is built again where it was cut from
+            ``TargetLibrary/SPLIT.npz`` under the dataset's root, SPLIT with a checksum where the split lies elsewhere
+            or the dataset has only some of its images (``indices``). That one is built again where it was cut from
             other images or with other settings.
         num_clusters: Fewest and most regions in an image.
         region_size: Side of the square regions in pixels.
