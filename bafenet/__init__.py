@@ -1,6 +1,6 @@
 """BAFE-Net: clustered infrared small target detection with background semantics, on MMDetection.
 
-``import bafenet`` makes the changes to mmcv and mmengine (compat/) and registers every part with mmdet's registries;
+``import bafenet`` changes mmcv, mmengine and mmdet (compat/) and registers every part with mmdet's registries;
 ``bafenet.load('bafenet_hr_tiny')`` gives a trained network.
 """
 from . import compat

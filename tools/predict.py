@@ -16,20 +16,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description=__doc__)
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='image, TIFF stack, .npy file, video, folder, '
                         'pattern, or - for a list of these on standard input')
-    parser.add_argument('--weights', default='bafenet_hr_tiny', help='shipped name, checkpoint file, or work dir '
-                        'whose best one is meant [bafenet_hr_tiny]')
+    parser.add_argument('--weights', default='bafenet_hr_tiny', help='shipped name, checkpoint file, or work dir, '
+                        'of which the best one is taken [bafenet_hr_tiny]')
     parser.add_argument('--out', default='predictions', metavar='FOLDER', help='predictions.json (COCO), '
                         'detections.csv and what else is asked for; a call that was stopped goes on there '
                         '[predictions]')
     parser.add_argument('--pictures', action='store_true', help='write each frame with its boxes and its sky; of a '
                         'video, an MP4')
-    parser.add_argument('--sky-maps', action='store_true', help='write the sky of each frame as PNG, 1 = sky')
-    parser.add_argument('--score', type=real(0, 1), help='lowest score of a box [the config\'s threshold]')
+    parser.add_argument('--sky-maps', action='store_true', help='write a PNG of the sky of each frame, 1 = sky')
+    parser.add_argument('--score', type=real(0, 1), help='lowest score of a box; 0.3 shows what is likely '
+                        'a target [the config\'s threshold]')
     parser.add_argument('--max-detections', type=whole(1, 100_000), default=300, help='most boxes of a frame [300]')
     parser.add_argument('--sky-only', action='store_true', help='only boxes in the predicted sky')
     levels = parser.add_mutually_exclusive_group()
-    levels.add_argument('--percentiles', nargs=2, type=real(0, 100), metavar=('LOW', 'HIGH'), help='of each frame of '
-                        'more than 8 bits, that become black and white [0.1 99.9]')
+    levels.add_argument('--percentiles', nargs=2, type=real(0, 100), metavar=('LOW', 'HIGH'), help='make these '
+                        'percentiles of each frame of more than 8 bits black and white [0.1 99.9]')
     levels.add_argument('--range', nargs=2, type=real(), metavar=('LOW', 'HIGH'), dest='value_range', help='values '
                         'that become black and white in every frame of more than 8 bits, for a sequence')
     parser.add_argument('--tile', type=whole(0, 2**16), default=1024, metavar='PIXELS', help='larger frames are cut '

@@ -14,7 +14,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--row', metavar='KEY', help='train this row of a table instead of a config, as table3_b')
     parser.add_argument('--protocol', choices=['paper', 'ours', 'demo'], help='how to train the row [ours]')
     parser.add_argument('--work-dir', help='folder for checkpoints and logs [work_dirs/CONFIG_NAME, or of a row '
-                        'work_dirs/PROTOCOL/KEY; behind it _scratch, _trainval and the splits, where given]')
+                        'work_dirs/PROTOCOL/KEY; followed by _scratch, _trainval and the splits where given]')
     parser.add_argument(
         '--amp', action='store_true', help='train in mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument(

@@ -71,8 +71,8 @@ class Records:
         settings = json.loads(json.dumps(settings))
         for key in [*settings, *before]:
             if before.get(key) != settings.get(key):
-                raise InputError(f'{printable(self.folder)}: holds results of another {key.replace("_", " ")} '
-                                 f'({printable(before.get(key))}, and now {printable(settings.get(key))}); give '
+                raise InputError(f'{printable(self.folder)}: holds results with other settings ('
+                                 f'{key}={printable(before.get(key))}, and now {printable(settings.get(key))}); give '
                                  'another --out, or delete the folder')
 
     def _find_lines(self) -> int:

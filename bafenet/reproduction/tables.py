@@ -126,8 +126,8 @@ def select_tables(name: str) -> list[Table]:
     """
     chosen = find_tables(name)
     if not any(table.runnable for table in chosen):
-        raise InputError(f'{", ".join(table.key for table in chosen)}: not here yet, no row has a base; the numbers '
-                         f'are in {TABLES_FOLDER}')
+        raise InputError(f'{", ".join(table.key for table in chosen)}: holds the paper\'s numbers alone, no row can be '
+                         f'run here yet; they are in {TABLES_FOLDER}')
     return chosen
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from bafenet_command import call_of
 
 from ..errors import InputError, first_line, printable
+from ..fields import require_dict
 from ..fileio import atomic_path
-from ..reading import PathLike, open_file
+from ..reading import PathLike, open_file, parse_json
 from .clusters import TargetLibrary
 
 MAX_BYTES = 256 * 2**20
@@ -65,7 +66,7 @@ def load_library(path: PathLike, max_target_size: int | None = None) -> TargetLi
     Raises:
         InputError: The file is not a target library, or is too large for the memory.
     """
-    pixels, sizes = _read_arrays(path)
+    pixels, sizes, _ = _read_arrays(path)
     areas = sizes.prod(axis=1)
     patches = [flat.reshape(size) for flat, size in zip(np.split(pixels, np.cumsum(areas)[:-1]), sizes, strict=True)]
     if max_target_size is not None:
@@ -77,21 +78,31 @@ def load_library(path: PathLike, max_target_size: int | None = None) -> TargetLi
     return TargetLibrary.from_patches(patches)
 
 
-def _read_arrays(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and sizes of a library file, checked."""
+def read_meta(path: PathLike) -> dict:
+    """What a library file says of where its targets come from: the ``meta`` of :func:`save_library`.
+
+    Raises:
+        InputError: The file is not a target library.
+    """
+    return _read_arrays(path)[2]
+
+
+def _read_arrays(path: PathLike) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Pixels, sizes and meta of a library file, checked."""
     if not Path(path).exists():
         raise InputError(f'{printable(path)}: no such target library; {call_of("build_library")} makes one')
     with open_file(path) as file:
         try:
             _check_archive(file)
             with np.load(file, allow_pickle=False) as archive:
-                pixels, sizes, _ = (archive[key] for key in KEYS)
+                pixels, sizes, text = (archive[key] for key in KEYS)
             _check_arrays(pixels, sizes)
+            meta = require_dict(parse_json(str(text).encode()), 'meta')
         # A foreign file can raise almost anything in the readers of zip and NumPy.
         except Exception as error:
             raise InputError(f'{printable(path)}: not a target library ({first_line(error)}); make it again with '
                              f'{call_of("build_library")}') from error
-    return pixels, sizes.astype(np.int64)
+    return pixels, sizes.astype(np.int64), meta
 
 
 def _check_archive(file: BinaryIO) -> None:

@@ -108,7 +108,7 @@ def test_it_goes_on_where_it_was_stopped_and_settings_must_agree(folder, capsys)
     assert '(4 of an earlier call)' in capsys.readouterr().out
     assert results() == before
     assert call(folder, '--out', 'out', '--score', '0.2') == 2
-    assert 'out: holds results of another score (0.1, and now 0.2); give another --out' in capsys.readouterr().err
+    assert 'out: holds results with other settings (score=0.1, and now 0.2); give another' in capsys.readouterr().err
     # Another content under the same name is another frame; what is given alone is alone in the results.
     cv2.imwrite(f'{folder}/a.b c.png', np.zeros((64, 96), np.uint8))
     assert call(f'{folder}/a.b c.png', f'{folder}/sub', '--out', 'out', '--score', '0.1') == 0

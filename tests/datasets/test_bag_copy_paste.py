@@ -1,5 +1,4 @@
 """BAG-CP as a transform: what it may change, and what it must not."""
-import os
 import random
 
 import numpy as np
@@ -287,55 +286,10 @@ def test_without_a_library_it_says_what_to_do():
         BAGCopyPaste()(make_sample())
 
 
-def read(root, split='train_v2', **kwargs):
-    pipeline = [dict(type='LoadInfraredImage'), dict(type='LoadSkyAnnotations'), dict(type='BAGCopyPaste', **kwargs)]
-    return DenseSIRSTDataset(data_root=str(root), ann_file=f'Splits/{split}.txt', pipeline=pipeline)
-
-
-def test_the_dataset_builds_its_library_once_from_its_own_split(copy, caplog):
-    dataset = read(copy)
-    file = copy / 'TargetLibrary/train_v2.npz'
-    assert file.is_file()
-    # Every target of the scenes is a square of 6 pixels of grey level 220, shrunk to 5.
-    library = dataset.pipeline.transforms[-1].library
-    assert len(library.sizes) == sum(len(dataset.get_data_info(i)['instances']) for i in range(len(dataset)))
-    assert (library.sizes == 5).all() and (library.patches == 220).all()
-    stamp = file.stat().st_mtime_ns
-    assert np.array_equal(read(copy).pipeline.transforms[-1].library.patches, library.patches)
-    assert file.stat().st_mtime_ns == stamp
-    assert len(dataset[0]['gt_bboxes']) > 4
-
-
-def test_splits_of_one_name_in_other_folders_do_not_share_a_library(copy, tmp_path):
-    names = (copy / 'Splits/trainval_v2.txt').read_text().split()
-    for folder, name in (('a', names[0]), ('b', names[1])):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / 'train_v2.txt').write_text(name)
-    libraries = []
-    for split in ('Splits', str(tmp_path / 'a'), str(tmp_path / 'b')):
-        dataset = DenseSIRSTDataset(data_root=str(copy), ann_file=f'{split}/train_v2.txt', pipeline=[
-            dict(type='LoadInfraredImage'), dict(type='LoadSkyAnnotations'), dict(type='BAGCopyPaste')])
-        libraries.append(len(dataset.pipeline.transforms[-1].library.sizes))
-        assert libraries[-1] == sum(len(dataset.get_data_info(i)['instances']) for i in range(len(dataset)))
-    assert libraries == [32, 4, 4] and len(list((copy / 'TargetLibrary').iterdir())) == 3
-
-
-def test_a_named_library_that_is_absent_is_built_there(copy, tmp_path):
-    read(copy, library=str(tmp_path / 'own.npz'))
-    assert (tmp_path / 'own.npz').is_file() and not (copy / 'TargetLibrary').exists()
-
-
-def test_a_dataset_that_cannot_be_written_keeps_it_in_memory(copy, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise OSError(30, os.strerror(30))
-
-    monkeypatch.setattr('bafenet.datasets.transforms.bag_copy_paste.save_library', refuse)
-    assert len(read(copy).pipeline.transforms[-1].library.sizes) > 0
-    assert not (copy / 'TargetLibrary').exists()
-
-
 def test_real_images_keep_their_targets(real_data, tmp_path):
-    dataset = read(real_data, 'val_v2', library=str(tmp_path / 'library.npz'))
+    dataset = DenseSIRSTDataset(data_root=str(real_data), ann_file='Splits/val_v2.txt', pipeline=[
+        dict(type='LoadInfraredImage'), dict(type='LoadSkyAnnotations'),
+        dict(type='BAGCopyPaste', library=str(tmp_path / 'library.npz'))])
     seed_all(0)
     for index in range(0, 256, 64):
         info, sample = dataset.get_data_info(index), dataset[index]

@@ -56,7 +56,7 @@ def test_a_table_by_number_key_or_file(name):
 
 
 @pytest.mark.parametrize(('name', 'message'), [('8', 'no such table; choose from II'), ('1', 'no such table'),
-                                               ('', 'no such table'), ('7', 'VII: not here yet')])
+                                               ('', 'no such table'), ('7', 'VII: holds the paper')])
 def test_a_table_that_cannot_be_had(name, message):
     with pytest.raises(InputError, match=message):
         select_tables(name)

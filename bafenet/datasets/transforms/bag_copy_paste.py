@@ -3,6 +3,7 @@
 Where it may paste is decided here, in :meth:`BAGCopyPaste.allowed`; the draws within that are in
 ``synthesis/clusters.py`` and ``synthesis/placement.py``.
 """
+import hashlib
 import logging
 import os
 import random
@@ -23,11 +24,12 @@ from mmengine.logging import print_log
 
 from bafenet.arguments import require_flags, require_number, shown
 from bafenet.devkit.frames import DEFAULT_LEVELS
+from bafenet.devkit.grey_levels import GreyLevels
 from bafenet.devkit.layout import SKY
 from bafenet.errors import InputError, printable
 from bafenet.synthesis.build_library import build_library
 from bafenet.synthesis.clusters import PastedTargets, TargetLibrary, paste_clusters
-from bafenet.synthesis.library import load_library, save_library, shrink
+from bafenet.synthesis.library import load_library, read_meta, save_library, shrink
 from bafenet.synthesis.recipe import ClusterRecipe, check_recipe
 from bafenet_command import call_of
 
@@ -52,7 +54,9 @@ class BAGCopyPaste(BaseTransform):
     Args:
         library: Target library, a ``.npz`` file or a list of grey uint8 patches. Where the file does not exist, it is
             built there from the images of the dataset that uses the transform; None is
-            ``TargetLibrary/SPLIT.npz`` under the dataset's root, SPLIT with a checksum where the split lies elsewhere.
+            ``TargetLibrary/SPLIT.npz`` under the dataset's root, SPLIT with a checksum where the split lies elsewhere
+            or the dataset has only some of its images (``indices``). That one is built again where it was cut from
+            other images or with other settings.
         num_clusters: Fewest and most regions in an image.
         region_size: Side of the square regions in pixels.
         targets_per_cluster: Fewest and most targets in a region; as many as fit where it cannot hold the number drawn.
@@ -136,31 +140,36 @@ class BAGCopyPaste(BaseTransform):
                       f'{len(dataset.metainfo["classes"])}', 'current', logging.WARNING)
         if self.library is not None:
             return
-        split = _split_name(dataset)
-        path = self.library_file or os.path.join(dataset.data_root, 'TargetLibrary', f'{split}.npz')
-        if os.path.exists(path):
-            self.library = load_library(path, self.max_target_size)
-            return
-        print_log(f'building the target library {printable(path)} from the {len(dataset)} images of '
-                  f'{printable(dataset.ann_file)}, once', 'current')
         samples = [dataset.get_data_info(i) for i in range(len(dataset))]
+        loaders = [step for step in dataset.pipeline.transforms if isinstance(step, LoadInfraredImage)]
+        levels = loaders[0].levels if loaders else DEFAULT_LEVELS
+        source = dict(split=_split_name(dataset, samples), images=_checksum(samples),
+                      remove_background=self.remove_background, levels=repr(levels))
+        path = self.library_file or os.path.join(dataset.data_root, 'TargetLibrary', f'{source["split"]}.npz')
+        if os.path.exists(path):
+            if source.items() <= read_meta(path).items():
+                self.library = load_library(path, self.max_target_size)
+                return
+            print_log(f'{printable(path)}: cut from other images, or with other settings', 'current')
+        self._build(path, samples, levels, source)
+
+    def _build(self, path: str, samples: Sequence[dict], levels: GreyLevels, source: dict) -> None:
+        print_log(f'building the target library {printable(path)} from {len(samples)} images, once', 'current')
         absent = next((sample['target_mask_path'] for sample in samples
                        if not os.path.isfile(sample['target_mask_path'])), None)
         if absent is not None:
             raise InputError(f'{printable(absent)}: no such target mask, of which BAGCopyPaste cuts its targets; add '
                              f'the masks, or give library=FILE.npz (made by {call_of("build_library")})')
-        loaders = [step for step in dataset.pipeline.transforms if isinstance(step, LoadInfraredImage)]
         patches = build_library([sample['img_path'] for sample in samples],
                                 [sample['target_mask_path'] for sample in samples],
-                                remove_background=self.remove_background,
-                                levels=loaders[0].levels if loaders else DEFAULT_LEVELS)
+                                remove_background=self.remove_background, levels=levels)
         self.library = TargetLibrary.from_patches([shrink(patch, self.max_target_size) for patch in patches])
         if is_main_process():
-            self._save(path, patches, split)
+            self._save(path, patches, source)
 
-    def _save(self, path: str, patches: Sequence[np.ndarray], split: str) -> None:
+    def _save(self, path: str, patches: Sequence[np.ndarray], source: dict) -> None:
         try:
-            save_library(path, patches, dict(split=split, remove_background=self.remove_background))
+            save_library(path, patches, source)
         except OSError as error:
             # A dataset may lie where nothing can be written; the next run builds again.
             print_log(f'{path}: the target library cannot be written ({error.strerror}); it is kept in memory',
@@ -260,10 +269,16 @@ def _truncate(results: dict) -> None:
             results[key] = results[key][kept]
 
 
-def _split_name(dataset: BaseDataset) -> str:
+def _split_name(dataset: BaseDataset, samples: Sequence[dict]) -> str:
     """Name of a dataset's split for its library."""
     file = Path(dataset.ann_file).absolute()
-    if file.is_relative_to(Path(dataset.data_root).absolute()):
-        return file.stem
-    # Elsewhere other images may go by the same name, and their targets must not be pasted.
-    return f'{file.stem}-{zlib.crc32(file.read_bytes()):08x}'
+    if not file.is_relative_to(Path(dataset.data_root).absolute()):
+        # Elsewhere other images may go by the same name, and their targets must not be pasted.
+        return f'{file.stem}-{zlib.crc32(file.read_bytes()):08x}'
+    # A trial on some of the images leaves nothing behind that a training on all would take for its own.
+    return file.stem if dataset._indices is None else f'{file.stem}-{_checksum(samples)[:8]}'
+
+
+def _checksum(samples: Sequence[dict]) -> str:
+    """Which images a library is cut from: 16 hexadecimal digits."""
+    return hashlib.sha256('\n'.join(sample['img_id'] for sample in samples).encode()).hexdigest()[:16]
