@@ -18,14 +18,13 @@ from bafenet.devkit.layout import (
     DATASET_PAGE,
     IMAGES,
     SKY_PALETTE,
-    SPLITS,
     SUFFIXES,
     TARGET_PALETTE,
-    devkit_layout,
     is_packaged,
+    require_densesirst,
+    require_split,
 )
 from bafenet.errors import InputError, printable
-from bafenet_command import call_of
 
 from .randomness import SampleIndex, seeded_draws
 
@@ -102,7 +101,10 @@ class DenseSIRSTDataset(BaseDetDataset):
         _check_indices(self._indices, len(names))
         folders = {key: self._list_folder(key) for key in PREFIXES}
         if is_packaged(self.ann_file):
-            self._require_densesirst(names, folders['img_path'])
+            absent = [name for name in names if name + self.img_suffix not in folders['img_path']]
+            require_densesirst(self.ann_file, self.data_root, names, absent)
+            print_log(f'{Path(self.ann_file).name}: the list that comes with the package, DenseSIRST by recording',
+                      'current')
         samples = [self._load_sample(name, folders) for name in names]
         require_palette_sky(sample['seg_map_path'] for sample in samples)
         return samples
@@ -111,30 +113,8 @@ class DenseSIRSTDataset(BaseDetDataset):
         if '{splits}' in self.ann_file:
             raise InputError(f'{printable(self.ann_file)}: {{splits}} stands for splits of the config; read it by '
                              'bafenet.engine.options.load_config, or write ann_file out, as Splits/test_v2.txt')
-        if not os.path.isfile(self.ann_file):
-            if there := self._splits_beside():
-                raise InputError(f'{printable(self.ann_file)}: no such split file; there are {printable(there)}: '
-                                 'choose by --splits what stands behind train_, val_ and test_, or name a file in '
-                                 'ann_file')
-            raise InputError(f'{printable(self.ann_file)}: no such split file; check data_root and ann_file '
-                             f'(the dataset is at {DATASET_PAGE})')
+        require_split(self.data_root, self.ann_file)
         return read_split(self.ann_file)
-
-    def _splits_beside(self) -> str:
-        """The names of the devkit's own splits, where the split file that is absent was looked for among them."""
-        layout = devkit_layout(self.data_root or '')
-        return ', '.join(layout.split_names()) if Path(self.ann_file).parent == layout.root / SPLITS else ''
-
-    def _require_densesirst(self, names: Sequence[str], files: frozenset) -> None:
-        """Refuse a list of the package where the images are not DenseSIRST's; log that it is used where they are."""
-        split, root = os.path.basename(self.ann_file), printable(self.data_root)
-        absent = [name for name in names if name + self.img_suffix not in files]
-        if absent:
-            raise InputError(f'{root} has no {SPLITS}/{split}, and the list of this name in the package is '
-                             f"DenseSIRST's: {len(absent)} of its {len(names)} images are not here ({absent[0]}). Make "
-                             f'lists of these images by {call_of("recordings")} {root} --all-images and copy them '
-                             f'into {root}/{SPLITS}')
-        print_log(f'{split}: the list that comes with the package, DenseSIRST by recording', 'current')
 
     def _list_folder(self, key: str) -> frozenset:
         path = self.data_prefix[key]

@@ -4,6 +4,7 @@ Each is said here and nowhere else. :class:`Layout` finds the files of a devkit,
 read here.
 """
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,6 +92,42 @@ def find_split(data_root: str, ann_file: str) -> str:
 def is_packaged(split: str) -> bool:
     """Whether a split file is one of DenseSIRST's that come with the package."""
     return Path(split).parent == PACKAGED_SPLITS
+
+
+def require_densesirst(split: str, root: str, names: Sequence[str], absent: Sequence[str]) -> None:
+    """Refuse a split file of the package where the images are not DenseSIRST's.
+
+    Args:
+        split: Split file; one that is not of the package passes.
+        root: Folder of the devkit.
+        names: The images that it names.
+        absent: Those that the devkit does not have.
+
+    Raises:
+        InputError: If there are any; it says how to make such lists.
+    """
+    if is_packaged(split) and absent:
+        file, root = f'{SPLITS}/{os.path.basename(split)}', printable(root)
+        raise InputError(f"{root} has no {file}, and the list of this name in the package is DenseSIRST's: "
+                         f'{len(absent)} of its {len(names)} images are not here ({absent[0]}). Make lists of these '
+                         f'images by {call_of("recordings")} {root} --all-images and copy them into {root}/{SPLITS}')
+
+
+def require_split(root: str, split: str) -> None:
+    """Demand that a split file, as :func:`find_split` gives it, exists.
+
+    Raises:
+        InputError: If it does not; it names the splits that the devkit has.
+    """
+    if os.path.isfile(split):
+        return
+    layout = devkit_layout(root or '')
+    there = layout.split_names() if Path(split).parent == layout.root / SPLITS else []
+    if there:
+        raise InputError(f'{printable(split)}: no such split file; there are {printable(", ".join(there))}: choose by '
+                         '--splits what stands behind train_, val_ and test_, or name a file in ann_file')
+    raise InputError(f'{printable(split)}: no such split file; check data_root and ann_file (the dataset is at '
+                     f'{DATASET_PAGE})')
 
 
 def image_names(root: Path) -> list[str]:

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from bafenet.arguments import shown
 from bafenet.devkit import find_split, read_split
-from bafenet.devkit.layout import BOXES, DATASET_PAGE
+from bafenet.devkit.layout import BOXES, DATASET_PAGE, require_densesirst, require_split
 from bafenet.devkit.read import MAX_XML_BYTES
 from bafenet.engine.config_paths import setting
 from bafenet.engine.options import find_config, load_config, parse_options
@@ -270,7 +270,11 @@ def _describe_split(root: str, ann_file: str) -> dict:
         raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there ({DATASET_PAGE}), or '
                          f'make the demo set by {call_of("make_demo")}')
     try:
-        names = read_split(find_split(root, ann_file))
+        split = find_split(root, ann_file)
+        require_split(root, split)
+        names = read_split(split)
+        require_densesirst(split, root, names, [
+            name for name in names if not Path(root, BOXES, f'{name}.xml').is_file()])
         boxes = [read_bytes(Path(root, BOXES, f'{name}.xml'), MAX_XML_BYTES) for name in names]
     except InputError as error:
         raise InputError(f'{error}; check --data') from error
