@@ -161,6 +161,11 @@ def test_no_python_file_is_too_long():
     assert not long_files(ROOT, listed.stdout.split())
 
 
+def test_every_test_file_has_a_name_of_its_own():
+    names = [file.name for file in (ROOT / 'tests').rglob('test_*.py')]
+    assert not {name for name in names if names.count(name) > 1}  # pytest would collect only one of them
+
+
 def test_no_config_reads_the_environment():
     assert not [str(file) for file in ROOT.glob('configs/**/*.py') if '{{$' in file.read_text(encoding='utf-8')]
 

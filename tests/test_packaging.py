@@ -115,11 +115,13 @@ def test_the_version(site, tmp_path):
     assert call(site, tmp_path, '--version').stdout == f'bafenet {bafenet.__version__}\n'
 
 
+@pytest.mark.faults
 def test_a_tool_works_far_from_the_checkout(site, tmp_path):
     done = call(site, tmp_path, 'make_demo', 'demo', '--images', '3', '--size', '96', '--workers', '1')
     assert (done.returncode, done.stdout, done.stderr) == (0, 'demo: 3 images written\n', '')
 
 
+@pytest.mark.faults
 def test_messages_name_a_tool_as_it_was_called(site, tmp_path):
     done = call(site, tmp_path, 'reproduce', 'III', '--commands')
     assert done.returncode == 0
@@ -130,6 +132,7 @@ def test_messages_name_a_tool_as_it_was_called(site, tmp_path):
                                               text=True, timeout=60, env={**os.environ, 'PYTHONPATH': str(ROOT)}).stdout
 
 
+@pytest.mark.faults
 def test_errors_and_statuses_are_those_of_the_scripts(site, tmp_path):
     argv = ['error_types', 'absent.json']
     script = subprocess.run([sys.executable, find_tools()[argv[0]], *argv[1:]], cwd=tmp_path, capture_output=True,
@@ -141,6 +144,7 @@ def test_errors_and_statuses_are_those_of_the_scripts(site, tmp_path):
     assert call(site, tmp_path, 'train', '--no-such').stderr.endswith('(bafenet train --help lists the options)\n')
 
 
+@pytest.mark.faults
 def test_python_m_bafenet_is_the_command_and_shipped_weights_are_known_by_name(site, tmp_path):
     argv = ['test', f'configs/bafenet/{NAME}_densesirst.py', NAME, '--cfg-options',
             'test_dataloader.dataset.data_root=absent']

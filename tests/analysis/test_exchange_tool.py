@@ -139,7 +139,7 @@ def test_what_it_cannot_measure_is_one_line(devkit, tmp_path):
 steps = [step for step in _base_.test_pipeline if step['type'] != 'LoadSkyAnnotations']
 val_dataloader = dict(dataset=dict(pipeline=steps))
 """)
-    with pytest.raises(InputError, match='needs the sky map of every image'):
+    with pytest.raises(InputError, match='put LoadSkyAnnotations before it'):
         report(str(other), weights, cfg_options=options(devkit))
     other.write_text(f"_base_ = {TINY!r}\nmodel = dict(bbox_head=dict(type='FCOSHead'))\n")
     with pytest.raises(InputError, match='other.py: model.bbox_head is FCOSHead'):
