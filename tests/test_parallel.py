@@ -119,6 +119,7 @@ def test_what_has_not_begun_is_dropped_when_the_caller_stops(tmp_path):
 
 
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.faults
 def test_workers_end_with_a_killed_parent(parent, number):
     process, workers = parent(60)
     assert all(map(alive, workers))
@@ -127,6 +128,7 @@ def test_workers_end_with_a_killed_parent(parent, number):
     assert eventually(lambda: not any(map(alive, workers))), workers
 
 
+@pytest.mark.faults
 def test_an_interrupt_is_the_parents_alone(parent):
     process, workers = parent(0.3)
     # As a terminal sends it: to all of them.

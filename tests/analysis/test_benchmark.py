@@ -57,6 +57,7 @@ def fail():
 
 
 @pytest.mark.parametrize('method', ['fork', 'spawn'])
+@pytest.mark.faults
 def test_a_process_apart_gives_its_value_or_its_error(method):
     assert run_apart(method, divmod, 7, 4) == (1, 3)
     with pytest.raises(ZeroDivisionError):

@@ -131,6 +131,7 @@ def running(tmp_path, densify_source):
         process.communicate()
 
 
+@pytest.mark.faults
 def test_one_process_at_a_time_and_the_next_goes_on_after_a_kill(
         densified, densify_source, tmp_path, running, monkeypatch):
     out = tmp_path / 'dense'

@@ -204,6 +204,7 @@ def test_too_many_runs_or_epochs_are_refused(call, options):
     assert options[0] in error_of(call('reproduce.py', 'III', '--work-dir', 'OUT/runs', *options))
 
 
+@pytest.mark.faults
 def test_a_sheet_that_no_memory_holds_is_refused(call, devkit):
     line = error_of(call('dataset/browse.py', CONFIG, '--out', 'OUT/sheet.png', '--cell', '4096', '--columns', '100',
                          '--cfg-options', f'train_dataloader.dataset.data_root={devkit}'))
@@ -220,6 +221,7 @@ def start(*command):
 
 @pytest.mark.parametrize(('number', 'status', 'word', 'delay'), [
     (signal.SIGINT, 130, 'interrupted', 0.4), (signal.SIGTERM, 143, 'terminated', 1.5)])
+@pytest.mark.faults
 def test_a_signal_during_the_imports_is_one_line(number, status, word, delay):
     process = start('tools/train.py', CONFIG)
     time.sleep(delay)
@@ -244,6 +246,7 @@ def test_a_signal_during_the_work_is_one_line_and_leaves_nothing(tmp_path, numbe
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.faults
 def test_an_output_that_nobody_reads_is_one_line():
     with open('/dev/full', 'w') as full:
         run = subprocess.run([sys.executable, 'tools/dataset/make_demo.py', '--report', '--images', '12', '--size',

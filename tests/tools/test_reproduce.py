@@ -217,6 +217,7 @@ def test_an_interruption_is_one_line(call, monkeypatch, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith('interrupted: ')
 
 
+@pytest.mark.faults
 def test_a_run_whose_parent_dies_goes_on_to_the_same_end(devkit, options, tmp_path):
     """The end of the parent stops the worker at once and without a chance to tidy up, as a kill would."""
     epochs = 3

@@ -106,6 +106,7 @@ def test_testing_writes_every_metric_and_detection(config, trained, tmp_path, ca
     assert 'sky IoU' in capsys.readouterr().out
 
 
+@pytest.mark.faults
 def test_two_processes_give_the_metrics_of_one(config, trained, tmp_path):
     run = call('-m', 'torch.distributed.run', '--nproc_per_node=2', '--standalone', 'tools/test.py', config,
                str(trained), '--launcher', 'pytorch', '--work-dir', str(tmp_path / 'two'),
@@ -117,6 +118,7 @@ def test_two_processes_give_the_metrics_of_one(config, trained, tmp_path):
     assert [image['img_id'] for image in one['images']] == [image['img_id'] for image in two['images']]
 
 
+@pytest.mark.faults
 def test_two_processes_train(config, tmp_path):
     run = call('-m', 'torch.distributed.run', '--nproc_per_node=2', '--standalone', 'tools/train.py', config,
                '--launcher', 'pytorch', '--work-dir', str(tmp_path), '--cfg-options', 'train_cfg.max_epochs=1',
@@ -130,6 +132,7 @@ def test_two_processes_train(config, tmp_path):
     ('train', ['CONFIG', '--cfg-options', 'model.backbone.dept=18'], 'did you mean model.backbone.depth'),
     ('test', ['CONFIG', 'absent.pth'], 'absent.pth'),
 ])
+@pytest.mark.faults
 def test_bad_input_is_one_line_and_exit_status_2(config, tmp_path, tool, args, message):
     args = [config if arg == 'CONFIG' else arg for arg in args]
     run = call(f'tools/{tool}.py', *args, '--work-dir', str(tmp_path))
