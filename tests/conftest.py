@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 # Before torch: two test processes share two cores.
@@ -28,6 +29,11 @@ REAL_DATA = ROOT / 'data' / 'SIRSTdevkit'
 @pytest.fixture(autouse=True)
 def _mmdet_scope():
     init_default_scope('mmdet')
+
+
+def a_third(values: Iterable) -> list:
+    """Parameters of a test that is long in all: a third for ``make test``, the others with the long tests."""
+    return [value if i % 3 == 0 else pytest.param(value, marks=pytest.mark.faults) for i, value in enumerate(values)]
 
 
 @pytest.fixture

@@ -76,6 +76,7 @@ def test_training_leaves_checkpoints_and_logs_what_a_user_looks_for(trained):
     assert any('eta' in line for line in log.splitlines() if 'Epoch(train)' in line)
 
 
+@pytest.mark.faults
 def test_the_same_seed_gives_the_same_weights_whatever_the_workers(config, trained, tmp_path):
     options = ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
     train.train(config, work_dir=str(tmp_path / 'same'), cfg_options=options)
