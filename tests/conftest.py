@@ -17,6 +17,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 import cv2
 import numpy as np
 import pytest
+import torch
+from mmdet.registry import DATASETS, MODELS
 from mmengine.registry import init_default_scope
 from PIL import Image
 
@@ -34,6 +36,24 @@ def _mmdet_scope():
 def a_third(values: Iterable) -> list:
     """Parameters of a test that is long in all: a third for ``make test``, the others with the long tests."""
     return [value if i % 3 == 0 else pytest.param(value, marks=pytest.mark.faults) for i, value in enumerate(values)]
+
+
+def train_a_step_and_predict(cfg, devkit: Path):
+    """Build a config's network, train a step on two samples of its own pipelines, and predict one sample."""
+    torch.manual_seed(0)
+    network = MODELS.build(cfg.model)
+    # Serialising two samples collects the garbage of the whole test run.
+    own = dict(data_root=str(devkit), ann_file='Splits/test_v2.txt', serialize_data=False)
+    train, test = (DATASETS.build({**loader.dataset, **own}) for loader in (cfg.train_dataloader, cfg.test_dataloader))
+    batch = [train[0], train[1]]
+    batch = {key: [sample[key] for sample in batch] for key in batch[0]}
+    total, _ = network.train().parse_losses(network(**network.data_preprocessor(batch, True), mode='loss'))
+    total.backward()
+    assert torch.isfinite(total)
+    with torch.no_grad():
+        sample, = network.eval().test_step({key: [value] for key, value in test[0].items()})
+    assert sample.pred_instances.bboxes.shape[1] == 4
+    return sample
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from ..datasets.transforms.loading import LoadInfraredImage
 from ..devkit.frames import Frame, count_frames, read_frame
 from ..devkit.grey_levels import GreyLevels, as_frame
 from ..engine.checkpoints import find_checkpoint
+from ..engine.config_paths import setting
 from ..engine.memory_format_hook import MemoryFormatHook
 from ..engine.network import build_network
 from ..errors import InputError, first_line, printable
@@ -25,7 +26,7 @@ from .forward import Output, has_candidates, run_network, test_settings
 from .pipeline import build_pipeline, resizes
 from .result import Result
 from .settings import Settings
-from .tiles import merge_boxes, merge_sky, tiles_of
+from .tiles import Tile, merge_boxes, merge_sky, tiles_of
 
 Source = str | Path | PathLike | np.ndarray | Frame
 
@@ -144,17 +145,14 @@ class Detector:
             cfg = test_settings(self.model, settings) if has_candidates(self.model) else None
             outputs = run_network(self.model, [self._pack(frame.image) for frame in frames], cfg)
         else:
-            outputs = [self._predict_tiles(frame.image, batch, settings) for frame in frames]
+            outputs = [self._predict_tiles(frame.image, tiles, batch, settings) for frame in frames]
         arrays = [self._arrays(output, settings) for output in outputs]
         milliseconds = (time.perf_counter() - start) * 1000 / len(frames)
         return [Result(frame.name, frame.image, frame.levels, boxes, scores, labels, probability, sky, self.classes,
                        milliseconds)
                 for frame, (boxes, scores, labels, probability, sky) in zip(frames, arrays, strict=True)]
 
-    def _predict_tiles(self, image: np.ndarray, batch: int, settings: Settings) -> Output:
-        height, width = image.shape[:2]
-        assert settings.tile is not None
-        tiles = tiles_of(height, width, settings.tile)
+    def _predict_tiles(self, image: np.ndarray, tiles: list[Tile], batch: int, settings: Settings) -> Output:
         candidates = test_settings(self.model, settings, tiled=True)
         outputs: list[Output] = []
         while len(outputs) < len(tiles):
@@ -165,7 +163,7 @@ class Detector:
             outputs += run_network(self.model, list(map(self._pack, same)), candidates, with_nms=False)
         boxes, sky = zip(*outputs, strict=True)
         return (merge_boxes(list(boxes), tiles, test_settings(self.model, settings)),
-                merge_sky(list(sky), tiles, (height, width)))
+                merge_sky(list(sky), tiles, image.shape[:2]))
 
     def _pack(self, image: np.ndarray) -> dict:
         return self._pipeline(dict(img=image))
@@ -216,7 +214,7 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu') -> Detect
         raise InputError(f'{source} holds no config: give one that training wrote, as epoch_N.pth')
     cfg = parse_config(meta['cfg'], source)
     model: Any = build_network(cfg, checkpoint, file).to(place)
-    hook = (cfg.get('default_hooks') or {}).get('memory_format')
+    hook = setting(cfg, 'default_hooks', 'memory_format')
     if isinstance(hook, dict):
         # As in tools/test.py: another layout rounds otherwise, and takes longer.
         MemoryFormatHook(hook.get('memory_format', 'channels_last')).lay_out(model)

@@ -7,6 +7,7 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ..engine.config_paths import numbers_in
 from ..engine.options import require_known_types
 from ..errors import InputError, one_line
 
@@ -51,16 +52,12 @@ def _steps(cfg: Config) -> list[Any]:
     return steps
 
 
-def _require_small_numbers(value: Any) -> None:
+def _require_small_numbers(steps: list[Any]) -> None:
     """Refuse steps that would make a frame fill the memory."""
-    if isinstance(value, dict):
-        # Grey levels and MiB are no sides.
-        value = [item for key, item in value.items() if key not in ('value_range', 'cache_mb')]
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            _require_small_numbers(item)
-    elif isinstance(value, (int, float)) and not abs(value) <= MAX_NUMBER:
-        raise InputError(f'the test pipeline of the config has the number {value:.3g}, which no step needs')
+    # Grey levels and MiB are no sides.
+    for number in numbers_in(steps, ('value_range', 'cache_mb')):
+        if not abs(number) <= MAX_NUMBER:
+            raise InputError(f'the test pipeline of the config has the number {number:.3g}, which no step needs')
 
 
 def _loader(step: dict) -> dict:

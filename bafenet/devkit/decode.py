@@ -16,7 +16,7 @@ from .images import _opened, is_deep, read_image, require_few_pixels
 MAX_BYTES = 2**30
 # OpenCV would keep the high bytes of 16 bits, and say nothing.
 _FLAGS = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-_JPEG_START = b'\xff\xd8\xff'
+JPEG_START = b'\xff\xd8\xff'
 _TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 # Its warnings about odd files would stand beside our own line.
 logging.getLogger('tifffile').addHandler(logging.NullHandler())
@@ -76,7 +76,7 @@ def read_pages(path: PathLike) -> Iterator[np.ndarray]:
         yield from _read_tiff(path)
     else:
         read_header(path)
-        if start.startswith(_JPEG_START):
+        if start.startswith(JPEG_START):
             read_image(path)  # OpenCV fills up what is cut off, and says nothing
         data = read_bytes(path, MAX_BYTES)
         image = _by_opencv(data)

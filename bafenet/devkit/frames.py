@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError, printable
 from ..reading import PathLike, open_file
-from .decode import count_pages, is_tiff, read_header, read_pages
+from .decode import JPEG_START, count_pages, is_tiff, read_header, read_pages
 from .grey_levels import GreyLevels, as_frame
 from .images import read_grey
 from .sequences import VIDEO_SUFFIXES, count_numpy, count_video, is_numpy, is_video, read_numpy, read_video
@@ -19,6 +19,8 @@ IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.pgm', '.pp
 SUFFIXES = (*IMAGE_SUFFIXES, '.npy', *VIDEO_SUFFIXES)
 DEFAULT_LEVELS = GreyLevels()
 _START = 12  # bytes that tell what a file is
+_READ = {IMAGE: read_pages, NUMPY: read_numpy, VIDEO: read_video}
+_COUNT = {IMAGE: count_pages, NUMPY: count_numpy, VIDEO: count_video}
 
 
 class Frame(NamedTuple):
@@ -54,7 +56,7 @@ def kind_of(path: PathLike) -> str:
 
 def is_image(start: bytes) -> bool:
     """Whether a file that begins so is an image of a kind that is read."""
-    return is_tiff(start) or start.startswith((b'\x89PNG', b'\xff\xd8\xff', b'BM', b'GIF8')) \
+    return is_tiff(start) or start.startswith((b'\x89PNG', JPEG_START, b'BM', b'GIF8')) \
         or start[:4] + start[8:12] == b'RIFFWEBP' or start[:1] == b'P' and start[1:2] in b'123456' \
         and start[2:3].isspace()
 
@@ -87,9 +89,9 @@ def read_frames(path: PathLike, levels: GreyLevels = DEFAULT_LEVELS,
     """
     kind = kind_of(path)
     name = str(path) if name is None else name
-    several = kind == VIDEO or count_frames(path) > 1
+    several = kind == VIDEO or _COUNT[kind](path) > 1
     number = -1
-    for number, image in enumerate({IMAGE: read_pages, NUMPY: read_numpy, VIDEO: read_video}[kind](path)):
+    for number, image in enumerate(_READ[kind](path)):
         grey, limits = levels.apply(as_frame(image))
         yield Frame(f'{name}#{number}' if several else name, number, grey, limits)
     if number < 0:
@@ -102,7 +104,7 @@ def count_frames(path: PathLike) -> int:
     Raises:
         InputError: If the file cannot be read.
     """
-    return {IMAGE: count_pages, NUMPY: count_numpy, VIDEO: count_video}[kind_of(path)](path)
+    return _COUNT[kind_of(path)](path)
 
 
 def read_frame(path: PathLike, levels: GreyLevels = DEFAULT_LEVELS) -> Frame:

@@ -1,4 +1,5 @@
 """Settings of a config by their paths of keys: looked up, replaced, removed."""
+from collections.abc import Collection, Iterator
 from copy import copy
 from typing import Any
 
@@ -55,3 +56,14 @@ def replaced(node: Any, path: Path, value: Any) -> Any:
 def without(steps: Any, index: int) -> Any:
     """A list or tuple without one item."""
     return type(steps)([*steps[:index], *steps[index + 1:]])
+
+
+def numbers_in(value: Any, apart_from: Collection[str] = ()) -> Iterator[int | float]:
+    """The numbers in a part of a config, but for those below some keys."""
+    if isinstance(value, dict):
+        value = [item for key, item in value.items() if key not in apart_from]
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from numbers_in(item, apart_from)
+    elif isinstance(value, (int, float)):
+        yield value

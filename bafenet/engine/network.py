@@ -14,6 +14,7 @@ from torch.nn.modules import module as torch_module
 from ..compat.weights_fit import refuse_misfit, require_fit
 from ..errors import InputError, first_line, printable
 from .checkpoints import load_weights
+from .config_paths import numbers_in
 from .options import require_known_types
 
 # No width, depth or stride of a network is larger; a loop of more turns would not end.
@@ -93,10 +94,6 @@ def _no_larger_than(weights: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _require_small_integers(value: Any, source: str) -> None:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            _require_small_integers(item, source)
-    elif isinstance(value, int) and abs(value) > MAX_INTEGER:
-        raise InputError(f'{printable(source)}: its config has the number {value:.3g}, which no network has')
+    for number in numbers_in(value):
+        if isinstance(number, int) and abs(number) > MAX_INTEGER:
+            raise InputError(f'{printable(source)}: its config has the number {number:.3g}, which no network has')

@@ -16,6 +16,7 @@ from bafenet.errors import InputError, first_line, printable
 
 from ..compat.config_text import parse_config
 from .config_changes import LOADERS, OPTIONS, apply_settings, as_given, change_config
+from .config_paths import setting
 from .config_values import iterate_settings
 from .option_text import as_option, parse_options, split_options
 from .registered import parameters, require_known_types
@@ -89,10 +90,7 @@ def require_settings(cfg: Config, source: str, *keys: str) -> None:
         InputError: If one is absent.
     """
     for key in keys:
-        node: Any = cfg._cfg_dict
-        for part in key.split('.'):
-            node = node.get(part) if isinstance(node, dict) else None
-        if node is None:
+        if setting(cfg, *key.split('.')) is None:
             raise InputError(f'{printable(source)}: the config has no {key}, which is needed here; add it, or start '
                              'from one of configs/ by _base_')
 
@@ -163,7 +161,6 @@ def _import_modules(cfg: Config, source: str) -> None:
 
 
 # --- What is looked at, once all is set -------------------------------------------------------------------------------
-
 
 
 def _drop_unused_workers(cfg: Config) -> None:

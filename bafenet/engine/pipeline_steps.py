@@ -12,6 +12,8 @@ from typing import Any
 from bafenet.arguments import shown
 from bafenet.errors import InputError, printable
 
+from .config_paths import without
+
 
 def is_list_of_steps(node: Any) -> bool:
     """Whether a part of a config is a list of dicts that all have a ``type``."""
@@ -69,5 +71,4 @@ def remove_step(steps: Sequence[dict], name: str) -> list[dict]:
     Raises:
         InputError: As :func:`step_index`.
     """
-    index = step_index(steps, name)
-    return [*steps[:index], *steps[index + 1:]]
+    return without(list(steps), step_index(steps, name))

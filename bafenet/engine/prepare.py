@@ -17,6 +17,7 @@ from .training_images import ALLOW
 TRAINING = ('train_dataloader.dataset', 'train_cfg', 'optim_wrapper')
 TESTING = ('test_dataloader.dataset', 'test_cfg', 'test_evaluator')
 
+
 def prepare_config(config: str,
                    work_dir: str | None,
                    cfg_options: list[str] | None,
@@ -26,7 +27,8 @@ def prepare_config(config: str,
                    deterministic: bool = False,
                    splits: str | None = None,
                    settings: Sequence[tuple[str, Settings]] = (),
-                   default_work_dir: str | None = None) -> Config:
+                   default_work_dir: str | None = None,
+                   suffix: str = '') -> Config:
     """Read a config that has the settings ``needs``, and set what the command line says; see :func:`train`.
 
     Raises:
@@ -36,7 +38,7 @@ def prepare_config(config: str,
     cfg = load_config(config, cfg_options, ('model', *needs), settings, splits)
     cfg.launcher = launcher
     default_work_dir = default_work_dir or os.path.join('work_dirs', Path(config).stem)
-    cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir
+    cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir + suffix
     if cfg.work_dir != cfg.work_dir.encode('utf-8', 'replace').decode('utf-8'):
         raise InputError(f'--work-dir {printable(cfg.work_dir)}: the name is not UTF-8, and PyTorch writes no other; '
                          'give another folder')

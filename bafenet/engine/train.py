@@ -2,7 +2,6 @@
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 
 import torch
 
@@ -55,9 +54,8 @@ def train(config: str,
     variants = [*([('--scratch', scratch_settings)] if scratch else []),
                 *([('--trainval', trainval_settings)] if trainval else [])]
     suffix = ''.join(f'_{name.removeprefix("--")}' for name, _ in variants) + (f'_{splits}' if splits else '')
-    default_work_dir = (default_work_dir or os.path.join('work_dirs', Path(config).stem)) + suffix
     cfg = prepare_config(config, work_dir, cfg_options, launcher, TRAINING, seed, deterministic, splits,
-                         [*settings, *variants], default_work_dir)
+                         [*settings, *variants], default_work_dir, suffix)
     if amp and torch.cuda.is_available():
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'

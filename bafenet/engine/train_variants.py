@@ -34,7 +34,7 @@ def trainval_settings(cfg: Config) -> dict[str, Any]:
         'train_dataloader.dataset.ann_file': os.path.join(folder, f'trainval_{split.partition("_")[2]}'),
         'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,
     }
-    if (cfg.get('default_hooks') or {}).get('checkpoint'):
+    if setting(cfg, 'default_hooks', 'checkpoint'):
         settings |= {'default_hooks.checkpoint.save_best': None, 'default_hooks.checkpoint.rule': None}
     return settings
 
@@ -45,8 +45,7 @@ def scratch_settings(cfg: Config) -> dict[str, Any]:
     Raises:
         InputError: If its backbone does not start from pretrained ones.
     """
-    backbone = (cfg.get('model') or {}).get('backbone') or {}
-    if (backbone.get('init_cfg') or {}).get('type') != 'Pretrained':
+    if setting(cfg, 'model', 'backbone', 'init_cfg', 'type') != 'Pretrained':
         raise InputError('--scratch: model.backbone of this config starts from no pretrained weights; leave --scratch '
                          'out')
     return {

@@ -1,7 +1,8 @@
 """The target library as a file: patches of targets, saved and loaded (build_library.py makes them)."""
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,7 +67,7 @@ def load_library(path: PathLike, max_target_size: int | None = None) -> TargetLi
     Raises:
         InputError: The file is not a target library, or is too large for the memory.
     """
-    pixels, sizes, _ = _read_arrays(path)
+    pixels, sizes = _read_arrays(path)
     areas = sizes.prod(axis=1)
     patches = [flat.reshape(size) for flat, size in zip(np.split(pixels, np.cumsum(areas)[:-1]), sizes, strict=True)]
     if max_target_size is not None:
@@ -84,25 +85,37 @@ def read_meta(path: PathLike) -> dict:
     Raises:
         InputError: The file is not a target library.
     """
-    return _read_arrays(path)[2]
+    with _opened(path) as archive:
+        return _parse_meta(archive['meta'])
 
 
-def _read_arrays(path: PathLike) -> tuple[np.ndarray, np.ndarray, dict]:
-    """Pixels, sizes and meta of a library file, checked."""
+def _read_arrays(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and sizes of a library file, checked."""
+    with _opened(path) as archive:
+        pixels, sizes, meta = (archive[key] for key in KEYS)
+        _check_arrays(pixels, sizes)
+        _parse_meta(meta)
+    return pixels, sizes.astype(np.int64)
+
+
+def _parse_meta(text: np.ndarray) -> dict:
+    return require_dict(parse_json(str(text).encode()), 'meta')
+
+
+@contextmanager
+def _opened(path: PathLike) -> Iterator[Mapping[str, np.ndarray]]:
+    """The arrays of a library file, each read when it is asked for; whatever a foreign file raises is one line."""
     if not Path(path).exists():
         raise InputError(f'{printable(path)}: no such target library; {call_of("build_library")} makes one')
     with open_file(path) as file:
         try:
             _check_archive(file)
             with np.load(file, allow_pickle=False) as archive:
-                pixels, sizes, text = (archive[key] for key in KEYS)
-            _check_arrays(pixels, sizes)
-            meta = require_dict(parse_json(str(text).encode()), 'meta')
+                yield archive
         # A foreign file can raise almost anything in the readers of zip and NumPy.
         except Exception as error:
             raise InputError(f'{printable(path)}: not a target library ({first_line(error)}); make it again with '
                              f'{call_of("build_library")}') from error
-    return pixels, sizes.astype(np.int64), meta
 
 
 def _check_archive(file: BinaryIO) -> None:

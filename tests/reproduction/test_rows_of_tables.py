@@ -1,8 +1,6 @@
 """The rows of our own tables train: each takes a step on its own pipelines, and predicts."""
 import pytest
-import torch
-from conftest import ROOT, a_third
-from mmdet.registry import DATASETS, MODELS
+from conftest import ROOT, a_third, train_a_step_and_predict
 
 from bafenet.reproduction.plan import row_config
 from bafenet.reproduction.tables import select_tables
@@ -19,17 +17,5 @@ def test_every_row_trains_a_step_and_predicts(key, devkit, monkeypatch):
     loaders = cfg.train_dataloader, cfg.test_dataloader
     for step in (step for loader in loaders for step in loader.dataset.pipeline if step.type == 'Resize'):
         step.scale = (64, 64)
-    torch.manual_seed(0)
-    network = MODELS.build(cfg.model)
-    # Serialising two samples collects the garbage of the whole test run.
-    own = dict(data_root=str(devkit), ann_file='Splits/test_v2.txt', serialize_data=False)
-    train, test = (DATASETS.build({**loader.dataset, **own}) for loader in loaders)
-    batch = [train[0], train[1]]
-    batch = {name: [sample[name] for sample in batch] for name in batch[0]}
-    total, _ = network.train().parse_losses(network(**network.data_preprocessor(batch, True), mode='loss'))
-    total.backward()
-    assert torch.isfinite(total)
-    with torch.no_grad():
-        sample, = network.eval().test_step({name: [value] for name, value in test[0].items()})
-    assert sample.pred_instances.bboxes.shape[1] == 4
+    sample = train_a_step_and_predict(cfg, devkit)
     assert ('pred_sem_seg' in sample) == cfg.model.bbox_head.get('with_seg', True)

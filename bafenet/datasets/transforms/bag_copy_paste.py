@@ -7,7 +7,6 @@ import hashlib
 import logging
 import os
 import random
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -143,7 +142,8 @@ class BAGCopyPaste(BaseTransform):
         samples = [dataset.get_data_info(i) for i in range(len(dataset))]
         loaders = [step for step in dataset.pipeline.transforms if isinstance(step, LoadInfraredImage)]
         levels = loaders[0].levels if loaders else DEFAULT_LEVELS
-        source = dict(split=_split_name(dataset, samples), images=_checksum(samples),
+        checksum = _checksum(samples)
+        source = dict(split=_split_name(dataset, checksum), images=checksum,
                       remove_background=self.remove_background, levels=repr(levels))
         path = self.library_file or os.path.join(dataset.data_root, 'TargetLibrary', f'{source["split"]}.npz')
         if os.path.exists(path):
@@ -269,14 +269,13 @@ def _truncate(results: dict) -> None:
             results[key] = results[key][kept]
 
 
-def _split_name(dataset: BaseDataset, samples: Sequence[dict]) -> str:
+def _split_name(dataset: BaseDataset, checksum: str) -> str:
     """Name of a dataset's split for its library."""
     file = Path(dataset.ann_file).absolute()
-    if not file.is_relative_to(Path(dataset.data_root).absolute()):
-        # Elsewhere other images may go by the same name, and their targets must not be pasted.
-        return f'{file.stem}-{zlib.crc32(file.read_bytes()):08x}'
-    # A trial on some of the images leaves nothing behind that a training on all would take for its own.
-    return file.stem if dataset._indices is None else f'{file.stem}-{_checksum(samples)[:8]}'
+    # Elsewhere other images may go by the same name, and their targets must not be pasted. A trial on some of the
+    # images leaves nothing behind that a training on all would take for its own.
+    is_whole = file.is_relative_to(Path(dataset.data_root).absolute()) and dataset._indices is None
+    return file.stem if is_whole else f'{file.stem}-{checksum[:8]}'
 
 
 def _checksum(samples: Sequence[dict]) -> str:

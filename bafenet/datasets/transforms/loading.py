@@ -13,6 +13,7 @@ from bafenet.devkit import image_size
 from bafenet.devkit.decode import read_header
 from bafenet.devkit.frames import read_frame
 from bafenet.devkit.grey_levels import PERCENTILES, GreyLevels, as_frame
+from bafenet.devkit.layout import IGNORED, OTHER, SKY, SKY_PALETTE
 from bafenet.errors import InputError, first_line, printable
 
 MAX_CACHE_MB = 2**20
@@ -204,9 +205,9 @@ class LoadSkyAnnotations(LoadAnnotations):
             raise InputError(f'{printable(path)}: the sky map does not decode ({first_line(error)}); replace the '
                              'file') from error
         sky_map = results['gt_seg_map']
-        if sky_map.ndim != 2 or sky_map.dtype != np.uint8 or cv2.inRange(sky_map, 2, 254).any():
-            raise InputError(f'{printable(path)}: a sky map has one channel of 0 (other), 1 (sky) and 255 (ignored), '
-                             'as in SkySeg/PaletteMask')
+        if sky_map.ndim != 2 or sky_map.dtype != np.uint8 or cv2.inRange(sky_map, SKY + 1, IGNORED - 1).any():
+            raise InputError(f'{printable(path)}: a sky map has one channel of {OTHER} (other), {SKY} (sky) and '
+                             f'{IGNORED} (ignored), as in {SKY_PALETTE}')
         shape = tuple(results.get('ori_shape') or sky_map.shape)
         if shape != sky_map.shape:
             (height, width), (image_height, image_width) = sky_map.shape, shape
