@@ -7,9 +7,10 @@ from .exchange import ChannelExchange, DynamicChannelExchange, MLPAdapter, Seque
 from .losses import NormalisedWassersteinLoss
 from .necks import FinestFPN
 from .selective_kernel import SelectiveKernel
+from .separable import SeparableConv2d
 
 __all__ = [
     'BAFEHead', 'BAFENet', 'ChannelExchange', 'CompactResNet', 'DynamicChannelExchange', 'FinestFPN', 'InsideAssigner',
     'MLPAdapter', 'NearestAssigner', 'NormalisedWassersteinLoss', 'ReceptiveFieldAssigner', 'SelectiveKernel',
-    'SequentialExchange', 'SpatialExchange', 'UnpooledResNet'
+    'SeparableConv2d', 'SequentialExchange', 'SpatialExchange', 'UnpooledResNet'
 ]

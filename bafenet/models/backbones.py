@@ -6,7 +6,7 @@ from mmdet.models.backbones import ResNet
 from mmdet.models.backbones.resnet import BasicBlock
 from mmdet.models.layers import ResLayer
 from mmdet.registry import MODELS
-from mmdet.utils import ConfigType, OptMultiConfig
+from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -45,6 +45,7 @@ class CompactResNet(BaseModule):
         stem_channels: Channels of a 3x3 convolution of stride 1 in front of it, which sees where between two points of
             stride 2 a target begins; None for none.
         in_channels: Channels of the image.
+        conv_cfg: Convolutions of the blocks, such as ``dict(type='SeparableConv2d')``; None for plain ones.
         norm_cfg: Normalisation of all layers.
         init_cfg: Initialisation.
 
@@ -60,9 +61,11 @@ class CompactResNet(BaseModule):
                  stem_kernel: int = 5,
                  stem_channels: int | None = None,
                  in_channels: int = 3,
+                 conv_cfg: OptConfigType = None,
                  norm_cfg: ConfigType = dict(type='BN'),
                  init_cfg: OptMultiConfig = None) -> None:
         super().__init__(init_cfg)
+        require_part('CompactResNet', optional=True, conv_cfg=conv_cfg)
         require_wholes('CompactResNet', stage_channels=stage_channels, stage_blocks=stage_blocks, dilations=dilations)
         require_whole('CompactResNet', in_channels=in_channels)
         require_whole('CompactResNet', low=2, stem_kernel=stem_kernel)
@@ -98,6 +101,7 @@ class CompactResNet(BaseModule):
                 num_blocks,
                 stride=1 if i == 0 else 2,
                 dilation=dilation,
+                conv_cfg=conv_cfg,
                 norm_cfg=norm_cfg) for i, (inplanes, planes, num_blocks, dilation) in enumerate(
                     zip(before, stage_channels, stage_blocks, dilations, strict=True)))
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule, Scale, build_norm_layer
+from mmcv.cnn import ConvModule, Scale, build_conv_layer, build_norm_layer
 from mmdet.models.utils import multi_apply, unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
@@ -134,7 +134,8 @@ class BAFEHead(SmallTargetHead):
 
     def _build_layer(self, in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
         norm = build_norm_layer(self.bottleneck_norm_cfg, out_channels)[1]
-        return nn.Conv2d(in_channels, out_channels, 3, padding=1), norm, nn.ReLU(inplace=True)
+        conv = build_conv_layer(self.conv_cfg, in_channels, out_channels, 3, padding=1)
+        return conv, norm, nn.ReLU(inplace=True)
 
     def forward(self, x: tuple[Tensor, ...]) -> HeadOutputs | tuple[list[Tensor], ...]:
         """Predict on every level.
