@@ -44,8 +44,9 @@ def require_known_types(node: Any, source: str) -> None:
         if isinstance(node, dict):
             name = node.get('_scope_', node.get('type'))
             if '_scope_' in node or ('type' in node and not (isinstance(name, str) and name in known)):
-                raise UnknownTypeError(f'{source}: its config names {shown(name)}, which is no part of a network; nothing '
-                                       'was executed. If it is your own, import the module that registers it first')
+                raise UnknownTypeError(f'{source}: its config names {shown(name)}, which is no part of a network; '
+                                       'nothing was executed. If it is your own, import the module that registers it '
+                                       'first')
         nodes += [(item, depth + 1) for item in (node.values() if isinstance(node, dict) else node)]
 
 
