@@ -71,7 +71,7 @@ def test_tiles_find_what_the_whole_frame_does():
                   for result in (whole, tiled))
     sure = [box for box in one.keys() | other.keys() if max(one.get(box, 0), other.get(box, 0)) > 0.2]
     assert len(sure) > 10 and max(abs(one.get(box, 0) - other.get(box, 0)) for box in sure) < 0.03
-    assert abs(whole.sky_probability - tiled.sky_probability).mean() < 0.01 < 0.99 < (whole.sky == tiled.sky).mean()
+    assert abs(whole.sky_probability - tiled.sky_probability).mean() < 0.03 < 0.98 < (whole.sky == tiled.sky).mean()
 
 
 def test_networks_that_resize_take_whole_frames_and_other_loaders_become_ours():
