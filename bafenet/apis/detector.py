@@ -127,6 +127,11 @@ class Detector:
 
     def _frame(self, source: Any, settings: Settings) -> Frame:
         if isinstance(source, Frame):
+            wanted = settings.value_range
+            if wanted is not None and source.levels is not None and tuple(source.levels) != tuple(wanted):
+                raise InputError(f'value_range: the frame {printable(source.name)} was brought to 8 bits from '
+                                 f'{source.levels[0]:g} to {source.levels[1]:g} when it was read; give '
+                                 'read_frames(…, GreyLevels(value_range=…))')
             return source
         levels = self.levels(settings)
         if isinstance(source, (str, PathLike)):
