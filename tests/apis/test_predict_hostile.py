@@ -6,7 +6,6 @@ import subprocess
 import sys
 from multiprocessing import get_context
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -18,8 +17,8 @@ from bafenet.apis.predict import predict
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 60, (40, 64), dtype=np.uint8)
-NAMES = ('two\nlines.png', '-dash.png', '--out.png', 'a "b", c;.png', '\x1b[31mred.png', '[x]*.png', '#1.png', 'ü 日本.png',
-         os.fsdecode(b'\xff.png'))
+NAMES = ('two\nlines.png', '-dash.png', '--out.png', 'a "b", c;.png', '\x1b[31mred.png', '[x]*.png', '#1.png',
+         'ü 日本.png', os.fsdecode(b'\xff.png'))
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +69,8 @@ def test_odd_frames_are_predicted_or_skipped(capsys):
     for number, frame in enumerate(frames):
         files.append(f'{number}.npy')
         np.save(files[-1], frame)
-    with av.open('empty.mp4', 'w') as container:
-        stream = container.add_stream('libx264', rate=5)
-        stream.height, stream.width, stream.pix_fmt = 64, 64, 'yuv420p'
+    with open('empty.mp4', 'wb') as file:
+        file.write(b'\0\0\0\x14ftypisom\0\0\2\0isom\0\0\0\x08mdat')
     np.save('objects.npy', np.array([{}]), allow_pickle=True)
     os.mkfifo('pipe.png')
     os.symlink('itself.png', 'itself.png')
@@ -105,6 +103,7 @@ def test_folders_in_one_another(capsys):
     assert '(1 of an earlier call)' in capsys.readouterr().out and os.path.isfile('frames/out/pictures/a.png')
 
 
+@pytest.mark.faults
 def test_one_shard_and_more_shards_than_frames():
     write_png('a.png')
     assert call('a.png', '--out', 'one', '--shard', '1/1') == 0
