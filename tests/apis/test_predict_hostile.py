@@ -74,7 +74,7 @@ def test_odd_frames_are_predicted_or_skipped(capsys):
     np.save('objects.npy', np.array([{}]), allow_pickle=True)
     os.mkfifo('pipe.png')
     os.symlink('itself.png', 'itself.png')
-    tifffile.imwrite('bands.tif', np.zeros((40, 64, 7), np.uint16), photometric='minisblack')
+    tifffile.imwrite('bands.tif', np.zeros((40, 64, 7), np.uint16), photometric='minisblack', planarconfig='contig')
     open('nothing.png', 'w').close()
     bad = ['empty.mp4', 'objects.npy', 'pipe.png', 'itself.png', 'bands.tif', 'nothing.png', '/dev/null']
     # Five of one size would be a batch; what lies between must not be lost.

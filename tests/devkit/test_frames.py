@@ -149,7 +149,8 @@ def damaged(tmp_path):
     data[end:end + 4] = data[4:8]  # the page after the first is the first
     (tmp_path / 'loop.tif').write_bytes(data)
     tifffile.imwrite(tmp_path / 'cut_imagej.tif', DEEP, imagej=True, truncate=True)
-    tifffile.imwrite(tmp_path / 'bands.tif', np.moveaxis(DEEP, 0, 2).repeat(2, 2), photometric='minisblack')
+    tifffile.imwrite(tmp_path / 'bands.tif', np.moveaxis(DEEP, 0, 2).repeat(2, 2), photometric='minisblack',
+                     planarconfig='contig')
     tifffile.imwrite(tmp_path / 'cmyk.tif', np.moveaxis(DEEP, 0, 2), photometric='separated')
     np.save(tmp_path / 'bool.npy', GREY > 100)
     bomb = Image.new('1', (20000, 20000))
