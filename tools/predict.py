@@ -18,6 +18,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         'pattern, or - for a list of these on standard input')
     parser.add_argument('--weights', default='bafenet_hr_tiny', help='shipped name, checkpoint file, or work dir, '
                         'of which the best one is taken [bafenet_hr_tiny]')
+    parser.add_argument('--config', metavar='FILE.py', help='config file instead of the one in the checkpoint, for a '
+                        'network with parts of your own, which it imports')
     parser.add_argument('--out', default='predictions', metavar='FOLDER', help='predictions.json (COCO), '
                         'detections.csv and what else is asked for; a call that was stopped goes on there '
                         '[predictions]')

@@ -13,6 +13,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..compat.config_text import parse_config
+from ..compat.registered_types import UnknownTypeError
 from ..datasets.transforms.loading import LoadInfraredImage
 from ..devkit.frames import Frame, count_frames, read_frame
 from ..devkit.grey_levels import GreyLevels, as_frame
@@ -20,6 +21,7 @@ from ..engine.checkpoints import find_checkpoint
 from ..engine.config_paths import setting
 from ..engine.memory_format_hook import MemoryFormatHook
 from ..engine.network import build_network
+from ..engine.options import load_config
 from ..errors import InputError, first_line, printable
 from ..evaluation.sky import centre_in_sky
 from .forward import Output, has_candidates, run_network, test_settings
@@ -125,6 +127,11 @@ class Detector:
 
     def _frame(self, source: Any, settings: Settings) -> Frame:
         if isinstance(source, Frame):
+            wanted = settings.value_range
+            if wanted is not None and source.levels is not None and tuple(source.levels) != tuple(wanted):
+                raise InputError(f'value_range: the frame {printable(source.name)} was brought to 8 bits from '
+                                 f'{source.levels[0]:g} to {source.levels[1]:g} when it was read; give '
+                                 'read_frames(…, GreyLevels(value_range=…))')
             return source
         levels = self.levels(settings)
         if isinstance(source, (str, PathLike)):
@@ -193,34 +200,42 @@ def _sky(logits: Tensor | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     return logits[0].sigmoid().cpu().numpy(), (logits[0] >= 0).to(torch.uint8).cpu().numpy()
 
 
-def load(name_or_file: str | Path, device: str | torch.device = 'cpu') -> Detector:
+def load(name_or_file: str | Path, device: str | torch.device = 'cpu', config: str | Path | None = None) -> Detector:
     """Load a trained network, ``bafenet.load('bafenet_hr_tiny')``.
 
     Args:
         name_or_file: Name of weights that come with the package, a checkpoint that training or
             ``tools/export.py`` wrote, its ``https://`` address, or a work dir, whose best checkpoint is meant.
         device: Where the network goes, such as ``'cuda:0'``.
+        config: Config file to take instead of the one in the checkpoint, for weights without one, and for networks with
+            parts of your own, which it imports (``custom_imports``). It is executed; a checkpoint never is.
 
     Raises:
-        InputError: If there is no such checkpoint or device, or the checkpoint cannot be read, holds no config, or does
-            not fit it.
+        InputError: If there is no such checkpoint, device or config, or the checkpoint cannot be read, holds no config,
+            or does not fit it.
     """
     place = _device(device)
+    given = None if config is None else load_config(str(config), needs=('model', 'test_dataloader'))
     file = find_checkpoint(str(name_or_file))
     checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu', logger='silent')
     source = f'checkpoint {printable(file)}'
     meta = checkpoint.get('meta', {})
-    if 'cfg' not in meta:
-        raise InputError(f'{source} holds no config: give one that training wrote, as epoch_N.pth')
-    cfg = parse_config(meta['cfg'], source)
-    model: Any = build_network(cfg, checkpoint, file).to(place)
+    if given is None and 'cfg' not in meta:
+        raise InputError(f'{source} holds no config: give one that training wrote, as epoch_N.pth, or its config too '
+                         '(--config, in Python config=)')
+    cfg = given or parse_config(meta['cfg'], source)
+    try:
+        model: Any = build_network(cfg, checkpoint, file).to(place)
+        model.cfg = cfg
+        model.dataset_meta = {key.lower(): value for key, value in (meta.get('dataset_meta') or {}).items()}
+        detector = Detector(model, cfg)
+    except UnknownTypeError as error:
+        raise InputError(f'{error}, or give a config that imports it (--config, in Python config=)') from error
     hook = setting(cfg, 'default_hooks', 'memory_format')
     if isinstance(hook, dict):
         # As in tools/test.py: another layout rounds otherwise, and takes longer.
         MemoryFormatHook(hook.get('memory_format', 'channels_last')).lay_out(model)
-    model.cfg = cfg
-    model.dataset_meta = {key.lower(): value for key, value in (meta.get('dataset_meta') or {}).items()}
-    return Detector(model, cfg)
+    return detector
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from mmdet.utils import get_test_pipeline_cfg
 from tqdm import tqdm
 
 from .._version import __version__
@@ -60,6 +61,7 @@ def predict(inputs: Sequence[str],
             out: str = 'predictions',
             weights: str = 'bafenet_hr_tiny',
             device: str = 'cpu',
+            config: str | None = None,
             batch: int | None = None,
             pictures: bool = False,
             sky_maps: bool = False,
@@ -73,6 +75,7 @@ def predict(inputs: Sequence[str],
         out: The folder.
         weights: Shipped name, checkpoint or work dir.
         device: Where the network runs.
+        config: See :func:`bafenet.load`.
         batch: See :class:`~bafenet.apis.Detector`.
         pictures: Write overlays.
         sky_maps: Write sky maps.
@@ -90,7 +93,7 @@ def predict(inputs: Sequence[str],
     if ignored:
         _say(f'left out of the folders: {len(ignored)} that are no image, NumPy file or video, as '
              f'{printable(ignored[0])}')
-    detector = load(weights, device)
+    detector = load(weights, device, config)
     if sky_maps and not detector.segments_sky:
         raise InputError('--sky-maps: this network segments no sky; leave it out')
     folder = Path(out) if shard is None else Path(out, f'shard-{shard[0]}-of-{shard[1]}')
@@ -197,6 +200,7 @@ def _about(weights: str, detector: Detector, settings: Settings, pictures: bool,
     return dict(
         weights=weights,
         weights_sha256=_digest(detector),
+        config_sha256=_digest_of_config(detector),
         version=__version__,
         score=settings.score,
         max_detections=settings.max_detections,
@@ -217,6 +221,13 @@ def _digest(detector: Detector) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _digest_of_config(detector: Detector) -> str:
+    """SHA-256 of what a prediction reads of the config: the network and the test pipeline."""
+    cfg = detector.cfg
+    text = json.dumps([cfg.model.to_dict(), get_test_pipeline_cfg(cfg)], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _total(files: Sequence[str]) -> int | None:

@@ -47,6 +47,7 @@ class Records:
         self._file: Any = open(folder / LINES, 'rb' if read_only else 'a+b')  # noqa: SIM115
         self._offsets: dict[str, int] = {}
         self._stamps: dict[str, Stamp] = {}
+        self._files: dict[str, list[Path]] = {}
         end = self._find_lines()
         if not read_only:
             self._file.truncate(end)
@@ -85,6 +86,7 @@ class Records:
             try:
                 record = parse_json(line)
                 name, self._stamps[record['frame']] = record['frame'], record['stamp']
+                self._files[name] = self._written(record)
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(f'{printable(self.folder / LINES)}: is none that a prediction wrote; give another '
                                  '--out, or delete the folder') from error
@@ -93,17 +95,27 @@ class Records:
         return offset
 
     def has(self, name: str, stamp: Stamp) -> bool:
-        """Whether a frame's result is there, of the file as it is now."""
-        return self._stamps.get(name) == stamp
+        """Whether a frame's result is there, of the file as it is now, and its picture and its sky map too."""
+        return self._stamps.get(name) == stamp and all(file.is_file() for file in self._files[name])
 
     def add(self, record: dict[str, Any], stamp: Stamp) -> None:
         """Append a result, :meth:`Result.to_dict`, at once."""
         name = record['frame']
         offset = self._file.seek(0, os.SEEK_END)
         line = json.dumps(dict(record, stamp=stamp), allow_nan=False)
-        self._file.write(f'{line}\n'.encode())
-        self._file.flush()
+        try:
+            self._file.write(f'{line}\n'.encode())
+            self._file.flush()
+        except OSError as error:
+            self._file.raw.close()  # else what is in its buffer would fail once more
+            raise InputError(f'{printable(self.folder / LINES)}: cannot be written ({error.strerror}); make room, and '
+                             'call it again to go on') from error
         self._offsets[name], self._stamps[name] = offset, stamp
+        self._files[name] = self._written(record)
+
+    def _written(self, record: dict[str, Any]) -> list[Path]:
+        """The files of pixels that belong to a result."""
+        return [self.folder / record[key] for key in ('picture', 'sky_map') if key in record]
 
     def get(self, name: str) -> dict[str, Any]:
         """The result of a frame."""

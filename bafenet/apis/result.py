@@ -76,6 +76,8 @@ class Result:
                 write_json(path, self.to_dict())
             else:
                 write_image(path, self.plot())
+        except InputError as error:
+            raise InputError(f'{error}, or in .json for the numbers') from error
         except OSError as error:
             raise InputError(f'{printable(path)}: cannot be written ({error.strerror}); choose another place'
                              ) from error

@@ -44,7 +44,7 @@ class Tile(NamedTuple):
 
 
 def tiles_of(height: int, width: int, tile: int) -> list[Tile]:
-    """Cover a frame with tiles that begin at multiples of 64 and overlap by at least 256 px.
+    """Cover a frame with tiles that begin at multiples of 64 and overlap by 256 px, as few and as small as that can be.
 
     Args:
         height: Of the frame.
@@ -55,12 +55,13 @@ def tiles_of(height: int, width: int, tile: int) -> list[Tile]:
 
 
 def _spans(length: int, tile: int) -> list[Span]:
-    step = tile - OVERLAP
-    starts = list(range(0, max(length - OVERLAP, 1), step)) if length > tile else [0]
-    if len(starts) > 1:
-        # As large as the others, so that it sees as much around it.
-        starts[-1] = -(-(length - tile) // TILE_STEP) * TILE_STEP
-    ends = [min(start + tile, length) for start in starts]
+    if length <= tile:
+        return [Span(0, length, 0, length)]
+    count = -(-(length - OVERLAP) // (tile - OVERLAP))
+    # As many as tiles of full size would be, and no larger than that takes.
+    side = -(-(length + (count - 1) * OVERLAP) // (count * TILE_STEP)) * TILE_STEP
+    starts = [index * (side - OVERLAP) for index in range(count)]
+    ends = [min(start + side, length) for start in starts]
     seams = [(start + end) // 2 for start, end in zip(starts[1:], ends[:-1], strict=True)]
     return [Span(*span) for span in zip(starts, ends, [0, *seams], [*seams, length], strict=True)]
 

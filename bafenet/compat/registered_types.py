@@ -1,6 +1,5 @@
 """The ``type`` names that a config from elsewhere may have: what mmengine's and mmdet's registries hold."""
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import mmdet.registry
@@ -17,6 +16,10 @@ _FOREIGN = frozenset(('tracking', 'trackers', 'tracking_heads', 'mot', 'vis', 'r
 FUNCTIONS = frozenset(('nms', 'soft_nms'))
 
 
+class UnknownTypeError(InputError):
+    """A config names what is registered nowhere, perhaps a user's own part whose module was not imported."""
+
+
 def require_known_types(node: Any, source: str) -> None:
     """Refuse a part of a config that names what no registry holds, before anything is built from it.
 
@@ -27,7 +30,8 @@ def require_known_types(node: Any, source: str) -> None:
         source: Where it is from, for the message.
 
     Raises:
-        InputError: If a ``type`` is not registered, a ``_scope_`` is given, or it is nested too deep.
+        UnknownTypeError: If a ``type`` is not registered, or a ``_scope_`` is given.
+        InputError: If it is nested too deep.
     """
     known, seen, nodes = _known_types(), set(), [(node, 0)]
     while nodes:
@@ -40,12 +44,12 @@ def require_known_types(node: Any, source: str) -> None:
         if isinstance(node, dict):
             name = node.get('_scope_', node.get('type'))
             if '_scope_' in node or ('type' in node and not (isinstance(name, str) and name in known)):
-                raise InputError(f'{source}: its config names {shown(name)}, which is no part of a network; '
-                                 'nothing was executed. If it is your own, import the module that registers it first')
+                raise UnknownTypeError(f'{source}: its config names {shown(name)}, which is no part of a network; '
+                                       'nothing was executed. If it is your own, import the module that registers it '
+                                       'first')
         nodes += [(item, depth + 1) for item in (node.values() if isinstance(node, dict) else node)]
 
 
-@cache
 def _known_types() -> frozenset:
     return FUNCTIONS.union(name for registry in registries() for name, item in registry.module_dict.items()
                             if not _FOREIGN.intersection(getattr(item, '__module__', '').split('.')))

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import tifffile
+from PIL import UnidentifiedImageError
 
 from ..errors import InputError, first_line, printable
 from ..reading import PathLike, open_file, read_bytes
 from .images import _opened, is_deep, read_image, require_few_pixels
 
 MAX_BYTES = 2**30
+_MOST_CHANNELS = 4  # RGBA
+_PACKED = (10, 12, 14)  # bits, without gaps between pixels, as cameras write them
 # OpenCV would keep the high bytes of 16 bits, and say nothing.
 _FLAGS = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 JPEG_START = b'\xff\xd8\xff'
@@ -111,8 +114,12 @@ def _by_opencv(data: bytes, page: int = 0) -> np.ndarray | None:
 
 
 def _by_pillow(path: PathLike, page: int = 0) -> np.ndarray:
-    with _opened(path) as image:
+    with _opened(path, deep=True) as image:
         image.seek(page)
+        image.load()
+        if is_deep(image):
+            # Pillow cuts some of them to 8 bits.
+            raise ValueError('it is damaged, or of a kind that OpenCV does not know')
         if image.mode in ('L', '1'):
             return np.asarray(image.convert('L'))
         return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
@@ -127,8 +134,7 @@ def _tiff(path: PathLike) -> Iterator[Iterator[Any]]:
     with open_file(path) as file:
         try:
             with tifffile.TiffFile(file, name=os.path.basename(path)) as tiff:
-                pages: Any = tiff.pages
-                yield (page for page in pages if not page.is_reduced)
+                yield _pages_of(tiff)
         except InputError:
             raise
         except Exception as error:
@@ -136,23 +142,62 @@ def _tiff(path: PathLike) -> Iterator[Iterator[Any]]:
                              'file') from error
 
 
+def _pages_of(tiff: tifffile.TiffFile) -> Iterator[Any]:
+    pages: Any = tiff.pages
+    images = (tiff.imagej_metadata or {}).get('images') if tiff.is_imagej else None
+    if isinstance(images, int) and images > len(pages):
+        # So it writes stacks of more than 4 GB.
+        raise ValueError(f'ImageJ has written {images} frames to it, and lists {len(pages)}; save it in parts')
+    seen = set()
+    for page in pages:
+        if page.offset in seen:
+            raise ValueError('its list of pages leads back to itself')
+        seen.add(page.offset)
+        if not page.is_reduced:
+            yield page
+
+
 def _read_tiff(path: PathLike) -> Iterator[np.ndarray]:
     data: bytes | None = None
     with _tiff(path) as pages:
         for page in pages:
             require_few_pixels(path, page.imagewidth, page.imagelength)
+            _require_channels(page)
             image = _by_tifffile(page) if page.bitspersample > 8 else None
             if image is None:
                 data = read_bytes(path, MAX_BYTES) if data is None else data
+                _require_whole(path, page.index)
                 image = _by_opencv(data, page.index)
+                if image is not None and page.bitspersample in _PACKED:
+                    image >>= 16 - page.bitspersample  # OpenCV multiplies them up to 16 bits
             yield _by_pillow(path, page.index) if image is None else image
+
+
+def _require_channels(page: Any) -> None:
+    """Refuse what would be taken for RGB and is not."""
+    if page.samplesperpixel > _MOST_CHANNELS:
+        raise ValueError(f'it has {page.samplesperpixel} channels; give grey, RGB or RGBA')
+    if page.photometric == tifffile.PHOTOMETRIC.SEPARATED and page.bitspersample > 8:
+        raise ValueError('it is in CMYK; give grey or RGB')
+
+
+def _require_whole(path: PathLike, page: int) -> None:
+    """Refuse a page whose compressed data are damaged: OpenCV fills up what it cannot decode, and says nothing."""
+    try:
+        with _opened(path, deep=True) as image:
+            image.seek(page)
+            image.load()
+    except InputError as error:
+        # What Pillow does not know may be whole.
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, UnidentifiedImageError):
+            raise
 
 
 def _by_tifffile(page: Any) -> np.ndarray | None:
     """A page of more than 8 bits as (H, W) or (H, W, 3), BGR; None where tifffile lacks its compression."""
     try:
         image = page.asarray()
-    except ValueError as error:
+    except (ValueError, NotImplementedError) as error:
         if 'imagecodecs' in str(error):
             return None
         raise

@@ -34,7 +34,8 @@ def find_frame_files(arguments: Sequence[str], lines: Iterable[str] = (), apart_
         apart_from: A folder whose files are not meant: that of the results.
 
     Raises:
-        InputError: If there is nothing of that name, no frame in a folder, or no file at all.
+        InputError: If there is nothing of that name, no frame in a folder, or no file at all, or if a folder is the one
+            of the results.
     """
     found, ignored = FoundFiles([], []), []
     apart = os.path.realpath(apart_from) if apart_from else None
@@ -42,14 +43,18 @@ def find_frame_files(arguments: Sequence[str], lines: Iterable[str] = (), apart_
         names = [line.rstrip('\r\n') for line in lines] if argument == STANDARD_INPUT else [argument]
         for name in filter(None, names):
             for path in _matches(name):
+                is_pattern = path != name
+                if is_pattern and apart and _is_below(path, apart):
+                    continue
                 if not os.path.isdir(path):
                     found.files.append(path)
                     continue
-                if path != name and os.path.realpath(path) == apart:
-                    continue  # a pattern means it too
+                if os.path.realpath(path) == apart:
+                    raise InputError(f'{printable(path)}: is the folder of the frames and that of the results too, '
+                                     'which would be taken for frames the next time; give another --out')
                 files = list(_below(path, apart))
                 frames = list(filter(_is_meant, files))
-                if not frames:
+                if not frames and not is_pattern:
                     raise InputError(f'{printable(path)}: there is no image, NumPy file or video in this folder')
                 found.files.extend(frames)
                 ignored += [file for file in files if file not in set(frames)]
@@ -83,11 +88,23 @@ def _is_meant(path: str) -> bool:
         return True  # said when it is read
 
 
+def _is_below(path: str, folder: str) -> bool:
+    """Whether a path is a folder, given without links, or in it."""
+    real = os.path.realpath(path)
+    return real == folder or real.startswith(os.path.join(folder, ''))
+
+
 def _below(folder: str, apart: str | None) -> Iterator[str]:
-    """The regular files of a folder and of those below it."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted((name for name in folders if not name.startswith('.')
-                             and os.path.realpath(Path(place, name)) != apart), key=natural)
+    """The regular files of a folder and of those below it, each folder once, wherever links lead."""
+    seen = {apart, os.path.realpath(folder)}
+    for place, folders, names in os.walk(folder, followlinks=True):
+        inner = []
+        for name in sorted(folders, key=natural):
+            real = os.path.realpath(os.path.join(place, name))
+            if not name.startswith('.') and real not in seen:
+                inner.append(name)
+                seen.add(real)
+        folders[:] = inner
         for name in sorted(names, key=natural):
             path = os.path.join(place, name)
             if not name.startswith('.') and os.path.isfile(path):

@@ -92,7 +92,10 @@ def read_frames(path: PathLike, levels: GreyLevels = DEFAULT_LEVELS,
     several = kind == VIDEO or _COUNT[kind](path) > 1
     number = -1
     for number, image in enumerate(_READ[kind](path)):
-        grey, limits = levels.apply(as_frame(image))
+        try:
+            grey, limits = levels.apply(as_frame(image))
+        except InputError as error:
+            raise InputError(f'{printable(path)}: {error}') from error
         yield Frame(f'{name}#{number}' if several else name, number, grey, limits)
     if number < 0:
         raise InputError(f'{printable(path)}: holds no frame; replace the file')

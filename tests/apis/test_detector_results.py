@@ -82,6 +82,8 @@ def test_what_a_result_holds(detector, frame, tmp_path):
     for name in ('a.xyz', '/proc/a.png'):
         with pytest.raises(InputError, match='cannot be written'):
             result.save(name)
+    with pytest.raises(InputError, match=r'a.csv: .* ends in .png, or in .json for the numbers$'):
+        result.save('a.csv')
 
 
 def test_every_form_of_a_frame_gives_the_same(detector, frame, tmp_path):

@@ -23,10 +23,17 @@ def test_cores_cover_a_frame_once_far_from_the_ends_of_their_tiles(size, tile):
     for one in tiles:
         for span, length in ((one.rows, height), (one.columns, width)):
             assert span.start % 64 == 0 and 0 < span.end - span.start <= tile and span.end <= length
-            assert span.core_start == 0 or span.core_start - span.start >= 96
-            assert span.core_end == length or span.end - span.core_end >= 96
+            assert span.core_start == 0 or span.core_start - span.start == 128
+            assert span.core_end == length or span.end - span.core_end == 128
         covered[one.rows.core_start:one.rows.core_end, one.columns.core_start:one.columns.core_end] += 1
     assert (covered == 1).all()
+
+
+@pytest.mark.parametrize(('size', 'tile', 'expected'), [
+    ((1024, 1280), 1024, [(1024, 768)] * 2), ((4096, 4096), 1024, [(1024, 1024)] * 25),
+    ((1080, 1918), 1024, [(704, 832), (704, 832), (704, 766), (632, 832), (632, 832), (632, 766)])])
+def test_tiles_are_few_and_no_larger_than_that_takes(size, tile, expected):
+    assert [one.cut(np.empty(size)).shape for one in tiles_of(*size, tile)] == expected
 
 
 def candidates(*boxes) -> InstanceData:
@@ -38,7 +45,7 @@ def test_a_target_at_a_seam_counts_once():
     tiles = tiles_of(512, 760, 512)
     left, right = tiles
     seam, start = left.columns.core_end, right.columns.start
-    assert (seam, start) == (384, 256)
+    assert (seam, start) == (384, 256) and left.columns.end == 512
     cfg = ConfigDict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=2, whole_pixels=True)
     found = merge_boxes([
         # Left of the seam as the left tile sees it and right of it as the right one does; and one of the other's core.
@@ -60,9 +67,11 @@ def test_tiles_find_what_the_whole_frame_does():
     fits = detector(frame[:, :512], tile=512)
     np.testing.assert_array_equal(fits.boxes, detector(frame[:, :512]).boxes)
     assert len(whole) > 5 and tiled.sky.shape == frame.shape
-    sure = [result.boxes[result.scores > 0.3] for result in (whole, tiled)]
-    assert set(map(tuple, sure[0].tolist())) == set(map(tuple, sure[1].tolist()))
-    assert abs(whole.sky_probability - tiled.sky_probability).max() < 0.1
+    one, other = ({tuple(box): score for box, score in zip(result.boxes.tolist(), result.scores, strict=True)}
+                  for result in (whole, tiled))
+    sure = [box for box in one.keys() | other.keys() if max(one.get(box, 0), other.get(box, 0)) > 0.2]
+    assert len(sure) > 10 and max(abs(one.get(box, 0) - other.get(box, 0)) for box in sure) < 0.03
+    assert abs(whole.sky_probability - tiled.sky_probability).mean() < 0.03 < 0.98 < (whole.sky == tiled.sky).mean()
 
 
 def test_networks_that_resize_take_whole_frames_and_other_loaders_become_ours():

@@ -1,6 +1,8 @@
 """Frames are read from images, TIFF stacks, NumPy files and videos, by content; what is damaged is one line."""
 import os
+import struct
 from fractions import Fraction
+from io import BytesIO
 
 import av
 import cv2
@@ -81,6 +83,17 @@ def test_tiffs_that_only_one_library_reads(tmp_path):
                                   np.moveaxis(expected[2::-1], 0, 2))
 
 
+@pytest.mark.parametrize('bits', [10, 12, 14])
+def test_packed_pixels_of_cameras(tmp_path, bits):
+    values = RNG.integers(0, 2**bits, (20, 32), dtype=np.uint16)
+    data = np.packbits((values.reshape(-1, 1) >> np.arange(bits)[::-1]).astype(np.uint8) & 1).tobytes()
+    tags = [(256, 32), (257, 20), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1), (278, 20), (279, len(data))]
+    directory = struct.pack('<H', len(tags)) + b''.join(struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags)
+    (tmp_path / 'packed.tif').write_bytes(b'II*\0' + struct.pack('<I', 8 + len(data)) + data + directory + bytes(4))
+    frame = read_frame(tmp_path / 'packed.tif', GreyLevels(value_range=(0, 2**bits)))
+    np.testing.assert_array_equal(frame.image, np.rint(values.astype(float) * 255 / 2**bits))
+
+
 @pytest.mark.parametrize(('shape', 'count'), [((20, 30), 1), ((20, 30, 1), 1), ((20, 30, 3), 1), ((4, 20, 30), 4),
                                               ((4, 20, 30, 1), 4), ((4, 20, 30, 3), 4)])
 def test_numpy_files(tmp_path, shape, count):
@@ -123,11 +136,29 @@ def damaged(tmp_path):
              'concat.avi': b"ffconcat version 1.0\nfile '/etc/passwd'"}
     for name, data in parts.items():
         (tmp_path / name).write_bytes(data)
+    lzw = BytesIO()
+    Image.fromarray(RNG.integers(0, 255, (200, 200), dtype=np.uint8)).save(lzw, 'TIFF', compression='tiff_lzw')
+    spoiled = bytearray(lzw.getvalue())
+    spoiled[5000:5400] = bytes(255 - byte for byte in spoiled[5000:5400])
+    (tmp_path / 'lzw.tif').write_bytes(spoiled)
+    Image.fromarray(DEEP[0]).save(tmp_path / 'whole.png')
+    (tmp_path / 'deep.png').write_bytes((tmp_path / 'whole.png').read_bytes()[:700])
+    data = bytearray((tmp_path / 'whole.tif').read_bytes())
+    first = struct.unpack('<I', data[4:8])[0]
+    end = first + 2 + 12 * struct.unpack('<H', data[first:first + 2])[0]
+    data[end:end + 4] = data[4:8]  # the page after the first is the first
+    (tmp_path / 'loop.tif').write_bytes(data)
+    tifffile.imwrite(tmp_path / 'cut_imagej.tif', DEEP, imagej=True, truncate=True)
+    tifffile.imwrite(tmp_path / 'bands.tif', np.moveaxis(DEEP, 0, 2).repeat(2, 2), photometric='minisblack',
+                     planarconfig='contig')
+    tifffile.imwrite(tmp_path / 'cmyk.tif', np.moveaxis(DEEP, 0, 2), photometric='separated')
+    np.save(tmp_path / 'bool.npy', GREY > 100)
     bomb = Image.new('1', (20000, 20000))
     bomb.save(tmp_path / 'bomb.png')
     np.lib.format.write_array_header_1_0(open(tmp_path / 'bomb.npy', 'wb'), dict(  # noqa: SIM115
         descr='<u2', fortran_order=False, shape=(10**6, 10**6)))
-    return [*parts, 'objects.npy', 'bomb.png', 'bomb.npy']
+    return [*parts, 'objects.npy', 'bomb.png', 'bomb.npy', 'lzw.tif', 'deep.png', 'loop.tif', 'cut_imagej.tif',
+            'bands.tif', 'cmyk.tif', 'bool.npy']
 
 
 def test_what_is_damaged_or_too_large_is_one_line(tmp_path, damaged):
@@ -136,6 +167,7 @@ def test_what_is_damaged_or_too_large_is_one_line(tmp_path, damaged):
         with pytest.raises(InputError, match=name) as caught:
             list(read_frames(tmp_path / name))
         assert '\n' not in str(caught.value) and len(str(caught.value)) < 400
+        assert 'convert the image' not in str(caught.value)  # what is deep is read
 
 
 def test_files_are_found_in_natural_order_and_once(tmp_path, monkeypatch):
@@ -149,6 +181,17 @@ def test_files_are_found_in_natural_order_and_once(tmp_path, monkeypatch):
     assert found.files == ['b/empty.png', 'b/f9.png', 'b/f10.png', 'b/c/no_suffix', 'a [1].png']
     assert found.ignored == ['b/notes.txt']
     assert find_frame_files(['-'], ['b/f9.png\n', '\n', 'b/f*0.png\n']).files == ['b/f9.png', 'b/f10.png']
+    # The folder of the results, by a pattern too; links lead to other folders, and not in circles.
+    assert find_frame_files(['b/**/*'], apart_from='b/out').files == [
+        'b/c/no_suffix', 'b/empty.png', 'b/f9.png', 'b/f10.png', 'b/notes.txt']
+    with pytest.raises(InputError, match='^b: is the folder of the frames and that of the results too'):
+        find_frame_files(['b'], apart_from='b/../b')
+    (tmp_path / 'links').mkdir()
+    (tmp_path / 'links/there').symlink_to(tmp_path / 'b/c')
+    (tmp_path / 'links/there again').symlink_to(tmp_path / 'b/c')
+    (tmp_path / 'links/back').symlink_to(tmp_path / 'links')
+    (tmp_path / 'links/itself').symlink_to('itself')
+    assert find_frame_files(['links']).files == ['links/there/no_suffix']
     (tmp_path / 'empty').mkdir()
     for arguments, message in ((['absent.png'], 'absent.png: no such file'), (['x*.png'], 'no file matches'),
                                (['empty'], 'empty: there is no image'), (['-'], 'there is no frame')):
