@@ -14,6 +14,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ..arguments import require_number
 from ..compat.registered_types import require_known_types
 from ..errors import InputError, first_line, printable
 from .bafe_head import sky_map
@@ -52,6 +53,9 @@ class OnnxHead(BaseDenseHead):
         super().__init__()
         self.source = source
         self.has_nms = file.meta.nms
+        missing = {'boxes', 'scores', 'labels', 'frame' if self.has_nms else 'class_scores'} - set(file.outputs)
+        if missing:
+            raise InputError(f'{source} gives no {min(missing)}: {ANOTHER}')
         self.with_seg = 'sky_probability' in file.outputs
         self.own_cfg, self.test_cfg = own_cfg, test_cfg
         self.num_classes = num_classes
@@ -162,6 +166,7 @@ class OnnxNetwork(BaseDetector):
         require_known_types(model, self.source)
         if not isinstance(model, dict) or not isinstance(model.get('test_cfg'), dict):
             raise InputError(f'{self.source}: its config has no model.test_cfg; {ANOTHER}')
+        _require_numbers(model['test_cfg'], self.source)
         self.dataset_meta = dict(classes=content.meta.classes)
         self.checkpoint = dict(meta=content.meta.to_checkpoint_meta())
         own = ConfigDict(model['test_cfg'])
@@ -196,7 +201,19 @@ class OnnxNetwork(BaseDetector):
             values = self._session.run(self._names, {'frames': np.ascontiguousarray(frames)})
         except Exception as error:  # onnxruntime's own kinds of errors
             raise InputError(f'{self.source} cannot be run ({first_line(error)[:200]}): {ANOTHER}') from error
-        return {name: torch.from_numpy(np.array(value)) for name, value in zip(self._names, values, strict=True)}
+        found = {name: torch.from_numpy(np.array(value)) for name, value in zip(self._names, values, strict=True)}
+        self._require_shapes(found, frames.shape)
+        return found
+
+    def _require_shapes(self, found: Outputs, shape: tuple[int, ...]) -> None:
+        """Refuse what is not as docs/deploy.md says."""
+        ends = dict(boxes=(4, ), sky_probability=shape[1:3])
+        first = found['scores'].shape
+        fitting = all(value.shape == (shape[:1] if name == 'sky_probability' else first) + ends.get(name, ())
+                      and value.dtype == (torch.int64 if name in ('labels', 'frame') else torch.float32)
+                      for name, value in found.items())
+        if not fitting or len(first) != (1 if self.bbox_head.has_nms else 2):
+            raise InputError(f'{self.source} cannot be used, its outputs are not as they should be: {ANOTHER}')
 
     def _of_frame(self, found: Outputs, number: int) -> Outputs:
         if not self.bbox_head.has_nms:
@@ -222,6 +239,16 @@ class OnnxNetwork(BaseDetector):
     def loss(self, batch_inputs: Any, batch_data_samples: Any) -> dict:
         """There is none: it raises :class:`InputError`."""
         return self.bbox_head.loss_by_feat()
+
+
+def _require_numbers(test_cfg: dict, source: str) -> None:
+    """Refuse settings that are none.
+
+    Raises:
+        InputError: If one is no number.
+    """
+    for key, whole in (('score_thr', False), ('nms_pre', True), ('min_bbox_size', False), ('max_per_img', True)):
+        require_number(f'{source}: test_cfg.{key}', test_cfg.get(key, 0), -1, 2**31, whole=whole)
 
 
 def open_session(data: bytes, source: str, device: torch.device) -> Any:
