@@ -24,6 +24,8 @@ from ..engine.network import build_network
 from ..engine.options import load_config
 from ..errors import InputError, first_line, printable
 from ..evaluation.sky import centre_in_sky
+from ..models.onnx_file import is_onnx
+from ..models.onnx_network import OnnxNetwork
 from .forward import Output, has_candidates, run_network, test_settings
 from .pipeline import build_pipeline, resizes
 from .result import Result
@@ -59,10 +61,10 @@ class Detector:
         self.classes: tuple[str, ...] = tuple((getattr(model, 'dataset_meta', None) or {}).get('classes', ('Target', )))
         self.resizes = resizes(cfg)
         self.segments_sky = bool(getattr(getattr(model, 'bbox_head', None), 'with_seg', False))
-        self._pipeline: Compose = build_pipeline(cfg)
+        self._pipeline: Compose = build_pipeline(cfg, resize=not isinstance(model, OnnxNetwork))
         loader = next(step for step in self._pipeline.transforms if isinstance(step, LoadInfraredImage))
         self._levels = loader.levels
-        self._device = next(model.parameters()).device
+        self._device = model.device if isinstance(model, OnnxNetwork) else next(model.parameters()).device
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({type(self.model).__name__}, device={str(self._device)!r})'
@@ -205,7 +207,8 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu', config: s
 
     Args:
         name_or_file: Name of weights that come with the package, a checkpoint that training or
-            ``tools/export.py`` wrote, its ``https://`` address, or a work dir, whose best checkpoint is meant.
+            ``tools/export.py`` wrote, its ``https://`` address, an ``.onnx`` file of ``tools/export.py --onnx``, or a
+            work dir, whose best checkpoint is meant.
         device: Where the network goes, such as ``'cuda:0'``.
         config: Config file to take instead of the one in the checkpoint, for weights without one, and for networks with
             parts of your own, which it imports (``custom_imports``). It is executed; a checkpoint never is.
@@ -217,6 +220,9 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu', config: s
     place = _device(device)
     given = None if config is None else load_config(str(config), needs=('model', 'test_dataloader'))
     file = find_checkpoint(str(name_or_file))
+    if is_onnx(file):
+        network = OnnxNetwork(file, device=place)
+        return Detector(network, network.cfg)
     checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu', logger='silent')
     source = f'checkpoint {printable(file)}'
     meta = checkpoint.get('meta', {})

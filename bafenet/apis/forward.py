@@ -10,6 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..models.bafe_head import BAFEHead
+from ..models.onnx_network import OnnxHead, OnnxNetwork
 from .settings import Settings
 
 Output = tuple[InstanceData, Tensor | None]
@@ -17,7 +18,8 @@ Output = tuple[InstanceData, Tensor | None]
 
 def has_candidates(model: nn.Module) -> bool:
     """Whether a network has one head, whose threshold and maximum can be set, and whose NMS can be left out."""
-    return isinstance(model, SingleStageDetector) and isinstance(getattr(model.bbox_head, 'test_cfg', None), dict)
+    return (isinstance(model, (SingleStageDetector, OnnxNetwork))
+            and isinstance(getattr(model.bbox_head, 'test_cfg', None), dict))
 
 
 def test_settings(model: nn.Module, settings: Settings, tiled: bool = False) -> ConfigDict:
@@ -63,7 +65,7 @@ def run_network(model: Any, packed: Sequence[dict], cfg: ConfigDict | None, with
         predicted = model.predict(inputs, samples, rescale=True)
         return [(sample.pred_instances, None) for sample in predicted]
     features, head = model.extract_feat(inputs), model.bbox_head
-    if isinstance(head, BAFEHead) and head.with_seg:
+    if isinstance(head, (BAFEHead, OnnxHead)) and head.with_seg:
         return list(zip(*head.predict_with_sky(features, samples, True, cfg, with_nms), strict=True))
     metas = [sample.metainfo for sample in samples]
     boxes = head.predict_by_feat(*head(features), batch_img_metas=metas, cfg=cfg, rescale=True, with_nms=with_nms)

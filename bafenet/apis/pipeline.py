@@ -19,16 +19,21 @@ def resizes(cfg: Config) -> bool:
     return any('Resize' in str(step['type']) for step in _steps(cfg))
 
 
-def build_pipeline(cfg: Config) -> Compose:
+def build_pipeline(cfg: Config, resize: bool = True) -> Compose:
     """The test pipeline of a config for samples that hold a frame as ``img``.
 
     Steps that load annotations go, and another loader of images becomes ours, in three channels.
+
+    Args:
+        cfg: The config.
+        resize: False leaves resizing to the network.
 
     Raises:
         InputError: If there is none, or it cannot be built.
     """
     init_default_scope('mmdet')
-    steps = [_loader(step) for step in _steps(cfg) if 'Annotations' not in str(step['type'])]
+    left_out = ('Annotations', ) if resize else ('Annotations', 'Resize')
+    steps = [_loader(step) for step in _steps(cfg) if not any(name in str(step['type']) for name in left_out)]
     if not steps or getattr(TRANSFORMS.get(steps[0]['type']), 'takes_arrays', False) is not True:
         steps.insert(0, dict(type='LoadInfraredImage', color_type='color'))
     try:

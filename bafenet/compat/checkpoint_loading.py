@@ -69,7 +69,11 @@ def load_from_local(filename: str | Path, map_location: Any = None) -> dict:
     Raises:
         InputError: if the file is missing, truncated, no checkpoint, or holds anything but weights and numbers.
     """
-    return _read(local_file(filename), map_location, f'checkpoint {filename}', ANOTHER)
+    file = local_file(filename)
+    if file.suffix.lower() == '.onnx':
+        raise InputError(f'checkpoint {printable(filename)} is an ONNX file, which predict, test and '
+                         'bafenet.load take: give the checkpoint that it was made of')
+    return _read(file, map_location, f'checkpoint {filename}', ANOTHER)
 
 
 def _read(file: Path, map_location: Any, source: str, remedy: str) -> dict:

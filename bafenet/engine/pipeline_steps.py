@@ -72,3 +72,13 @@ def remove_step(steps: Sequence[dict], name: str) -> list[dict]:
         InputError: As :func:`step_index`.
     """
     return without(list(steps), step_index(steps, name))
+
+
+def without_steps(settings: Any, name: str) -> Any:
+    """Settings without the steps of a type in any pipeline below them; a copy."""
+    if isinstance(settings, dict):
+        return type(settings)({key: without_steps(value, name) for key, value in settings.items()})
+    if isinstance(settings, (list, tuple)):
+        kept = [item for item in settings if not is_list_of_steps([item]) or step_name(item) != name]
+        return type(settings)(without_steps(item, name) for item in kept)
+    return settings

@@ -21,9 +21,12 @@ from torch import nn
 from ..compat.checkpoint_fields import ANOTHER, check_training_state
 from ..compat.checkpoint_loading import require_checkpoint
 from ..errors import InputError, first_line, one_line, printable
+from ..models.onnx_file import is_onnx
+from ..models.onnx_network import OnnxNetwork
 from .checkpoint_hook import checkpoint_folder
 from .checkpoints import latest_checkpoint, load_weights
 from .memory_format_hook import MemoryFormatHook
+from .pipeline_steps import without_steps
 from .training_state import TrainingState
 
 _FROM_SCRATCH = ('model.backbone.init_cfg=None model.backbone.norm_cfg.requires_grad=True '
@@ -66,6 +69,20 @@ class DetectionRunner(Runner):
             require_checkpoint(cfg['load_from'])
         return super().from_cfg(cfg)
 
+    # --- An ONNX file in place of a checkpoint ------------------------------------------------------------------------
+
+    def build_model(self, model: Any) -> nn.Module:
+        """Build the network; where the checkpoint is an ONNX file, the one in it."""
+        if isinstance(model, dict) and is_onnx(self._load_from or ''):
+            model = dict(type=OnnxNetwork.__name__, file=str(self._load_from), test_cfg=model.get('test_cfg'))
+        return super().build_model(model)
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """Build the loop that tests; an ONNX file resizes frames itself."""
+        if isinstance(self._unwrapped_model, OnnxNetwork):
+            self._test_dataloader: Any = without_steps(self._test_dataloader, 'Resize')
+        return super().build_test_loop(loop)
+
     # --- Environment --------------------------------------------------------------------------------------------------
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -86,6 +103,8 @@ class DetectionRunner(Runner):
         It gets its layout in memory first: DistributedDataParallel exchanges gradients in the order in which it finds
         the weights, and would mix them up if that changed.
         """
+        if isinstance(model, OnnxNetwork):
+            return model  # it has no weights to lay out or to share
         for hook in (self.cfg.get('default_hooks') or {}).values():
             if isinstance(hook, dict) and hook.get('type') == MemoryFormatHook.__name__:
                 MemoryFormatHook(**{key: value for key, value in hook.items() if key == 'memory_format'}).lay_out(model)
@@ -121,6 +140,9 @@ class DetectionRunner(Runner):
 
     def train(self) -> nn.Module:
         """Train; a checkpoint to fine-tune from (``load_from`` without ``resume``) need not fit in full."""
+        if isinstance(self._unwrapped_model, OnnxNetwork):
+            raise InputError(f'{self._unwrapped_model.source} cannot be trained; give the checkpoint that it was made '
+                             'of as load_from')
         self._strict = self._resume
         try:
             return super().train()
@@ -201,6 +223,10 @@ class DetectionRunner(Runner):
             InputError: if the file is unreadable, is no checkpoint of this network, or, when resuming, holds no
                 optimizer state.
         """
+        if isinstance(self._unwrapped_model, OnnxNetwork):
+            self.call_hook('after_load_checkpoint', checkpoint=self._unwrapped_model.checkpoint)
+            self._has_loaded = True
+            return self._unwrapped_model.checkpoint
         checkpoint = CheckpointLoader.load_checkpoint(filename, map_location=map_location)
         if self._resume:
             _require_training_state(filename, checkpoint)

@@ -100,11 +100,16 @@ def require_new(out: str, suffix: str, force: bool) -> None:
     require_writable_file(out)
 
 
-def shipped_config(cfg: Config, source: str) -> Config:
+def shipped_config(cfg: Config, source: str, strict: bool = True) -> Config:
     """A config without what is of one run or one machine: the dataset is at its usual place.
 
+    Args:
+        cfg: The config.
+        source: The checkpoint, for the message.
+        strict: Refuse another absolute path that is left; else its file name stays.
+
     Raises:
-        InputError: If another absolute path is left.
+        InputError: If one is left.
     """
     root = setting(cfg, 'train_dataloader', 'dataset', 'data_root')
     values = {key: value for key, value in cfg.to_dict().items() if key not in _RUN_KEYS}
@@ -112,6 +117,8 @@ def shipped_config(cfg: Config, source: str) -> Config:
         values = _map_strings(values, lambda text: str(Path(DATA_ROOT, Path(text).relative_to(root)))
                               if Path(text).is_relative_to(root) else text)
     absolute = [leaf for leaf in tree_leaves(values) if isinstance(leaf, str) and Path(leaf).is_absolute()]
+    if absolute and not strict:
+        return Config(_map_strings(values, lambda text: Path(text).name if Path(text).is_absolute() else text))
     if absolute:
         raise InputError(f'checkpoint {source}: its config names a place of the machine that trained it, '
                          f'{absolute[0]}; train with paths relative to the repository')
