@@ -200,15 +200,15 @@ def require_writable_folder(path: PathLike | None, option: str = '') -> None:
         _require_room(path, Path(os.path.realpath(path)), option)
 
 
-def require_json_name(out: str | None) -> None:
-    """Check the ``--out`` of a tool that writes JSON; None or empty for none.
+def require_json_name(out: str | None, option: str = '--out') -> None:
+    """Check the ``--out`` of a tool that writes JSON, or another option; None or empty for none.
 
     Raises:
         InputError: If it does not end in ``.json``, or cannot be written.
     """
     if out and not out.endswith('.json'):
-        raise InputError(f'--out {printable(out)}: the file must end in .json')
-    require_writable_file(out, '--out')
+        raise InputError(f'{option} {printable(out)}: the file must end in .json')
+    require_writable_file(out, option)
 
 
 def _require_room(path: PathLike, folder: Path, option: str) -> None:
