@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bafenet.errors import InputError
 from bafenet.evaluation.detection_curves import KEYS, DetectionCurves, numbers, require_one_truth
 from bafenet.visualization.curves import MAX_LOSSES
-from bafenet.visualization.curves import figure as training_figure
+from bafenet.visualization.curves import _figure as training_figure
 from bafenet.visualization.detection_figures import PANELS
 from bafenet.visualization.run_styles import name_runs
 
