@@ -182,10 +182,8 @@ def _in_turn(all_sheets: Sequence[RunSheets]) -> Iterator[tuple[RunSheets, Card,
 
 def _draw(source: Source, image: dict, threshold: float) -> np.ndarray:
     boxes, true_boxes = (np.array(image[key], float).reshape(-1, 4) for key in ('boxes', 'gt_boxes'))
-    scores = np.array(image['scores'], float)
-    kept = scores >= threshold
-    return draw_overlay(source.image, true_boxes=true_boxes, boxes=boxes[kept], scores=scores[kept],
-                        true_sky=source.true_sky, sky=source.sky)
+    return draw_overlay(source.image, true_boxes=true_boxes, boxes=boxes, scores=np.array(image['scores'], float),
+                        true_sky=source.true_sky, sky=source.sky, min_score=threshold)
 
 
 def _fit(width: int, height: int) -> tuple[int, int]:
