@@ -6,10 +6,10 @@ import numpy as np
 
 from .contrast import contrast_limits, stretch
 from .marks import (FOUND_COLOR, FOUND_GAPS, LIGHT, MARK, SKY_COLOR, TRUE_COLOR, TRUE_GAPS, View, draw_leader, draw_mark,
-                    draw_outlines, draw_sky_edge, target_pixels)
+                    draw_outlines, draw_sky_edge, outlines, target_pixels)
 from .outcomes import MISS, OUTCOME_NAMES, Outcomes
 from .places import INSET
-from .text import LINE, WHITE, Text
+from .text import LINE, Text
 
 # Of an inset with what belongs to it, in pixels of the picture: the strip beside it for scores, the heading above it
 # and the gutter above that, in which leaders run.
@@ -42,24 +42,40 @@ def draw_sky(view: View, layers: Layers) -> None:
         draw_sky_edge(view, layers.true_sky, dashed=True, color=TRUE_COLOR)
 
 
-def draw_boxes(view: View, outcomes: Outcomes) -> np.ndarray:
-    """Draw the boxes and marks of a view, in place.
+class Marked(NamedTuple):
+    """The boxes of a view that have a mark, and where it goes.
 
-    Returns:
-        int (k, 2): where the marks of the boxes that are ``listed`` and in the view are, in their order.
+    Attributes:
+        indices: int (k, ), of the boxes.
+        spots: int (k, 2), x and y of the middles of their marks, inside the view.
+        corners: int (k, 2), the corners of their outlines that the marks are next to.
     """
+
+    indices: np.ndarray
+    spots: np.ndarray
+    corners: np.ndarray
+
+
+def draw_boxes(view: View, outcomes: Outcomes) -> Marked:
+    """Outline the boxes of a view, in place, and choose where their marks go."""
     shown = view.inside(outcomes.boxes)
-    placed, found = view.place(outcomes.boxes[shown]), outcomes.found[shown]
-    draw_outlines(view.pixels, placed[~found], TRUE_COLOR, TRUE_GAPS)
-    draw_outlines(view.pixels, placed[found], FOUND_COLOR, FOUND_GAPS, corners_only=True)
-    listed = outcomes.listed[shown]
-    spots = mark_spots(placed, placed[listed], view.pixels.shape[1], view.pixels.shape[0])
-    for outcome, (x, y) in zip(outcomes.outcome[shown][listed].tolist(), spots.tolist(), strict=True):
-        draw_mark(view.pixels, outcome, x, y)
-    return spots
+    placed, found = view.place(outcomes.boxes), outcomes.found
+    draw_outlines(view.pixels, placed[shown & ~found], TRUE_COLOR, TRUE_GAPS)
+    draw_outlines(view.pixels, placed[shown & found], FOUND_COLOR, FOUND_GAPS, corners_only=True)
+    marked = np.flatnonzero(shown & outcomes.listed)
+    height, width = view.pixels.shape[:2]
+    return Marked(marked, *mark_spots(placed[shown], placed[marked], width, height))
 
 
-def mark_spots(boxes: np.ndarray, marked: np.ndarray, width: int, height: int) -> np.ndarray:
+def draw_marks(view: View, outcomes: Outcomes, marked: Marked) -> None:
+    """Draw the marks of boxes, each with a line to its box, in place."""
+    for spot, corner in zip(marked.spots.tolist(), marked.corners.tolist(), strict=True):
+        draw_leader(view.pixels, [spot, corner])
+    for index, (x, y) in zip(marked.indices.tolist(), marked.spots.tolist(), strict=True):
+        draw_mark(view.pixels, int(outcomes.outcome[index]), x, y)
+
+
+def mark_spots(boxes: np.ndarray, marked: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     """Where the marks of boxes go: beyond the corner of each where it hides least.
 
     Args:
@@ -69,17 +85,26 @@ def mark_spots(boxes: np.ndarray, marked: np.ndarray, width: int, height: int) -
         height: Of the view.
 
     Returns:
-        int (k, 2), x and y of their middles, inside the view.
+        int (k, 2), x and y of their middles, inside the view, and int (k, 2), the corners of the outlines.
     """
     half = MARK // 2
-    away = _OUTER + half + 1
-    x1, y1, x2, y2 = (marked + (-away, -away, away - 1, away - 1)).T
-    spots = np.stack([x2, y1, x1, y1, x2, y2, x1, y2], axis=1).reshape(-1, 4, 2)
+    corners, spots = (outlines(marked, gap)[:, [1, 0, 2, 3]] for gap in (TRUE_GAPS[0], _OUTER + half + 3))
     inside = spots.clip(half, np.maximum((width - half - 1, height - half - 1), half))
-    low, high = inside[:, :, None] - half, inside[:, :, None] + half + 1
-    shared = (np.minimum(high, boxes[None, None, :, 2:] + _OUTER) - np.maximum(low, boxes[None, None, :, :2] - _OUTER))
-    hidden = shared.clip(0).prod(axis=3).sum(axis=2) + np.abs(inside - spots).sum(axis=2)
-    return inside[np.arange(len(inside)), hidden.argmin(axis=1)] if len(inside) else np.zeros((0, 2), int)
+    marks = np.concatenate([inside - half, inside + half + 1], axis=2)
+    hidden = _shared(marks[:, :, None], boxes + (-_OUTER, -_OUTER, _OUTER, _OUTER)).sum(axis=2)
+    hidden += np.abs(inside - spots).sum(axis=2)
+    best = np.zeros(len(marked), int)
+    for i in range(len(marked)):  # each makes room for those before it
+        taken = marks[np.arange(i), best[:i]]
+        best[i] = (hidden[i] + 4 * _shared(marks[i, :, None], taken).sum(axis=1)).argmin()
+    chosen = np.arange(len(marked)), best
+    return inside[chosen], corners[chosen]
+
+
+def _shared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Areas that rectangles ``[x1, y1, x2, y2]`` share, (..., 4) and (..., 4)."""
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    return sides.clip(0).prod(axis=-1)
 
 
 def list_rows(wanted: np.ndarray, height: int) -> np.ndarray:
@@ -124,32 +149,32 @@ def draw_inset(slot: np.ndarray, layers: Layers, region: np.ndarray, factor: int
     view = View(pixels, (x1, y1), factor)
     kept = keep_targets(view, layers.outcomes)
     draw_sky(view, layers)
-    spots = draw_boxes(view, layers.outcomes)
-    texts = _draw_list(slot, layers.outcomes, view, spots, top)
+    marked = draw_boxes(view, layers.outcomes)
+    texts = _draw_list(slot, layers.outcomes, marked, top)
+    draw_marks(view, layers.outcomes, marked)
     restore(kept)
     cv2.rectangle(slot, (0, top - 1), (pixels.shape[1], top + pixels.shape[0]), LIGHT, 1)
     return [Text(2, GUTTER + HEADING // 2 - 1, f'{number}   {factor}×   at {x1}, {y1}'), *texts]
 
 
-def _draw_list(slot: np.ndarray, outcomes: Outcomes, view: View, spots: np.ndarray, top: int) -> list[Text]:
-    """The scores of an inset in the strip beside it, and leaders to them, from the top to the bottom."""
-    shown = outcomes.listed & view.inside(outcomes.boxes)
-    order = np.lexsort((spots[:, 0], spots[:, 1]))
+def _draw_list(slot: np.ndarray, outcomes: Outcomes, marked: Marked, top: int) -> list[Text]:
+    """The scores of an inset in the strip beside it, and leaders to their marks, from the top to the bottom."""
+    order = np.lexsort((marked.spots[:, 0], marked.spots[:, 1]))
     room = INSET // LINE
-    left_out = max(0, len(order) - room)
-    order = order[:room - 1] if left_out else order
-    rows = list_rows(spots[order, 1], INSET - (LINE if left_out else 0)) + top
+    left_out = max(0, len(order) - room + 1) if len(order) > room else 0
+    order = order[:len(order) - left_out]
+    rows = list_rows(marked.spots[order, 1], INSET - (LINE if left_out else 0)) + top
     x = INSET + 14
     texts = []
-    for box, (at_x, at_y), row in zip(np.flatnonzero(shown)[order].tolist(), spots[order].tolist(), rows.tolist(),
-                                      strict=True):
-        outcome, score = int(outcomes.outcome[box]), float(outcomes.scores[box])
-        cv2.line(slot, (at_x + MARK // 2, at_y + top), (x - 8, row), GREY, 1, cv2.LINE_AA)
+    for (at_x, at_y), row in zip(marked.spots[order].tolist(), rows.tolist(), strict=True):
+        draw_leader(slot, [(at_x, at_y + top), (x - 8, row)])
+    for index, row in zip(marked.indices[order].tolist(), rows.tolist(), strict=True):
+        outcome, score = int(outcomes.outcome[index]), float(outcomes.scores[index])
         draw_mark(slot, outcome, x, row)
         text = OUTCOME_NAMES[MISS] if outcome == MISS else '' if np.isnan(score) else f'{score:.2f}'
         texts.append(Text(x + 9, row, text))
     if left_out:
-        texts.append(Text(x, top + INSET - LINE // 2, f'+ {len(spots) - len(order)}', WHITE))
+        texts.append(Text(x, top + INSET - LINE // 2, f'+ {left_out}'))
     return texts
 
 

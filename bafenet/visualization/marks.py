@@ -107,8 +107,8 @@ def draw_mark(pixels: np.ndarray, outcome: int, x: int, y: int) -> None:
 def draw_leader(pixels: np.ndarray, corners: Sequence[tuple[int, int]]) -> None:
     """Draw a thin line through corners (x, y), in place, with a dark casing."""
     line = [np.array(corners, np.int32)]
-    cv2.polylines(pixels, line, False, CASING, 3, cv2.LINE_AA)
-    cv2.polylines(pixels, line, False, LIGHT, 1, cv2.LINE_AA)
+    cv2.polylines(pixels, line, False, CASING, 3)
+    cv2.polylines(pixels, line, False, LIGHT, 1)
 
 
 def draw_sky_edge(view: View, sky: np.ndarray, dashed: bool = False, color: Color = SKY_COLOR) -> None:

@@ -9,8 +9,8 @@ from bafenet.arguments import require_number, require_range
 
 from .caption import caption_of, draw_caption
 from .contrast import contrast_limits, stretch
-from .insets import (GUTTER, HEADING, SLOT_HEIGHT, SLOT_WIDTH, Layers, draw_boxes, draw_inset, draw_sky,
-                     keep_targets, restore)
+from .insets import (GUTTER, HEADING, SLOT_HEIGHT, SLOT_WIDTH, Layers, draw_boxes, draw_inset, draw_marks,
+                     draw_sky, keep_targets, restore)
 from .marks import CASING, LIGHT, MARK, View, draw_leader, draw_mark
 from .outcomes import FOUND, judge
 from .places import cluster, rank, regions
@@ -168,7 +168,7 @@ def _draw_frame(picture: np.ndarray, layers: Layers, layout: Layout, limits: tup
     if insets:
         _draw_places(picture, view, layers, layout, labels, areas, chosen)
     else:
-        draw_boxes(view, layers.outcomes)
+        draw_marks(view, layers.outcomes, draw_boxes(view, layers.outcomes))
     restore(kept)
 
 
