@@ -23,7 +23,7 @@ class Quantity(NamedTuple):
 
 QUANTITIES = {
     SIZE: Quantity('target size √area (px)', (0, 2, 2.5, 3, 3.5, 4, 5, 7, 10)),
-    CONTRAST: Quantity(f'local contrast (box / ring of {CONTRAST_MARGIN} px)',
+    CONTRAST: Quantity(f'contrast (box / ring of {CONTRAST_MARGIN} px)',
                        (0, 1, 1.25, 1.5, 2, 2.5, 3, 4)),
     FRAME: Quantity('frame size √(W·H) (px)', (0, 256, 384, 512, 640, 800, 1000, 1280)),
 }

@@ -25,7 +25,8 @@ from .run_styles import line_style, name_runs, plain, require_labels, require_pi
 
 Runs = Mapping[str, DetectionCurves]
 _SIDES = {SKY: 'in the sky', OTHER: 'out of the sky'}
-_WIDTH, _HEIGHT = 4.2, 3.3  # inches of a panel: 400 px on a screen are 4 inches
+_WIDTH, _HEIGHT = 3.8, 3.1  # inches of a panel: two fill a page, and 400 px of a screen are 4 inches
+_KEY_WIDTH = 46  # characters
 
 
 def draw_precision_recall(axes: Axes, runs: Runs, iou: float = 0.5) -> None:
@@ -42,7 +43,7 @@ def draw_precision_recall(axes: Axes, runs: Runs, iou: float = 0.5) -> None:
     axes.set(xlabel='recall', ylabel='precision', xlim=(0, 1.01), ylim=(0, 1.03),
              title=f'precision–recall, IoU {iou:g}{_sides(runs)}')
     name_runs(axes, [f'{label}: mAP_12 {one.precision_recall[iou].ap_12:.3f}' for label, one in runs.items()],
-              loc='lower left', fontsize='small')
+              loc='best', fontsize='small')
     _finish(axes)
 
 
@@ -66,7 +67,7 @@ def draw_false_alarms(axes: Axes, runs: Runs, side: str = SKY) -> None:
                       **line_style(number))
     axes.set_xscale('log')
     axes.set_xlim(left=left)
-    axes.set(xlabel=f'false alarms per frame {_SIDES[side]} (left end: none)', ylabel='recall', ylim=(0, 1.03),
+    axes.set(xlabel='false alarms per frame (left end: none)', ylabel='recall', ylim=(0, 1.03),
              title=f'false alarms {_SIDES[side]}, IoU 0.5{_sides(runs)}')
     _finish(axes)
 
@@ -158,38 +159,51 @@ PANELS = {
 }
 
 
-def figure(runs: Runs, panels: Sequence[str] = tuple(PANELS)) -> Figure:
-    """Draw panels of runs beside each other, with the names of the runs and what was left out below them.
+def figure(runs: Runs, panels: Sequence[str] = tuple(PANELS), columns: int = 2) -> Figure:
+    """Draw panels of runs beside each other; a last cell names the runs, their frames, and what was left out.
 
     Args:
         runs: Curves by label.
         panels: Keys of :data:`PANELS`; those that no run has the numbers for are left out.
+        columns: Panels in a row; two fill the width of a page.
 
     Raises:
         InputError: If none is left.
     """
     drawn = [PANELS[name] for name in panels if any(map(PANELS[name].known, runs.values()))]
-    notes = [f'{label}: {note}' for label, one in runs.items() for note in one.notes]
     if not drawn:
+        notes = [f'{label}: {note}' for label, one in runs.items() for note in one.notes]
         raise InputError(f'nothing to draw: {"; ".join(notes)}')
-    columns = min(len(drawn), 2 if len(drawn) in (2, 4) else 3)
-    rows = -(-len(drawn) // columns)
-    lines = [f'{label}: {one.frames:,} frames, {one.targets:,} targets; recall by bins at scores ≥ {one.score:.3g}, '
-             'bars are 95 % intervals (Wilson)' for label, one in runs.items()] + notes
-    figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows + 0.35 + 0.17 * len(lines)), layout='constrained')
+    columns = min(len(drawn) + 1, columns)
+    rows = -(-(len(drawn) + 1) // columns)
+    figure = Figure(figsize=(_WIDTH * columns, _HEIGHT * rows), layout='constrained')
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, panel in zip(cells, drawn, strict=False):
         panel.draw(axes, runs)
     for axes in cells[len(drawn):]:
         axes.set_axis_off()
-    if len(runs) > 1:
-        # Beside the panels where there is room; a legend of its own row otherwise.
-        name_runs(figure, list(runs), markers=True, loc='outside lower center', ncols=min(len(runs), 4))
-    width = int(27 * columns * _WIDTH / 4.2 * 2.4)
-    text = figure.supxlabel('x', fontsize='x-small', x=0.01, ha='left')
-    plain(text, 'x')
-    text.set_text('\n'.join('\n'.join(wrap(printable(line), width)) for line in lines))
+    draw_key(cells[len(drawn)], runs)
     return figure
+
+
+def draw_key(axes: Axes, runs: Runs) -> None:
+    """Say which line is which run, what each was tested on, and what was left out.
+
+    Args:
+        axes: Where to draw.
+        runs: Curves by label.
+    """
+    words = [[label, f'{one.frames:,} frames, {one.targets:,} targets', f'recall by bins at scores ≥ {one.score:.3g}']
+             for label, one in runs.items()]
+    notes = {note: [label for label, one in runs.items() if note in one.notes] for one in runs.values()
+             for note in one.notes}
+    below = ['bars: 95 % intervals (Wilson)', *(note if len(labels) == len(runs) else f'{", ".join(labels)}: {note}'
+                                                for note, labels in notes.items())]
+    name_runs(axes, ['\n'.join(part for line in lines for part in wrap(printable(line), _KEY_WIDTH))
+                     for lines in words],
+              markers=True, loc='upper left', fontsize='small', frameon=False, borderaxespad=0)
+    text = axes.text(0.02, 0.02, '', transform=axes.transAxes, va='bottom', fontsize='x-small')
+    plain(text, *(part for line in below for part in wrap(printable(line), _KEY_WIDTH + 10)))
 
 
 def draw(results: Sequence[str],
@@ -199,6 +213,7 @@ def draw(results: Sequence[str],
          score: float | None = None,
          frames: str | None = None,
          panels: Sequence[str] = tuple(PANELS),
+         columns: int = 2,
          edges: Mapping[str, Sequence[float]] | None = None,
          legacy_coordinates: bool = False,
          different_splits: bool = False) -> dict[str, DetectionCurves]:
@@ -212,6 +227,7 @@ def draw(results: Sequence[str],
         score: The lowest score that counts in the recall by bins; None for each run's own, where its F1 is highest.
         frames: Folder of the frames, if they are not where the results say.
         panels: What to draw, keys of :data:`PANELS`.
+        columns: Panels in a row.
         edges: Edges of bins by quantity, instead of those of ``QUANTITIES``.
         legacy_coordinates: Give boxes sides of ``x2 - x1 + 1``.
         different_splits: Draw runs of different splits, too.
@@ -237,7 +253,7 @@ def draw(results: Sequence[str],
         except InputError as error:
             raise InputError(f'{printable(path)}: {error}') from error
         _check_agreement(path, content, runs[label])
-    save_figure(figure(runs, panels), out)
+    save_figure(figure(runs, panels, columns), out)
     if json:
         write_json(json, dict(runs={label: dict(results=Path(path).name, split=contents[label].get('split'),
                                                 checkpoint=contents[label].get('checkpoint'), **one.to_dict())

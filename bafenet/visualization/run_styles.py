@@ -31,20 +31,20 @@ def line_style(number: int) -> dict[str, Any]:
     return {**style(number), 'marker': ''}
 
 
-def plain(text: Text, words: str) -> None:
-    """Put words into a text as they are: names are no formulas, whatever their dollar signs."""
+def plain(text: Text, *lines: str) -> None:
+    """Put lines into a text as they are: names are no formulas, whatever their dollar signs."""
     text.set_parse_math(False)
-    text.set_text(printable(words))
+    text.set_text('\n'.join(map(printable, lines)))
 
 
-def name_runs(axes: Axes | Figure, labels: Sequence[str], markers: bool = False, **options: Any) -> None:
+def name_runs(axes: Axes, labels: Sequence[str], markers: bool = False, **options: Any) -> None:
     """Put a legend of the runs into a picture.
 
     matplotlib itself would leave out a label that begins with an underscore.
 
     Args:
-        axes: The picture, or the whole figure.
-        labels: Names of the runs, in the order of their styles.
+        axes: The picture.
+        labels: Names of the runs, in the order of their styles; a line feed begins another line.
         markers: Show the markers, too.
         **options: Of ``Axes.legend``.
     """
@@ -52,7 +52,7 @@ def name_runs(axes: Axes | Figure, labels: Sequence[str], markers: bool = False,
              for number in range(len(labels))]
     legend = axes.legend(lines, ['x'] * len(labels), **options)
     for text, label in zip(legend.get_texts(), labels, strict=True):
-        plain(text, label)
+        plain(text, *label.split('\n'))
 
 
 def require_labels(labels: Sequence[str] | None, names: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ target size, local contrast and frame size, with the number of targets and Wilso
 import argparse
 import sys
 
-from bafenet_command import Parser, call_of, real, tool
+from bafenet_command import Parser, call_of, real, tool, whole
 
 PANELS = ('precision_recall_50', 'precision_recall_75', 'alarms_sky', 'alarms_other', 'size', 'contrast', 'frame')
 
@@ -22,6 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE.json', help='write the numbers')
     parser.add_argument('--panels', nargs='+', choices=PANELS, default=PANELS, metavar='PANEL',
                         help=f'what to draw, of {", ".join(PANELS)} [all]')
+    parser.add_argument('--columns', type=whole(1, 8), default=2, help='panels in a row [2]')
     parser.add_argument('--score', type=real(0, 1), help='lowest score of a detection that counts in the recall by '
                         'size, contrast and frame [each run\'s own, where its F1 is highest]')
     parser.add_argument('--frames', metavar='FOLDER', help='where the frames are [where the results say]')
