@@ -117,6 +117,6 @@ def _summary(one: RunSheets) -> str:
     frames = one.tallies.frames
     missed, targets, alarms = (sum(values) for values in zip(
         *((frame.missed, frame.targets, frame.alarms) for frame in frames), strict=True))
-    sides = ', sides x2 − x1 + 1' if one.tallies.legacy else ''
+    sides = ', sides x2 − x1 + 1 (in the pictures x2 − x1)' if one.tallies.legacy else ''
     return (f'{len(frames)} frames, scores ≥ {one.tallies.threshold:.3f}{sides}: {missed} of {targets} targets missed, '
             f'{alarms} false alarms.' + ('' if one.sheets else ' Nothing went wrong.'))

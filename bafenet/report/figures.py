@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from bafenet.errors import InputError
 from bafenet.evaluation.detection_curves import KEYS, DetectionCurves, numbers, require_one_truth
-from bafenet.visualization.curves import MAX_LOSSES
+from bafenet.evaluation.report import LEGACY
+from bafenet.visualization.curves import MAX_LOSSES, METRICS
 from bafenet.visualization.curves import _figure as training_figure
 from bafenet.visualization.detection_figures import PANELS
 from bafenet.visualization.run_styles import name_runs
@@ -33,7 +34,7 @@ TITLES = {
 }
 
 
-def picture(figure: Figure, alt: str, caption: str, wide: bool = False) -> dict[str, Any]:
+def picture(figure: Figure, alt: str, caption: str) -> dict[str, Any]:
     """A figure for the template: a vector graphic, or pixels where that would be large; equal figures, equal bytes."""
     width, height = (round(side * _DPI) for side in figure.get_size_inches())
     out = io.BytesIO()
@@ -43,8 +44,7 @@ def picture(figure: Figure, alt: str, caption: str, wide: bool = False) -> dict[
     if out.tell() > _LARGEST_SVG:
         out, kind = io.BytesIO(), 'image/png'
         FigureCanvasAgg(figure).print_figure(out, format='png', dpi=2 * _DPI, metadata={'Software': None})
-    return dict(source=data_address(kind, out.getvalue()), width=width, height=height, alt=alt, caption=caption,
-                wide=wide)
+    return dict(source=data_address(kind, out.getvalue()), width=width, height=height, alt=alt, caption=caption)
 
 
 # --- Training ---------------------------------------------------------------------------------------------------------
@@ -66,14 +66,27 @@ def training_part(runs: Sequence[Run]) -> dict[str, Any] | None:
     names = {name for one in series.values() for name in one if name.startswith('loss')}
     if len(names) > MAX_LOSSES:
         raise InputError(f'{len(names)} different losses are too many for one picture; give runs of one network')
-    alt = (f'Losses by step and metrics by epoch of {", ".join(series)}. The numbers are in the table below.')
     rows = [dict(name=f'{label}: {name}', kind='', cells=[number_cell(value) for value in (
         points[0, 1], points[:, 1].min(), points[:, 1].max(), points[-1, 1])] + [dict(
             text=f'{points[-1, 0]:.0f}', value=float(points[-1, 0]), mark='')])
         for label, one in series.items() for name, points in one.items()]
-    return dict(figures=[picture(training_figure(series), alt, 'Losses by step; where the run was validated, metrics '
-                                 'by epoch.', wide=True)],
+    return dict(figures=[_curve(name, series) for name in sorted(names, key=len) + _metrics_of(series)],
                 table=dict(columns=['Curve', 'First', 'Lowest', 'Highest', 'Last', 'Last step or epoch'], rows=rows))
+
+
+def _metrics_of(series: dict[str, dict[str, np.ndarray]]) -> list[str]:
+    """The metrics that a person looks at first, as far as a run has them."""
+    present = {name for one in series.values() for name in one}
+    return [name + ending for name in METRICS for ending in ('', LEGACY) if name + ending in present]
+
+
+def _curve(name: str, series: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
+    """One loss or metric of all runs as a picture; each run keeps its colour in all of them."""
+    own = {label: {name: one[name]} if name in one else {} for label, one in series.items()}
+    by = 'step' if name.startswith('loss') else 'epoch'
+    having = ', '.join(label for label, one in own.items() if one)
+    return picture(training_figure(own), f'{name} by {by} of {having}. The numbers are in the table below.',
+                   f'{name} by {by}')
 
 
 def _equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:

@@ -89,7 +89,8 @@ def _splits_text(run: Run, loader: str) -> str:
 
 def _data_name(run: Run, loader: str, splits: str) -> str:
     """``SIRSTdevkit test_v2``; the folder is named as the config names it, without those above."""
-    roots = dict.fromkeys(Path(str(part.get('data_root') or '')).name for part in split_settings(run.config.get(loader)))
+    parts = split_settings(run.config.get(loader))
+    roots = dict.fromkeys(Path(str(part.get('data_root') or '')).name for part in parts)
     names = ', '.join(Path(split.strip()).stem for split in splits.split(','))
     return ' '.join(filter(None, ('/'.join(filter(None, roots)), names)))
 
@@ -109,8 +110,8 @@ def _paper_rows(runs: Sequence[Run]) -> Iterator[MetricRow]:
 
 def _paper_row(table: Table, row: Row) -> MetricRow:
     paper = row.paper
-    values = {key: paper[key] for key in ('mAP_07', 'mAP_12') if key in paper}
-    cells = {}
+    values: dict[str, float] = {key: paper[key] for key in ('mAP_07', 'mAP_12') if key in paper}
+    cells: dict[str, str] = {}
     if {'recall_07', 'recall_12'} <= set(paper):
         values['recall'] = paper['recall_07']
         cells['recall'] = f'{paper["recall_07"]:.3f} and {paper["recall_12"]:.3f}'
@@ -122,7 +123,7 @@ def notes_on(rows: Sequence[MetricRow]) -> list[str]:
     notes = ['Sides of boxes: “true” is x2 − x1; “+1” is x2 − x1 + 1, as the paper computes them. On boxes of 3 pixels '
              'the latter gives higher numbers, so that values marked +1 compare with one another alone.',
              'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
-             'checkpoints, beside mAP_07 and beside mAP_12. The rows are sorted by the first.',
+             'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.',
              'Empty cells: the data or the paper give no such value.']
     if any(row.kind == 'validation' for row in rows):
         notes.append('Rows marked “while training” are validations of the last epoch, and no test.')

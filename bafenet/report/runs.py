@@ -18,14 +18,19 @@ _NO_DIFFERENCE = ('work_dir', 'load_from', 'resume', 'launcher', 'custom_imports
 _ABSENT = object()
 
 
-def facts_of(run: Run) -> list[tuple[str, str]]:
-    """Name and value of what is known of a run; what is not known of every run says so."""
-    facts = [('Config', run.config_name or 'not known')]
-    if run.row:
-        facts.append(('Row of a table', run.row))
-    facts += _of_training(run) if run.scalars or run.trained else []
-    facts += _of_test(run) if run.metrics else [('Tested', 'no')]
-    return facts
+def facts_of(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Headings, empty for the first, with names and values; what a run has not recorded says so."""
+    own = [('Config', run.config_name or 'not known'), *([('Row of a table', run.row)] if run.row else [])]
+    groups = [('', own)]
+    if run.scalars or run.trained:
+        groups.append(('Training', [*_of_training(run), *_provenance(run.trained)]))
+    if run.results:
+        groups.append(('Test', [*_of_test(run), *_provenance(run.results)]))
+    elif run.tested:
+        groups.append(('Test', [('Tested on', tested_on(run)), ('Kept', 'its metrics alone')]))
+    else:
+        own.append(('Tested', 'no'))
+    return groups
 
 
 def _of_training(run: Run) -> Iterator[tuple[str, str]]:
@@ -35,44 +40,40 @@ def _of_training(run: Run) -> Iterator[tuple[str, str]]:
     epochs = setting(run.config, 'train_cfg', 'max_epochs')
     if epochs is not None:
         yield 'Epochs', shown(epochs)
-    if run.scalars.get('loss') is not None:
+    if 'loss' in run.scalars:
         yield 'Last step logged', f'{run.scalars["loss"][-1, 0]:.0f}'
     if 'finished' in trained:
         yield 'Ended', 'after its last epoch' if trained['finished'] is True else 'before its last epoch, or still runs'
     seed = trained.get('seed', setting(run.config, 'randomness', 'seed'))
     yield 'Seed', NOT_RECORDED if seed is None else shown(seed)
-    yield from _provenance('Training', trained)
 
 
 def _of_test(run: Run) -> Iterator[tuple[str, str]]:
     results = run.results
     yield 'Tested on', tested_on(run)
-    if not results:
-        yield 'Test', 'its metrics alone were kept'
-        return
     targets = [len(image['gt_boxes']) for image in run.images if 'gt_boxes' in image]
     yield 'Frames and targets', (f'{len(run.images)} frames with {sum(targets)} targets, {targets.count(0)} of them '
                                  'without any')
     if sizes := {tuple(image['shape']) for image in run.images if 'shape' in image}:
-        low, high = (choose(sizes, key=lambda size: size[0] * size[1]) for choose in (min, max))
-        yield 'Sizes of frames', f'{len(sizes)}, from {low[1]}×{low[0]} to {high[1]}×{high[0]} pixels'
+        low, high = (choose(sizes, key=lambda size: (size[0] * size[1], size)) for choose in (min, max))
+        yield 'Sizes of frames', (f'all {low[1]}×{low[0]} pixels' if len(sizes) == 1 else
+                                  f'{len(sizes)}, from {low[1]}×{low[0]} to {high[1]}×{high[0]} pixels')
     seen = results.get('training_images')
     yield 'Training images among them', 'not looked for' if seen is None else str(seen)
     yield 'Results file', run.results_file
     yield 'Checkpoint', Path(str(results.get('checkpoint') or NOT_RECORDED)).name
     yield 'SHA-256 of the checkpoint', str(results.get('checkpoint_sha256') or NOT_RECORDED)
-    yield from _provenance('Test', results)
 
 
-def _provenance(what: str, record: dict) -> Iterator[tuple[str, str]]:
+def _provenance(record: dict) -> Iterator[tuple[str, str]]:
     """Commit, machine, versions and times of a training or a test."""
     environment = record.get('environment', {})
-    yield f'{what}: commit', record.get('commit') or NOT_RECORDED
-    yield f'{what}: machine', ' · '.join(filter(None, (record.get('machine'), environment.get('device')))) or NOT_RECORDED
+    yield 'Commit', record.get('commit') or NOT_RECORDED
+    yield 'Machine', ' · '.join(filter(None, (record.get('machine'), environment.get('device')))) or NOT_RECORDED
     versions = ', '.join(f'{name} {value}' for name, value in environment.items() if name != 'device')
-    yield f'{what}: versions', versions or NOT_RECORDED
-    yield f'{what}: started', record.get('started') or NOT_RECORDED
-    yield f'{what}: time', _duration(record['seconds']) if record.get('seconds') else NOT_RECORDED
+    yield 'Versions', versions or NOT_RECORDED
+    yield 'Started', record.get('started') or NOT_RECORDED
+    yield 'Time', _duration(record['seconds']) if record.get('seconds') else NOT_RECORDED
 
 
 def _duration(seconds: float) -> str:
@@ -97,7 +98,7 @@ def differences(runs: Sequence[Run]) -> tuple[dict[str, Any] | None, list[str]]:
         None where fewer than two configs can be compared, or they do not differ.
     """
     # Several tests of one training have one config.
-    flat = {}
+    flat: dict[str, dict[str, Any]] = {}
     for run in runs:
         values = dict(_flatten(run.config))
         if values and values not in flat.values():

@@ -88,7 +88,8 @@ def make_sheets(run: Run, number: int, count: int, score: float | None = None) -
     tallies = tally(run, score)
     if tallies is None:
         return None
-    sheets, shown = [], {}
+    sheets: list[Sheet] = []
+    shown: dict[int, Card] = {}
     for kind, (title, meaning) in KINDS.items():
         chosen = worst(tallies, kind, count)
         cards = []
@@ -164,8 +165,8 @@ def _notes(lost: int, dropped: int, folder: str | None, of_sources: str) -> Iter
         yield (f'{lost} of the frames are not here as they were tested'
                + (', nor in the folder of --frames.' if folder else '; --frames FOLDER says where they are.'))
     if dropped:
-        yield (f'{dropped} pictures were left out, because the report has reached its largest size: fewer by --worst, or '
-               'a larger --max-mb.')
+        yield (f'{dropped} pictures were left out, because the report has reached its largest size: fewer by '
+               '--worst, or a larger --max-mb.')
     if of_sources:
         yield printable(of_sources)
 

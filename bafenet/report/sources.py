@@ -67,7 +67,9 @@ class Sources:
     def find(self, image: dict) -> Path | None:
         """The file of a frame, or None where it is not here."""
         named = Path(image.get('img_path') or f'{image.get("img_id", "")}.png')
-        places = [*([named] if 'img_path' in image else []), *([Path(self._folder, named.name)] if self._folder else [])]
+        places = [named] if 'img_path' in image else []
+        if self._folder:
+            places.append(Path(self._folder, named.name))
         return next((place for place in places if os.path.isfile(place)), None)
 
     def read(self, image: dict) -> Source:

@@ -46,7 +46,8 @@ class Browser:
 
     def open(self, path, width=1280, height=900, scheme='light'):
         """Open a file in a window of a size, with the colours that the system prefers."""
-        self.command('Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.command('Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1,
+                     mobile=False)
         self.command('Emulation.setEmulatedMedia', features=[
             dict(name='prefers-color-scheme', value=scheme), dict(name='prefers-reduced-motion', value='reduce')])
         self._call('POST', '/url', dict(url=Path(path).resolve().as_uri()))
@@ -72,7 +73,8 @@ class Browser:
 
     def focused(self):
         """The id, or else the text or label, of the element that has the focus."""
-        return self.run('const e = document.activeElement; return e.id || e.getAttribute("aria-label") || e.textContent')
+        return self.run('const e = document.activeElement;'
+                        'return e.id || e.getAttribute("aria-label") || e.textContent')
 
     def screenshot(self, path, whole=False):
         """Save what is seen, or the whole page, as a PNG."""
