@@ -9,7 +9,7 @@ from bafenet.fileio import require_writable_file, write_bytes
 
 from .collect import Run, collect
 from .figures import detection_part, training_part
-from .numbers import FALLING, LEGACY_SIDES, MetricRow, columns_of, metric_rows, notes_on
+from .numbers import LEGACY_SIDES, MetricRow, columns_of, metric_rows, notes_on
 from .page import render
 from .runs import differences, facts_of
 from .sheets import RunSheets, add_pictures, make_sheets
@@ -61,9 +61,8 @@ def write_report(places: Sequence[str], out: str, labels: Sequence[str] | None =
     page = render(**content, sheets=_sheets(sheets)).encode()
     assert len(page) <= limit
     write_bytes(out, page)
-    own = [card for card in cards if not card.see]
-    return dict(bytes=len(page), runs=len(runs), pictures=sum(bool(card.source) for card in own),
-                without=sum(not card.source for card in own))
+    return dict(bytes=len(page), runs=len(runs), pictures=sum(bool(card.source) for card in cards),
+                without=sum(not card.source and not card.see for card in cards))
 
 
 def _content(runs: Sequence[Run], title: str, score: float | None, frames: str | None) -> dict[str, Any]:
@@ -88,9 +87,8 @@ def _content(runs: Sequence[Run], title: str, score: float | None, frames: str |
 def _metrics_table(rows: Sequence[MetricRow]) -> dict[str, Any]:
     """The table of metrics for the template."""
     columns = columns_of(rows)
-    heads = [f'{text} (lower is better)' if key in FALLING else text for key, text in columns.items()]
     return dict(
-        columns=['Run', 'Tested on', 'Sides of boxes', *heads],
+        columns=['Run', 'Tested on', 'Sides of boxes', *columns.values()],
         rows=[dict(name=row.label, kind=row.kind, cells=[
             text_cell(row.tested_on), text_cell(row.sides), *(_metric_cell(row, key) for key in columns)])
             for row in rows])

@@ -106,7 +106,7 @@ def _runs_of(place: str, name: str) -> Iterator[Run]:
         yield _with_results(Run(name), place)
         return
     common, files = _of_work_dir(place, name), list(_results_files(Path(place)))
-    if not (common.config or common.scalars or common.tested or files):
+    if not (common.config_text or common.scalars or common.tested or files):
         raise InputError(f'{printable(place)}: no run here, neither a config nor a log nor results; give a work dir of '
                          f'{call_of("train")}, or a file of {call_of("test")} --out')
     for file in files:
@@ -142,8 +142,9 @@ def _of_work_dir(place: str, name: str) -> Run:
     stored = read_settings(folder) if os.path.lexists(folder / SETTINGS_FILE) else None
     done = read_result(folder) if os.path.lexists(folder / RESULT_FILE) else None
     if done and not trained:
-        trained = dict(commit=', '.join(done['commits']) or None, environment=done['environment'],
-                       seed=done.get('seed'), machine=done.get('machine'))
+        commits = [commit for commit in done['commits'] if commit != str(None)]
+        trained = dict(commit=', '.join(commits) or None, environment=done['environment'], seed=done.get('seed'),
+                       machine=str(done.get('machine') or ''))
     return Run(name, place, named, text, _plain(text, str(file)), (stored or {}).get('row') or '', scalars, trained,
                tested=_metrics_of_test(folder), notes=tuple(notes))
 

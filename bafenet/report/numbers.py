@@ -14,8 +14,6 @@ TRUE_SIDES, LEGACY_SIDES = 'true', '+1'
 PAPER_SPLIT = 'DenseSIRST test_v2'
 # The rows that every reader looks for, of Table VII.
 _ALWAYS = ('fcos_r50', 'bafenet_r50')
-# Of values that go down as a network gets better.
-FALLING = ('FPPI_sky', 'FPPI_other', 'FPPI_sky_recall90', 'FPPI_other_recall90')
 
 
 @dataclass(frozen=True)
@@ -124,6 +122,7 @@ def notes_on(rows: Sequence[MetricRow]) -> list[str]:
              'the latter gives higher numbers, so that values marked +1 compare with one another alone.',
              'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
              'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.',
+             'Higher is better, but of false alarms lower; a score at best F1 is neither.',
              'Empty cells: the data or the paper give no such value.']
     if any(row.kind == 'validation' for row in rows):
         notes.append('Rows marked “while training” are validations of the last epoch, and no test.')

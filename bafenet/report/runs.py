@@ -13,8 +13,10 @@ from .numbers import tested_on
 NOT_RECORDED = 'not recorded'
 MOST_DIFFERENCES = 100
 _LONGEST_VALUE = 120  # characters
-# They say where and how a run was started, and nothing about the network.
-_NO_DIFFERENCE = ('work_dir', 'load_from', 'resume', 'launcher', 'custom_imports', 'model_wrapper_cfg')
+# What a run is made from; a config's other values are names for parts of these, or say where it was started.
+_COMPARED = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper', 'param_scheduler',
+             'train_cfg', 'val_cfg', 'test_cfg', 'val_evaluator', 'test_evaluator', 'randomness', 'default_hooks',
+             'custom_hooks')
 _ABSENT = object()
 
 
@@ -52,8 +54,8 @@ def _of_test(run: Run) -> Iterator[tuple[str, str]]:
     results = run.results
     yield 'Tested on', tested_on(run)
     targets = [len(image['gt_boxes']) for image in run.images if 'gt_boxes' in image]
-    yield 'Frames and targets', (f'{len(run.images)} frames with {sum(targets)} targets, {targets.count(0)} of them '
-                                 'without any')
+    empty = f', {targets.count(0)} of them without any' if 0 in targets else ''
+    yield 'Frames and targets', f'{len(run.images)} frames with {sum(targets)} targets{empty}'
     if sizes := {tuple(image['shape']) for image in run.images if 'shape' in image}:
         low, high = (choose(sizes, key=lambda size: (size[0] * size[1], size)) for choose in (min, max))
         yield 'Sizes of frames', (f'all {low[1]}×{low[0]} pixels' if len(sizes) == 1 else
@@ -121,7 +123,7 @@ def _flatten(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
     """Settings by dotted key; a step of a pipeline by its type, as ``--cfg-options`` takes it."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            if path or key not in _NO_DIFFERENCE:
+            if path or key in _COMPARED:
                 yield from _flatten(item, f'{path}.{key}' if path else str(key))
     elif isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
         types = [str(item.get('type', index)) if isinstance(item, dict) else str(index)

@@ -98,15 +98,11 @@ def make_sheets(run: Run, number: int, count: int, score: float | None = None) -
             card = Card(f'run{number}-{kind}-{rank}', _name_of(image, one.index), _facts(one))
             first = shown.setdefault(one.index, card)
             if first is not card:
-                card.see, card.note = first.anchor, f'Its picture is above, among “{_title_of(first, sheets)}”.'
+                card.see = first.anchor
             cards.append(card)
         if cards:
             sheets.append(Sheet(kind, title, meaning, cards, chosen))
     return RunSheets(run, tallies, sheets)
-
-
-def _title_of(card: Card, sheets: Sequence[Sheet]) -> str:
-    return next(sheet.title for sheet in sheets if card in sheet.cards)
 
 
 def _name_of(image: dict, index: int) -> str:
@@ -157,7 +153,17 @@ def add_pictures(all_sheets: Sequence[RunSheets], budget: int, folder: str | Non
         card.source, card.size = data, _fit(picture.shape[1], picture.shape[0])
         card.alt = _describe(card, source)
     for one in all_sheets:
+        _send_to_pictures(one)
         one.notes += _notes(lost[id(one)], dropped[id(one)], folder, sources[id(one)].note)
+
+
+def _send_to_pictures(one: RunSheets) -> None:
+    """Say of a frame that stands there twice where its picture is, or why there is none."""
+    first = {card.anchor: (card, sheet.title) for sheet in one.sheets for card in sheet.cards}
+    for card in [card for sheet in one.sheets for card in sheet.cards if card.see]:
+        shown, title = first[card.see]
+        card.note = f'Shown above, among “{title}”.' if shown.source else shown.note
+        card.see = card.see if shown.source else ''
 
 
 def _notes(lost: int, dropped: int, folder: str | None, of_sources: str) -> Iterator[str]:
