@@ -300,6 +300,7 @@ _BY_KEY: dict[str, Allowed] = {
     'randomness.seed': SEED,
     'randomness.{deterministic,diff_rank_seed}': FLAG,
     'visualizer': _or(PART, NONE),
+    'visualizer.tensorboard': FLAG,
     '**.vis_backends': _or(PARTS, NONE),
     'log_processor': _or(SETTINGS, NONE),
     'log_level': _choice('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'),

@@ -1,22 +1,25 @@
-"""Training curves: what a run's losses and validation metrics did, step by step."""
+"""Training curves: what a run's losses, its validation metrics and its learning rate did, step by step."""
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from bafenet.errors import InputError, printable
 from bafenet.fields import require_dict, require_number
-from bafenet.fileio import atomic_path, require_writable_file
 from bafenet.reading import parse_json, read_regular, reason_of
 from bafenet_command import call_of
 
+from .run_styles import line_style, name_runs, plain, require_labels, require_picture_name, save_figure, style
+
 METRICS = ('mAP_12', 'mAP_12_iou75', 'recall', 'sky_iou')
+ALL, NONE = 'all', 'none'
 PREFIX = 'densesirst/'
-MAX_LOSSES = 48
+# The step size that is applied, and the factor of the config in it; see engine/learning_rate_hook.py.
+RATE, FACTOR = 'lr', 'base_lr'
+MAX_LOSSES, MAX_PICTURES = 48, 96
+Series = dict[str, np.ndarray]
 LARGEST = 1e30
 
 
@@ -37,15 +40,16 @@ def find_log(run: str) -> Path:
     return found[-1]
 
 
-def read_scalars(path: Path) -> dict[str, np.ndarray]:
+def read_scalars(path: Path) -> Series:
     """Read what mmengine logs, one JSON object a line.
 
     Returns:
-        By name of the loss (``loss`` is the sum of all) or of the metric, without ``densesirst/``: float (n, 2), step
-        and value. The step of a metric is its epoch.
+        By name, float (n, 2), step and value: each loss (``loss`` is the sum of all), the learning rates ``lr`` and
+        ``base_lr``, and each metric, without ``densesirst/``; a metric of another evaluator keeps its prefix. The step
+        of a metric is its epoch.
 
     Raises:
-        InputError: If the file is not such a log, or a loss is not finite.
+        InputError: If the file is not such a log, or a value is not finite.
     """
     series: dict[str, list] = {}
     try:
@@ -55,16 +59,26 @@ def read_scalars(path: Path) -> dict[str, np.ndarray]:
     except (OSError, ValueError) as error:
         raise InputError(f'{printable(path)}: not a training log of mmengine (scalars.json): {reason_of(error)}; give '
                          'another, or a copy without what is from there on') from None
-    if not any(name.startswith('loss') for name in series):
+    if not any(map(is_loss, series)):
         raise InputError(f'{printable(path)}: the log holds no loss')
     return {name: np.array(values, float) for name, values in series.items()}
 
 
+def is_loss(name: str) -> bool:
+    """Whether a series is a loss."""
+    return name.startswith('loss')
+
+
+def is_metric(name: str) -> bool:
+    """Whether a series is a metric of the validation."""
+    return not is_loss(name) and name not in (RATE, FACTOR)
+
+
 def _points(line: bytes, number: int) -> dict[str, tuple[float, float]]:
-    """Step and value of each loss and metric of one line."""
+    """Step and value of each loss, learning rate and metric of one line."""
     try:
         record = require_dict(parse_json(line), 'it')
-        names = [name for name in record if name.startswith(('loss', PREFIX))]
+        names = [name for name in record if is_loss(name) or name in (RATE, FACTOR) or '/' in name]
         if not names:
             return {}
         step = require_number(require_dict(record, 'it', ['step'])['step'], 'step', 0)
@@ -76,65 +90,102 @@ def _points(line: bytes, number: int) -> dict[str, tuple[float, float]]:
         raise ValueError(f'line {number}: {"a value is not finite" if astray else reason_of(error)}') from None
 
 
-def draw(runs: Sequence[str], out: str, labels: Sequence[str] | None = None) -> None:
-    """Draw the losses of runs and, where they were validated, their metrics.
+def draw(runs: Sequence[str], out: str, labels: Sequence[str] | None = None,
+         metrics: Sequence[str] | None = None) -> None:
+    """Draw the losses of runs, their learning rates and, where they were validated, their metrics.
 
     Args:
         runs: Work dirs, or ``scalars.json`` files.
-        out: Picture, ``.png`` or ``.svg``.
+        out: Picture, ``.png``, ``.svg`` or ``.pdf``.
         labels: Names of the runs; those of their folders by default.
+        metrics: See :func:`figure`.
 
     Raises:
-        InputError: If a log cannot be read, the picture cannot be written, labels and runs differ in number, or two
-            runs have one label.
+        InputError: If a log cannot be read, the picture cannot be written, labels and runs differ in number, two runs
+            have one label, or no log holds a metric.
     """
-    if not out.endswith(('.png', '.svg')):
-        raise InputError(f'--out {printable(out)}: the file must end in .png or .svg')
-    require_writable_file(out, '--out')
-    labels = labels or [Path(run).stem for run in runs]
-    if len(labels) != len(runs):
-        raise InputError(f'--labels: {len(labels)} for {len(runs)} runs')
-    if len(set(labels)) < len(labels):
-        raise InputError(f'--labels: {", ".join(map(printable, labels))} are not all different; give each run a name '
-                         'of its own')
+    require_picture_name(out)
+    labels = require_labels(labels, runs)
     series = {label: read_scalars(find_log(run)) for label, run in zip(labels, runs, strict=True)}
-    losses = {name for one in series.values() for name in one if name.startswith('loss')}
+    losses = {name for one in series.values() for name in one if is_loss(name)}
     if len(losses) > MAX_LOSSES:
         raise InputError(f'{", ".join(map(printable, runs))}: {len(losses)} different losses are too many for one '
                          'picture; give logs of one network')
-    with atomic_path(out) as temporary:
-        FigureCanvasAgg(_figure(series)).print_figure(temporary, dpi=110)
+    save_figure(figure(series, metrics), out)
 
 
-def _figure(series: dict[str, dict[str, np.ndarray]]) -> Figure:
-    """One small picture for each loss and metric; for ``series`` by run see :func:`read_scalars`."""
-    losses = sorted({name for one in series.values() for name in one if name.startswith('loss')}, key=len)
-    metrics = [name for name in METRICS if any(name in one for one in series.values())]
-    names = losses + metrics
+def figure(series: dict[str, Series], metrics: Sequence[str] | None = None) -> Figure:
+    """One small picture for each loss, for the learning rate and for each metric.
+
+    Args:
+        series: By run; see :func:`read_scalars`.
+        metrics: Names of metrics, ``['all']`` or ``['none']``; by default those of ``METRICS`` that a log holds.
+
+    Raises:
+        InputError: If no log holds one of them, or there are too many pictures.
+    """
+    held = {name for one in series.values() for name in one}
+    losses = sorted(filter(is_loss, held), key=lambda name: (len(name), name))
+    names = losses + [RATE] * (RATE in held) + _chosen_metrics(sorted(filter(is_metric, held)), metrics)
+    if len(names) > MAX_PICTURES:
+        raise InputError(f'{len(names)} pictures are too many for one figure; name fewer by --metrics')
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(4 * columns, 2.8 * rows), layout='constrained')
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    drawing = Figure(figsize=(4 * columns, 2.8 * rows), layout='constrained')
+    axes = drawing.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes[len(names):]:
         axis.remove()
     for axis, name in zip(axes, names, strict=False):
-        for number, one in enumerate(series.values()):
-            if name in one:
-                axis.plot(*one[name].T, color=f'C{number}', linewidth=1, marker='' if name in losses else 'o')
-        # Names are names and no formulas, whatever their dollar signs.
-        axis.set_title(printable(name), parse_math=False)
-        axis.set_xlabel('step' if name in losses else 'epoch')
-        axis.set_yscale('log' if name in losses else 'linear')
-        axis.grid(alpha=0.3, which='both')
+        draw_series(axis, series, name)
     if len(series) > 1:
-        _name_runs(axes[0], list(series))
-    return figure
+        name_runs(axes[0], list(series), markers=True)
+    return drawing
 
 
-def _name_runs(axis: Axes, labels: Sequence[str]) -> None:
-    """Put a legend into a picture; matplotlib itself would leave out a label that begins with an underscore."""
-    lines = [Line2D([], [], color=f'C{number}', linewidth=1) for number in range(len(labels))]
-    legend = axis.legend(lines, ['x'] * len(labels))
-    for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_parse_math(False)
-        text.set_text(printable(label))
+def _chosen_metrics(held: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
+    """Of the metrics that logs hold, those that are wanted, in their order."""
+    if wanted is None:
+        return [name for name in METRICS if name in held]
+    if ALL in wanted:
+        first = [name for name in METRICS if name in held]
+        return first + [name for name in held if name not in first]
+    names = list(dict.fromkeys(name.removeprefix(PREFIX) for name in wanted if name != NONE))
+    absent = [name for name in names if name not in held]
+    if absent:
+        raise InputError(f'--metrics {", ".join(map(printable, absent))}: not in the log; it holds '
+                         f'{", ".join(map(printable, held)) or "no metric, for the run was not validated"}')
+    return names
+
+
+def is_estimated(series: Series) -> bool:
+    """Whether the optimizer of a run estimates its step size: ``lr`` is no fixed multiple of ``base_lr``."""
+    if RATE not in series or FACTOR not in series or series[RATE].shape != series[FACTOR].shape:
+        return False
+    rate, factor = series[RATE][:, 1], series[FACTOR][:, 1]
+    return not np.allclose(rate * factor[0], factor * rate[0], rtol=1e-3, atol=0)
+
+
+def draw_series(axis: Axes, series: dict[str, Series], name: str) -> None:
+    """Draw one loss, metric or the learning rate of runs; losses and learning rates on a logarithmic axis.
+
+    The learning rate is the step size that was applied, d · lr under D-Adaptation and Prodigy, which estimate d; the
+    factor lr of the config is drawn thinly where it is another.
+
+    Args:
+        axis: Where to draw.
+        series: By run; see :func:`read_scalars`.
+        name: Of the series.
+    """
+    by_step, estimated = not is_metric(name), False
+    for number, one in enumerate(series.values()):
+        if name in one:
+            axis.plot(*one[name].T, linewidth=1.2, markersize=4, **(line_style if by_step else style)(number))
+        if name == RATE and is_estimated(one):
+            estimated = True
+            axis.plot(*one[FACTOR].T, linewidth=0.7, alpha=0.6, **line_style(number))
+    plain(axis.title, 'learning rate: d · lr, and thinly lr' if estimated else
+          'learning rate' if name == RATE else name)
+    axis.set_xlabel('step' if by_step else 'epoch')
+    positive = any((one[name][:, 1] > 0).any() for one in series.values() if name in one)
+    axis.set_yscale('log' if by_step and positive else 'linear')
+    axis.grid(alpha=0.3, which='both')

@@ -1,4 +1,6 @@
-"""Visualizer of ``--show`` and ``--show-dir``: tiny targets and the sky on each test image."""
+"""Visualizer of ``--show`` and ``--show-dir``: tiny targets and the sky on each test image; TensorBoard by a switch."""
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from mmdet.registry import VISUALIZERS
@@ -6,13 +8,38 @@ from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.dist import master_only
 
+from ..arguments import require_flags
 from ..display import require_display
+from ..errors import InputError
 from .drawing import draw_sample, sample_layers, write_image
 
 
 @VISUALIZERS.register_module()
 class SkyLocalVisualizer(DetLocalVisualizer):
-    """Draws tiny targets and the sky; mmdet's own hides 3-pixel targets under labels and fails on two sky classes."""
+    """Draws tiny targets and the sky; mmdet's own hides 3-pixel targets under labels and fails on two sky classes.
+
+    Args:
+        name: Of this visualizer, by which mmengine finds it again.
+        image: uint8 (H, W, 3), RGB, to draw on.
+        vis_backends: Configs of backends.
+        tensorboard: Hand what is logged to TensorBoard, too, beside the backends that ``vis_backends`` names.
+        **kwargs: The arguments of mmdet's ``DetLocalVisualizer``.
+
+    Raises:
+        InputError: If TensorBoard is asked for and is not installed.
+    """
+
+    def __init__(self, name: str = 'visualizer', image: np.ndarray | None = None, vis_backends: Any = None,
+                 tensorboard: bool = False, **kwargs: Any) -> None:
+        require_flags('visualizer', tensorboard=tensorboard)
+        backends = list(vis_backends or [])
+        asked = any(_is_tensorboard(backend) for backend in backends)
+        if tensorboard and not asked:
+            backends.append(dict(type='TensorboardVisBackend'))
+        if (tensorboard or asked) and find_spec('tensorboard') is None:
+            raise InputError('visualizer: TensorBoard is not installed: pip install tensorboard, or leave out '
+                             'visualizer.tensorboard=True')
+        super().__init__(name, image, backends or None, **kwargs)
 
     @master_only
     def add_datasample(self,
@@ -56,3 +83,7 @@ class SkyLocalVisualizer(DetLocalVisualizer):
             write_image(out_file, drawn)
         else:
             self.add_image(name, drawn, step)
+
+
+def _is_tensorboard(backend: Any) -> bool:
+    return isinstance(backend, dict) and str(backend.get('type')).endswith('TensorboardVisBackend')

@@ -8,15 +8,17 @@ import pytest
 from conftest import load_tool
 
 from bafenet.errors import InputError
-from bafenet.visualization import curves
+from bafenet.visualization import curves, run_styles
 from bafenet.visualization.curves import draw, find_log, read_scalars
 
 
 def write_log(folder, started, values, metrics=()):
     file = folder / started / 'vis_data/scalars.json'
     file.parent.mkdir(parents=True)
-    lines = [dict(lr=1e-3, loss=value, loss_cls=value / 2, step=25 * (i + 1)) for i, value in enumerate(values)]
-    lines += [{'densesirst/mAP_12': value, 'densesirst/precision': 1, 'step': epoch} for epoch, value in metrics]
+    lines = [dict(base_lr=1.0, lr=10.0**-(i + 1), data_time=1, loss=value, loss_cls=value / 2, step=25 * (i + 1))
+             for i, value in enumerate(values)]
+    lines += [{'densesirst/mAP_12': value, 'densesirst/precision': 1, 'count/error': 2, 'time': 1, 'step': epoch}
+              for epoch, value in metrics]
     file.write_text(''.join(json.dumps(line) + '\n' for line in lines))
     return file
 
@@ -29,7 +31,55 @@ def test_the_newest_log_of_a_work_dir_is_read(tmp_path):
     assert series['loss'].tolist() == [[25, 4], [50, 2], [75, 1]]
     assert series['loss_cls'].tolist() == [[25, 2], [50, 1], [75, 0.5]]
     assert series['mAP_12'].tolist() == [[3, 0.5], [6, 0.75]]
-    assert 'lr' not in series
+    assert series['lr'].tolist() == [[25, 0.1], [50, 0.01], [75, 0.001]]
+    assert series['base_lr'].tolist() == [[25, 1], [50, 1], [75, 1]]
+    assert sorted(series) == ['base_lr', 'count/error', 'loss', 'loss_cls', 'lr', 'mAP_12', 'precision']
+
+
+def titles(figure):
+    return [axes.get_title() for axes in figure.axes]
+
+
+def test_metrics_are_chosen_by_name(tmp_path):
+    series = {'a': read_scalars(write_log(tmp_path, 'a', [4, 2], [(3, 0.5)]))}
+    losses = ['loss', 'loss_cls', 'learning rate: d · lr, and thinly lr']
+    assert titles(curves.figure(series)) == [*losses, 'mAP_12']
+    assert titles(curves.figure(series, ['all'])) == [*losses, 'mAP_12', 'count/error', 'precision']
+    assert titles(curves.figure(series, ['densesirst/precision', 'precision'])) == [*losses, 'precision']
+    assert titles(curves.figure(series, ['none'])) == losses
+    with pytest.raises(InputError, match=r'--metrics f1: not in the log; it holds count/error, mAP_12, precision'):
+        curves.figure(series, ['f1'])
+    with pytest.raises(InputError, match='no metric, for the run was not validated'):
+        curves.figure({'b': read_scalars(write_log(tmp_path, 'b', [4]))}, ['mAP_12'])
+
+
+def rates(estimate, factor):
+    steps = np.arange(1, 1 + len(estimate))
+    return {'lr': np.column_stack([steps, np.multiply(estimate, factor)]),
+            'base_lr': np.column_stack([steps, factor])}
+
+
+def test_an_estimated_learning_rate_is_drawn_with_its_factor_on_a_logarithmic_axis():
+    for one, lines in ((rates([1e-6, 1e-4, 2e-4], [1., 1, .1]), 2), (rates([.5, .5, .5], [1., .7, .1]), 1)):
+        figure = curves.Figure()
+        axes = figure.subplots()
+        curves.draw_series(axes, {'run': one}, 'lr')
+        assert len(axes.lines) == lines and axes.get_yscale() == 'log'
+        assert np.array_equal(axes.lines[0].get_xydata(), one['lr'])
+        assert ('d · lr' in axes.get_title()) == (lines == 2)
+
+
+def test_styles_differ_without_colours():
+    styles = [run_styles.style(number) for number in range(len(run_styles.DASHES))]
+    assert len({(str(one['linestyle']), one['marker']) for one in styles}) == len({one['color'] for one in styles}) == 7
+
+
+def test_a_figure_is_the_same_bytes_again(tmp_path):
+    run = str(write_log(tmp_path, 'a', [4, 2]))
+    for suffix in ('svg', 'png', 'pdf'):
+        for name in ('x', 'y'):
+            draw([run], str(tmp_path / f'{name}.{suffix}'), labels=['run'])
+        assert (tmp_path / f'x.{suffix}').read_bytes() == (tmp_path / f'y.{suffix}').read_bytes()
 
 
 def test_curves_of_two_runs_are_drawn(tmp_path):
@@ -100,8 +150,8 @@ def test_names_are_no_formulas_and_no_label_is_left_out(tmp_path, suffix):
     labels = [r'$\frac{1}{', '_hidden', '<b>\x1b[31m</b>']
     draw(runs, str(out), labels=labels)
     assert out.stat().st_size > 5000
-    legend = curves._figure({label: read_scalars(find_log(run)) for label, run in zip(labels, runs, strict=True)}
-                            ).axes[0].get_legend()
+    legend = curves.figure({label: read_scalars(find_log(run)) for label, run in zip(labels, runs, strict=True)}
+                           ).axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == [labels[0], labels[1], r'<b>\x1b[31m</b>']
 
 
@@ -116,7 +166,7 @@ def test_two_runs_of_one_name_are_not_drawn_as_one(tmp_path):
 def test_arguments_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(InputError, match='no training log here'):
         draw([str(tmp_path)], 'curves.png')
-    with pytest.raises(InputError, match='end in .png or .svg'):
+    with pytest.raises(InputError, match='end in .png, .svg or .pdf'):
         draw([str(tmp_path)], 'curves.txt')
     with pytest.raises(InputError, match='2 for 1 runs'):
         draw([str(write_log(tmp_path, 'a', [1]))], 'curves.png', labels=['a', 'b'])

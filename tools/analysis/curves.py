@@ -1,5 +1,8 @@
 #!/usr/bin/env python
-"""Draw the training curves of runs: losses by step and, where they were validated, metrics by epoch."""
+"""Draw the training curves of runs: losses and learning rate by step and, where they were validated, metrics by epoch.
+
+The learning rate is the step size that was applied: under D-Adaptation and Prodigy their estimate d times lr.
+"""
 import argparse
 import sys
 
@@ -8,10 +11,12 @@ from bafenet_command import Parser, call_of, tool
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = Parser(description=__doc__)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('runs', nargs='+', metavar='RUN', help=f'work dir of {call_of("train")}, or its scalars.json')
-    parser.add_argument('--out', required=True, metavar='FILE.png', help='picture, .png or .svg')
+    parser.add_argument('--out', required=True, metavar='FILE.png', help='picture, .png, .svg or .pdf')
     parser.add_argument('--labels', nargs='+', help='names of the runs [their folders]')
+    parser.add_argument('--metrics', nargs='+', metavar='NAME', help='metrics to draw, as FPPI_sky; all for all that a '
+                        'log holds, none for none [mAP_12 mAP_12_iou75 recall sky_iou]')
     return parser.parse_args(argv)
 
 
