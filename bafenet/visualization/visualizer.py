@@ -1,4 +1,6 @@
 """Visualizer of ``--show`` and ``--show-dir``: tiny targets and the sky on each test image."""
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmdet.registry import VISUALIZERS
@@ -7,12 +9,32 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.dist import master_only
 
 from ..display import require_display
-from .drawing import draw_sample, sample_layers, write_image
+from .drawing import write_image
+from .overlay import INSETS, MIN_SCORE, SIDE, STRETCH, draw_overlay
+from .samples import as_seen, layers_of
 
 
 @VISUALIZERS.register_module()
 class SkyLocalVisualizer(DetLocalVisualizer):
-    """Draws tiny targets and the sky; mmdet's own hides 3-pixel targets under labels and fails on two sky classes."""
+    """Draws tiny targets and the sky; mmdet's own hides 3-pixel targets under labels and fails on two sky classes.
+
+    Args:
+        name: Of the instance.
+        insets: Most places of an image that are enlarged beside it; 0 draws the boxes on the image instead.
+        stretch: Percentiles of the grey levels that become black and white; None leaves them.
+        side: Longer side of an image, at most, in pixels of the picture.
+        **kwargs: Of mmdet's ``DetLocalVisualizer``.
+    """
+
+    def __init__(self,
+                 name: str = 'visualizer',
+                 *,
+                 insets: int = INSETS,
+                 stretch: Sequence[float] | None = STRETCH,
+                 side: int = SIDE,
+                 **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self.overlay: dict[str, Any] = dict(insets=insets, stretch_to=stretch, side=side)
 
     @master_only
     def add_datasample(self,
@@ -24,7 +46,7 @@ class SkyLocalVisualizer(DetLocalVisualizer):
                        show: bool = False,
                        wait_time: float = 0,
                        out_file: str | None = None,
-                       pred_score_thr: float = 0.3,
+                       pred_score_thr: float = MIN_SCORE,
                        step: int = 0) -> None:
         """Draw one sample: show it, write it to ``out_file``, or hand it to the backends.
 
@@ -32,7 +54,7 @@ class SkyLocalVisualizer(DetLocalVisualizer):
             name: Name of the picture.
             image: uint8 (H, W, 3), RGB.
             data_sample: Truth and prediction.
-            draw_gt: Draw the true boxes.
+            draw_gt: Draw the true boxes and the true sky.
             draw_pred: Draw the predicted boxes and the predicted sky.
             show: Open a window.
             wait_time: Seconds to show it; 0 waits for a key.
@@ -46,9 +68,10 @@ class SkyLocalVisualizer(DetLocalVisualizer):
         """
         if show:
             require_display('show', 'to a folder')
-        layers = {} if data_sample is None else sample_layers(data_sample, pred_score_thr)
-        wanted = {'true_boxes': draw_gt, 'predicted_boxes': draw_pred, 'sky_map': draw_pred}
-        drawn = draw_sample(image, **{key: layer for key, layer in layers.items() if wanted[key]})
+        seen, levels = as_seen(image, data_sample)
+        layers = {} if data_sample is None else layers_of(data_sample, draw_gt, draw_pred)
+        title = name if data_sample is None else data_sample.metainfo.get('img_id', name)
+        drawn = draw_overlay(seen, **layers, levels=levels, title=str(title), min_score=pred_score_thr, **self.overlay)
         self.set_image(drawn)
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
