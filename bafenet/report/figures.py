@@ -1,6 +1,6 @@
 """Curves for the page: training and detection, each as a picture with its description and its numbers."""
 import io
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from bafenet.errors import InputError
 from bafenet.evaluation.detection_curves import KEYS, DetectionCurves, numbers, require_one_truth
 from bafenet.evaluation.report import LEGACY
-from bafenet.visualization.curves import MAX_LOSSES, METRICS
-from bafenet.visualization.curves import _figure as training_figure
+from bafenet.visualization.curves import MAX_PICTURES, METRICS, RATE, draw_series, is_loss, is_metric
 from bafenet.visualization.detection_figures import PANELS
 from bafenet.visualization.run_styles import name_runs
 
@@ -63,30 +62,42 @@ def training_part(runs: Sequence[Run]) -> dict[str, Any] | None:
             series[run.label] = run.scalars
     if not series:
         return None
-    names = {name for one in series.values() for name in one if name.startswith('loss')}
-    if len(names) > MAX_LOSSES:
-        raise InputError(f'{len(names)} different losses are too many for one picture; give runs of one network')
+    names = _names_of(series)
+    if len(names) > MAX_PICTURES:
+        raise InputError(f'{len(names)} different curves are too many; give runs of one network')
     rows = [dict(name=f'{label}: {name}', kind='', cells=[number_cell(value) for value in (
-        points[0, 1], points[:, 1].min(), points[:, 1].max(), points[-1, 1])] + [dict(
-            text=f'{points[-1, 0]:.0f}', value=float(points[-1, 0]), mark='')])
+        points[0, 1], points[:, 1].min(), points[:, 1].max(), points[-1, 1])] + [number_cell(points[-1, 0], 9)])
         for label, one in series.items() for name, points in one.items()]
-    return dict(figures=[_curve(name, series) for name in sorted(names, key=len) + _metrics_of(series)],
+    return dict(figures=[_curve(name, series) for name in names],
                 table=dict(columns=['Curve', 'First', 'Lowest', 'Highest', 'Last', 'Last step or epoch'], rows=rows))
 
 
-def _metrics_of(series: dict[str, dict[str, np.ndarray]]) -> list[str]:
-    """The metrics that a person looks at first, as far as a run has them."""
-    present = {name for one in series.values() for name in one}
-    return [name + ending for name in METRICS for ending in ('', LEGACY) if name + ending in present]
+def _names_of(series: dict[str, dict[str, np.ndarray]]) -> list[str]:
+    """What is drawn: losses, the learning rate, and the metrics that a person looks at first; the table has all."""
+    held = {name for one in series.values() for name in one}
+    losses = sorted(filter(is_loss, held), key=lambda name: (len(name), name))
+    return losses + [RATE] * (RATE in held) + [name + ending for name in METRICS for ending in ('', LEGACY)
+                                               if name + ending in held]
 
 
 def _curve(name: str, series: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
-    """One loss or metric of all runs as a picture; each run keeps its colour in all of them."""
-    own = {label: {name: one[name]} if name in one else {} for label, one in series.items()}
-    by = 'step' if name.startswith('loss') else 'epoch'
-    having = ', '.join(label for label, one in own.items() if one)
-    return picture(training_figure(own), f'{name} by {by} of {having}. The numbers are in the table below.',
-                   f'{name} by {by}')
+    """One curve of all runs as a picture; each run keeps its colour in all of them."""
+    figure = Figure(figsize=_figure_size(series), layout='constrained')
+    draw_series(figure.subplots(), series, name)
+    _add_key(figure, list(series))
+    title = f'{"learning rate" if name == RATE else name} by {"epoch" if is_metric(name) else "step"}'
+    having = ', '.join(label for label, one in series.items() if name in one)
+    return picture(figure, f'{title} of {having}. The numbers are in the table below.', title)
+
+
+def _figure_size(runs: Sized) -> tuple[float, float]:
+    """Width and height in inches, with room for the names of several runs."""
+    return _PANEL_SIZE[0], _PANEL_SIZE[1] + (0.2 * len(runs) if len(runs) > 1 else 0)
+
+
+def _add_key(figure: Figure, labels: Sequence[str]) -> None:
+    if len(labels) > 1:
+        name_runs(figure, labels, markers=True, loc='outside lower center', ncols=1, fontsize='small')
 
 
 def _equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
@@ -144,11 +155,10 @@ def _mixed(runs: Sequence[Run], curves: dict[str, DetectionCurves]) -> list[str]
 
 
 def _panel(name: str, curves: dict[str, DetectionCurves]) -> dict[str, Any]:
-    figure = Figure(figsize=(_PANEL_SIZE[0], _PANEL_SIZE[1] + (0.2 * len(curves) if len(curves) > 1 else 0)),
-                    layout='constrained')
+    figure = Figure(figsize=_figure_size(curves), layout='constrained')
     PANELS[name].draw(figure.subplots(), curves)
-    if len(curves) > 1 and not name.startswith('precision_recall'):
-        name_runs(figure, list(curves), markers=True, loc='outside lower center', ncols=1, fontsize='small')
+    if not name.startswith('precision_recall'):  # it has a key of its own
+        _add_key(figure, list(curves))
     title = TITLES.get(name, name)
     return picture(figure, f'{title}: {", ".join(curves)}. The numbers are in the tables below.', title)
 

@@ -120,7 +120,7 @@ def _counted(outcomes: Outcomes) -> str:
 
 
 def _has_edge(sky: np.ndarray | None) -> bool:
-    return sky is not None and 0 < np.count_nonzero(sky == SKY) < sky.size
+    return sky is not None and 0 < int(np.count_nonzero(sky == SKY)) < sky.size
 
 
 def _share(sky: np.ndarray) -> str:

@@ -1,12 +1,12 @@
-"""An inset: a place of a frame enlarged by nearest neighbour, with its boxes, their marks, and their scores beside it."""
+"""An inset: a place of a frame enlarged by nearest neighbour, with its boxes and marks, and scores beside it."""
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from . import marks
 from .contrast import contrast_limits, stretch
-from .marks import (FOUND_COLOR, FOUND_GAPS, LIGHT, MARK, SKY_COLOR, TRUE_COLOR, TRUE_GAPS, View, draw_leader, draw_mark,
-                    draw_outlines, draw_sky_edge, outlines, target_pixels)
+from .marks import FOUND_COLOR, LIGHT, MARK, OUTER, TRUE_COLOR, TRUE_GAPS, View, draw_leader, draw_mark, draw_outlines
 from .outcomes import MISS, OUTCOME_NAMES, Outcomes
 from .places import INSET
 from .text import LINE, Text
@@ -15,7 +15,6 @@ from .text import LINE, Text
 # and the gutter above that, in which leaders run.
 STRIP, HEADING, GUTTER = 56, 16, 12
 SLOT_WIDTH, SLOT_HEIGHT = INSET + STRIP + 12, INSET + HEADING + GUTTER
-_OUTER = FOUND_GAPS[-1] + 1
 
 
 class Layers(NamedTuple):
@@ -36,10 +35,13 @@ class Layers(NamedTuple):
 
 def draw_sky(view: View, layers: Layers) -> None:
     """Outline the predicted sky, and with dashes the true one."""
+    x, y = view.corner
+    height, width = (max(1, round(side / view.scale)) for side in view.pixels.shape[:2])
+    part = slice(y, y + height), slice(x, x + width)
     if layers.sky is not None:
-        draw_sky_edge(view, layers.sky, color=SKY_COLOR)
+        marks.draw_sky_edge(view, layers.sky[part], marks.SKY_COLOR)
     if layers.true_sky is not None:
-        draw_sky_edge(view, layers.true_sky, dashed=True, color=TRUE_COLOR)
+        marks.draw_sky_edge(view, layers.true_sky[part], TRUE_COLOR, dashed=True)
 
 
 class Marked(NamedTuple):
@@ -61,7 +63,7 @@ def draw_boxes(view: View, outcomes: Outcomes) -> Marked:
     shown = view.inside(outcomes.boxes)
     placed, found = view.place(outcomes.boxes), outcomes.found
     draw_outlines(view.pixels, placed[shown & ~found], TRUE_COLOR, TRUE_GAPS)
-    draw_outlines(view.pixels, placed[shown & found], FOUND_COLOR, FOUND_GAPS, corners_only=True)
+    draw_outlines(view.pixels, placed[shown & found], FOUND_COLOR, marks.FOUND_GAPS, corners_only=True)
     marked = np.flatnonzero(shown & outcomes.listed)
     height, width = view.pixels.shape[:2]
     return Marked(marked, *mark_spots(placed[shown], placed[marked], width, height))
@@ -88,15 +90,15 @@ def mark_spots(boxes: np.ndarray, marked: np.ndarray, width: int, height: int) -
         int (k, 2), x and y of their middles, inside the view, and int (k, 2), the corners of the outlines.
     """
     half = MARK // 2
-    corners, spots = (outlines(marked, gap)[:, [1, 0, 2, 3]] for gap in (TRUE_GAPS[0], _OUTER + half + 3))
+    corners, spots = (marks.outlines(marked, gap)[:, [1, 0, 2, 3]] for gap in (TRUE_GAPS[0], OUTER + half + 3))
     inside = spots.clip(half, np.maximum((width - half - 1, height - half - 1), half))
-    marks = np.concatenate([inside - half, inside + half + 1], axis=2)
-    hidden = _shared(marks[:, :, None], boxes + (-_OUTER, -_OUTER, _OUTER, _OUTER)).sum(axis=2)
+    squares = np.concatenate([inside - half, inside + half + 1], axis=2)
+    hidden = _shared(squares[:, :, None], boxes + (-OUTER, -OUTER, OUTER, OUTER)).sum(axis=2)
     hidden += np.abs(inside - spots).sum(axis=2)
     best = np.zeros(len(marked), int)
     for i in range(len(marked)):  # each makes room for those before it
-        taken = marks[np.arange(i), best[:i]]
-        best[i] = (hidden[i] + 4 * _shared(marks[i, :, None], taken).sum(axis=1)).argmin()
+        taken = squares[np.arange(i), best[:i]]
+        best[i] = (hidden[i] + 4 * _shared(squares[i, :, None], taken).sum(axis=1)).argmin()
     chosen = np.arange(len(marked)), best
     return inside[chosen], corners[chosen]
 
@@ -147,12 +149,12 @@ def draw_inset(slot: np.ndarray, layers: Layers, region: np.ndarray, factor: int
     pixels = slot[top:top + part.shape[0] * factor, :part.shape[1] * factor]
     pixels[:] = cv2.resize(np.ascontiguousarray(part), pixels.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     view = View(pixels, (x1, y1), factor)
-    kept = keep_targets(view, layers.outcomes)
+    kept = marks.keep_targets(view, layers.outcomes.targets)
     draw_sky(view, layers)
     marked = draw_boxes(view, layers.outcomes)
     texts = _draw_list(slot, layers.outcomes, marked, top)
     draw_marks(view, layers.outcomes, marked)
-    restore(kept)
+    marks.restore(kept)
     cv2.rectangle(slot, (0, top - 1), (pixels.shape[1], top + pixels.shape[0]), LIGHT, 1)
     return [Text(2, GUTTER + HEADING // 2 - 1, f'{number}   {factor}×   at {x1}, {y1}'), *texts]
 
@@ -176,20 +178,3 @@ def _draw_list(slot: np.ndarray, outcomes: Outcomes, marked: Marked, top: int) -
     if left_out:
         texts.append(Text(x, top + INSET - LINE // 2, f'+ {left_out}'))
     return texts
-
-
-def keep_targets(view: View, outcomes: Outcomes) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The pixels of the targets in a view, before anything is drawn: for :func:`restore`."""
-    boxes = outcomes.boxes if outcomes.found.all() else outcomes.boxes[~outcomes.found]
-    placed = view.place(target_pixels(boxes[view.inside(boxes)], _OUTER / view.scale))
-    kept = []
-    for x1, y1, x2, y2 in placed.clip(0).tolist():
-        part = view.pixels[y1:max(y2, y1 + 1), x1:max(x2, x1 + 1)]
-        kept.append((part, part.copy()))
-    return kept
-
-
-def restore(kept: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Put pixels of targets back that something was drawn on, in place."""
-    for part, before in kept:
-        part[:] = before

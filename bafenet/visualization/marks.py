@@ -20,6 +20,7 @@ OUTCOME_COLORS = {HIT: TRUE_COLOR, MISS: TRUE_COLOR, FALSE_ALARM: FOUND_COLOR, F
 Color = tuple[int, int, int]
 # Pixels of the picture between a box and the line around it: one of air, one of dark casing, then the line.
 TRUE_GAPS, FOUND_GAPS = (3, ), (6, 7)
+OUTER = FOUND_GAPS[-1] + 1  # the outermost line
 MARK = 11  # side of a mark
 _ARM = 7  # of a corner bracket
 _FAR = 2**14  # beyond any picture; OpenCV's coordinates overflow later
@@ -44,10 +45,10 @@ class View(NamedTuple):
         return np.rint(placed).clip(-_FAR, _FAR).astype(np.int32)
 
     def inside(self, boxes: np.ndarray) -> np.ndarray:
-        """bool (n, ): which boxes of the frame have any of their pixels in the view."""
+        """Which boxes of the frame have any of their pixels in the view, bool (n, )."""
         placed = self.place(boxes)
         height, width = self.pixels.shape[:2]
-        return (placed[:, :2] < (width, height)).all(axis=1) & (placed[:, 2:] > 0).all(axis=1)
+        return np.all((placed[:, :2] < (width, height)) & (placed[:, 2:] > 0), axis=1)
 
 
 def outlines(boxes: np.ndarray, gap: int) -> np.ndarray:
@@ -111,20 +112,17 @@ def draw_leader(pixels: np.ndarray, corners: Sequence[tuple[int, int]]) -> None:
     cv2.polylines(pixels, line, False, LIGHT, 1)
 
 
-def draw_sky_edge(view: View, sky: np.ndarray, dashed: bool = False, color: Color = SKY_COLOR) -> None:
+def draw_sky_edge(view: View, sky: np.ndarray, color: Color = SKY_COLOR, dashed: bool = False) -> None:
     """Draw the edge of the sky into a view, in place: a line on the sky's side, solid or dashed.
 
     Args:
         view: Where.
-        sky: (H, W) of the whole frame, 1 = sky.
-        dashed: Dash the line.
+        sky: (h, w) of the part of the frame that it shows, 1 = sky.
         color: Of the line.
+        dashed: Dash the line.
     """
     height, width = view.pixels.shape[:2]
-    x, y = view.corner
-    part = sky[y:y + -(-height // max(1, int(view.scale))) if view.scale >= 1 else None,
-               x:x + -(-width // max(1, int(view.scale))) if view.scale >= 1 else None]
-    is_sky = cv2.resize((part == SKY).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    is_sky = cv2.resize((sky == SKY).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     found, _ = cv2.findContours(is_sky, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     if not found:
         return
@@ -151,6 +149,30 @@ def target_pixels(boxes: np.ndarray, reach: float) -> np.ndarray:
     """
     low = np.floor(boxes[:, :2] + 0.5)
     whole = np.concatenate([low, np.maximum(np.floor(boxes[:, 2:] + 0.5), low + 1)], axis=1)
+    # No other box is inside one of a few pixels.
+    large = np.flatnonzero((whole[:, 2:] - whole[:, :2]).min(axis=1) > 2 * reach)
     outer = boxes + (-reach, -reach, reach, reach)
-    holds = (whole[:, None, :2] <= outer[None, :, :2]).all(axis=2) & (whole[:, None, 2:] >= outer[None, :, 2:]).all(axis=2)
-    return whole[~holds.any(axis=1)]
+    ahead, behind = whole[large, None, :2] <= outer[:, :2], whole[large, None, 2:] >= outer[:, 2:]
+    holds = np.all(ahead & behind, axis=2)
+    return np.delete(whole, large[np.any(holds, axis=1)], axis=0)
+
+
+def keep_targets(view: View, boxes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The pixels of targets in a view, before anything is drawn, for :func:`restore`.
+
+    Args:
+        view: Where.
+        boxes: float (n, 4), of the targets, in pixels of the frame.
+    """
+    placed = view.place(target_pixels(boxes[view.inside(boxes)], OUTER / view.scale))
+    kept = []
+    for x1, y1, x2, y2 in placed.clip(0).tolist():
+        part = view.pixels[y1:max(y2, y1 + 1), x1:max(x2, x1 + 1)]
+        kept.append((part, part.copy()))
+    return kept
+
+
+def restore(kept: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Put pixels of targets back that something was drawn on, in place."""
+    for part, before in kept:
+        part[:] = before

@@ -29,11 +29,16 @@ class Outcomes(NamedTuple):
 
     @property
     def listed(self) -> np.ndarray:
-        """bool (n, ): one box for each hit, miss and false alarm."""
+        """One box for each hit, miss and false alarm, bool (n, )."""
         return self.found | (self.outcome == MISS)
 
+    @property
+    def targets(self) -> np.ndarray:
+        """The boxes whose pixels are to be seen, float64 (k, 4): the true ones, and where there are none the found."""
+        return self.boxes if self.found.all() else self.boxes[~self.found]
+
     def counts(self) -> np.ndarray:
-        """int (4, ): how many there are of each outcome."""
+        """How many there are of each outcome, int (4, )."""
         return np.bincount(self.outcome[self.listed], minlength=len(OUTCOME_NAMES))
 
 
@@ -77,6 +82,6 @@ def judge(true_boxes: np.ndarray | None, boxes: np.ndarray | None, scores: np.nd
 def _checked(boxes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Boxes that are finite, their corners in order, float64 (n, 4), and which these are."""
     given = np.asarray([] if boxes is None else boxes, np.float64).reshape(-1, 4)
-    kept = np.isfinite(given).all(axis=1)
+    kept = np.all(np.isfinite(given), axis=1)
     corners = given[kept].reshape(-1, 2, 2)
     return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1), kept

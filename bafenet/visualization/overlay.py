@@ -9,9 +9,8 @@ from bafenet.arguments import require_number, require_range
 
 from .caption import caption_of, draw_caption
 from .contrast import contrast_limits, stretch
-from .insets import (GUTTER, HEADING, SLOT_HEIGHT, SLOT_WIDTH, Layers, draw_boxes, draw_inset, draw_marks,
-                     draw_sky, keep_targets, restore)
-from .marks import CASING, LIGHT, MARK, View, draw_leader, draw_mark
+from .insets import GUTTER, HEADING, SLOT_HEIGHT, SLOT_WIDTH, Layers, draw_boxes, draw_inset, draw_marks, draw_sky
+from .marks import CASING, LIGHT, MARK, View, draw_leader, draw_mark, keep_targets, restore
 from .outcomes import FOUND, judge
 from .places import cluster, rank, regions
 from .text import Text, write_texts
@@ -82,17 +81,17 @@ def draw_overlay(image: np.ndarray,
                  side: int = SIDE) -> np.ndarray:
     """Draw what was found in a frame, and what is there, so that targets of 3 pixels can be judged by eye.
 
-    The whole frame is left, and right of it are insets that enlarge each cluster of boxes, or lone box, 8 to 12 times by
-    nearest neighbour, with a leader to its place. True boxes are green lines, found ones orange corners, both outside
-    the target's pixels, on which nothing is drawn. Hits have a dot, misses a cross, false alarms a triangle, and scores
-    stand beside the inset. The predicted sky has a line on its edge, the true one a dashed line. Where there are more
-    places than insets, those with misses come first, then those with false alarms, then those with the highest score.
-    A caption says how the contrast was stretched, and explains what occurs in the picture.
+    The whole frame is left, and right of it are insets that enlarge each cluster of boxes, or lone box, 8 to 12 times
+    by nearest neighbour, with a leader to its place. True boxes are green lines, found ones orange corners, both
+    outside the target's pixels, on which nothing is drawn. Hits have a dot, misses a cross, false alarms a triangle,
+    and scores stand beside the inset. The predicted sky has a line on its edge, the true one a dashed line.
+    Where there are more places than insets, those with misses come first, then those with false alarms, then those
+    with the highest score. A caption says how the contrast was stretched, and explains what occurs in the picture.
 
     Args:
         image: uint8 (H, W) grey or (H, W, 3) RGB.
-        true_boxes: float (n, 4), ``[x1, y1, x2, y2]`` in pixels of the image with exclusive ends. None, unlike no boxes,
-            means that the truth is not known, and found boxes are not judged.
+        true_boxes: float (n, 4), ``[x1, y1, x2, y2]`` in pixels of the image with exclusive ends. None, unlike no
+            boxes, means that the truth is not known, and found boxes are not judged.
         boxes: float (m, 4), found, likewise.
         scores: float (m, ), of the found boxes, in [0, 1].
         true_sky: (H, W), 1 = sky.
@@ -103,7 +102,8 @@ def draw_overlay(image: np.ndarray,
         iou_thr: The least overlap of a hit.
         insets: Most insets; 0 draws the boxes on the frame instead.
         fixed_size: Make pictures of frames of one size all of one size, as a video needs it: with room for all insets.
-        stretch_to: Percentiles of the grey levels that become black and white; None leaves the image. An inset has its own.
+        stretch_to: Percentiles of the grey levels that become black and white; None leaves the image. In an inset the
+            first one of its own levels and its brightest level do.
         levels: The two values of a frame of more than 8 bits that are 0 and 255 in ``image``, for the caption.
         side: See :func:`lay_out`.
 
@@ -163,7 +163,7 @@ def _draw_frame(picture: np.ndarray, layers: Layers, layout: Layout, limits: tup
     how = cv2.INTER_NEAREST if layout.scale >= 1 else cv2.INTER_AREA
     pixels[:] = stretch(cv2.resize(layers.image, (width, height), interpolation=how), limits)
     view = View(pixels, (0, 0), layout.scale)
-    kept = keep_targets(view, layers.outcomes)
+    kept = keep_targets(view, layers.outcomes.targets)
     draw_sky(view, layers)
     if insets:
         _draw_places(picture, view, layers, layout, labels, areas, chosen)
@@ -204,5 +204,5 @@ def _draw_leader(picture: np.ndarray, frame: list[int], width: int, slot: tuple[
     """Draw a line from a place's frame through the gutters between the insets to its own."""
     x1, y1, x2, y2 = frame
     gutter = slot[1] + max(1, GUTTER - 4 - 2 * column)
-    corners = [(x2, (y1 + y2) // 2), (width + 4, gutter), (slot[0] - 4, gutter), (slot[0], slot[1] + GUTTER + HEADING - 1)]
-    draw_leader(picture, corners)
+    end = slot[0], slot[1] + GUTTER + HEADING - 1
+    draw_leader(picture, [(x2, (y1 + y2) // 2), (width + 4, gutter), (slot[0] - 4, gutter), end])

@@ -1,4 +1,4 @@
-"""Places of a frame that are worth an inset: clusters of boxes and lone ones, which come first, and what is enlarged."""
+"""Places of a frame that are worth an inset: clusters of boxes and lone boxes, which come first, what they show."""
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
