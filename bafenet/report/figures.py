@@ -22,6 +22,7 @@ from .sheets import data_address
 _DPI = 96  # CSS pixels an inch
 _LARGEST_SVG = 400_000  # bytes; larger figures become pixels
 _PANEL_SIZE = (4.6, 3.6)  # inches
+_LONGEST_NAME = 36  # characters in a picture
 TITLES = {
     'precision_recall_50': 'Precision against recall, IoU 0.5',
     'precision_recall_75': 'Precision against recall, IoU 0.75',
@@ -84,7 +85,7 @@ def _curve(name: str, series: dict[str, dict[str, np.ndarray]]) -> dict[str, Any
     """One curve of all runs as a picture; each run keeps its colour in all of them."""
     figure = Figure(figsize=_figure_size(series), layout='constrained')
     draw_series(figure.subplots(), series, name)
-    _add_key(figure, list(series))
+    _add_key(figure, short_names(list(series)))
     title = f'{"learning rate" if name == RATE else name} by {"epoch" if is_metric(name) else "step"}'
     having = ', '.join(label for label, one in series.items() if name in one)
     return picture(figure, f'{title} of {having}. The numbers are in the table below.', title)
@@ -93,6 +94,13 @@ def _curve(name: str, series: dict[str, dict[str, np.ndarray]]) -> dict[str, Any
 def _figure_size(runs: Sized) -> tuple[float, float]:
     """Width and height in inches, with room for the names of several runs."""
     return _PANEL_SIZE[0], _PANEL_SIZE[1] + (0.2 * len(runs) if len(runs) > 1 else 0)
+
+
+def short_names(labels: Sequence[str]) -> list[str]:
+    """Names of runs that leave room for the curves; of long ones the ends, and a number where these are alike."""
+    short = [label if len(label) <= _LONGEST_NAME else f'{label[:_LONGEST_NAME - 13]}…{label[-12:]}'
+             for label in labels]
+    return [f'{number}: {name}' if short.count(name) > 1 else name for number, name in enumerate(short, 1)]
 
 
 def _add_key(figure: Figure, labels: Sequence[str]) -> None:
@@ -156,9 +164,10 @@ def _mixed(runs: Sequence[Run], curves: dict[str, DetectionCurves]) -> list[str]
 
 def _panel(name: str, curves: dict[str, DetectionCurves]) -> dict[str, Any]:
     figure = Figure(figsize=_figure_size(curves), layout='constrained')
-    PANELS[name].draw(figure.subplots(), curves)
+    short = dict(zip(short_names(list(curves)), curves.values(), strict=True))
+    PANELS[name].draw(figure.subplots(), short)
     if not name.startswith('precision_recall'):  # it has a key of its own
-        _add_key(figure, list(curves))
+        _add_key(figure, list(short))
     title = TITLES.get(name, name)
     return picture(figure, f'{title}: {", ".join(curves)}. The numbers are in the tables below.', title)
 

@@ -11,6 +11,7 @@ from report_runs import CONFIG, COUNTS, HOSTILE, Page, write_frames, write_resul
 from bafenet.errors import InputError
 from bafenet.report import write_report
 from bafenet.report.collect import collect
+from bafenet.report.figures import short_names
 from bafenet.report.frames import tally, worst
 
 
@@ -239,3 +240,10 @@ def test_every_results_file_of_a_work_dir_is_a_run(tmp_path):
     found = collect([str(folder)])
     assert [run.label for run in found] == ['run: results', 'run: tests/rec']
     assert all(len(run.images) == 5 and 'loss' in run.scalars for run in found)
+
+
+def test_long_names_are_shortened_in_pictures_and_stay_apart():
+    names = ['demo', 'x' * 100 + 'a' * 20, 'x' * 110 + 'a' * 20, 'x' * 100 + 'b' * 20]
+    short = short_names(names)
+    assert short[0] == 'demo' and len(set(short)) == 4 and max(map(len, short)) <= 40
+    assert short[3].endswith('b' * 12)
