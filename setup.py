@@ -20,6 +20,7 @@ setup(
     package_dir={'bafenet.configs': 'configs', 'bafenet.tools': 'tools'},
     package_data={
         'bafenet': ['py.typed'],
+        'bafenet.report': ['templates/*'],
         'bafenet.weights': ['*.pth', '*.md', '*.json'],
         **{folder: ['*.yaml'] for folder in CONFIGS},
         **{folder: ['*.txt'] for folder in SPLITS},

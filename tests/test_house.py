@@ -20,6 +20,7 @@ FLOORS = (
     ('engine', 'visualization'),
     ('apis', 'release', 'analysis'),
     ('reproduction', ),
+    ('report', ),
     ('__init__', '__main__'),
     ('tools', ),
 )

@@ -53,7 +53,7 @@ def test_the_wheel_holds_all_that_the_commands_read(site):
     wanted = {Path('bafenet', file.relative_to(ROOT)) for folder in ('configs', 'tools')
               for suffix in ('py', 'yaml') for file in (ROOT / folder).rglob(f'*.{suffix}')}
     wanted |= {file.relative_to(ROOT) for pattern in ('*.py', 'splits/*.txt', 'weights/*.pth', 'weights/*.md',
-                                                      'weights/*.json', 'py.typed')
+                                                      'weights/*.json', 'py.typed', 'report/templates/*')
                for folder in ('bafenet', 'bafenet_command') for file in (ROOT / folder).rglob(pattern)}
     names = {str(path) for path in wanted}
     assert any(name.endswith('_rec.txt') for name in names) and any('tables' in name for name in names)

@@ -1,7 +1,6 @@
 """Benchmarks of speed and memory: timing, the machine, and augmentation (BAG-CP, the training pipeline, a worker)."""
 import copy
 import os
-import platform
 import random
 import signal
 import time
@@ -27,6 +26,7 @@ from bafenet.errors import InputError
 from bafenet.markup import cell
 
 from ..engine.options import load_config
+from ..engine.provenance import machine
 
 Name = TypeVar('Name', bound=Hashable)
 PASTE_SIZE = 512
@@ -34,15 +34,6 @@ PASTE_SIZE = 512
 PLAIN_LOADERS: dict[str, dict[str, Any]] = dict(
     LoadInfraredImage=dict(type='LoadImageFromFile'),
     LoadSkyAnnotations=dict(type='LoadAnnotations', with_bbox=True, with_seg=True, imdecode_backend='pillow'))
-
-
-def machine() -> str:
-    """One line about the machine: processor, cores, system."""
-    info = Path('/proc/cpuinfo')
-    names = [line.split(':', 1)[1].strip() for line in info.read_text().splitlines()
-             if line.startswith('model name')] if info.is_file() else []
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f'{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}'
 
 
 def require_device(device: str) -> None:

@@ -93,9 +93,14 @@ def input_shape(cfg: Config, source: str = 'the config') -> tuple[int, int]:
 
 def paper_numbers(config: str, shape: tuple[int, int]) -> dict[str, float | None]:
     """The paper's numbers for a config's network, which its file's name begins with, whatever protocol trains it."""
-    network = re.sub(r'(_scratch|_paper)?(_densesirst)?$', '', Path(config).stem)
-    params, flops = _known_networks().get(network, (None, None)) if tuple(shape) == PAPER_SHAPE else (None, None)
+    known = _known_networks() if tuple(shape) == PAPER_SHAPE else {}
+    params, flops = known.get(network_of(config), (None, None))
     return dict(params_m=params, flops_g=flops)
+
+
+def network_of(config: str) -> str:
+    """The name of a config's network, which its file's name begins with: the key of its row in Table VII."""
+    return re.sub(r'(_scratch|_paper)?(_densesirst)?$', '', Path(config).stem)
 
 
 def _known_networks() -> dict[str, tuple[float | None, float | None]]:

@@ -15,9 +15,11 @@ from ..devkit.sequences import frame_rate
 from ..errors import InputError
 from ..fileio import atomic_path, write_bytes
 from ..visualization.drawing import write_image
+from ..visualization.overlay import MIN_SCORE
 from .result import Result
 
 PICTURES, SKY_MAPS = 'pictures', 'sky'
+FILM_INSETS = 6  # there is room for all of them in each frame
 _ENCODERS = ('libx264', 'libopenh264', 'h264')
 _SKY_PALETTE = [0, 0, 0, 64, 160, 255]
 
@@ -36,11 +38,14 @@ class Pictures:
         overlays: Write overlays.
         sky_maps: Write sky maps.
         videos: Write the overlays of a video as an MP4; else frame by frame.
+        min_score: Boxes below it are not drawn.
     """
 
-    def __init__(self, folder: Path, base: str, overlays: bool, sky_maps: bool, videos: bool = True) -> None:
+    def __init__(self, folder: Path, base: str, overlays: bool, sky_maps: bool, videos: bool = True,
+                 min_score: float = MIN_SCORE) -> None:
         self.folder, self.base = folder, base
         self.overlays, self.sky_maps, self.videos = overlays, sky_maps, videos
+        self.min_score = min_score
         self._film: _Film | None = None
 
     def __enter__(self) -> 'Pictures':
@@ -81,11 +86,11 @@ class Pictures:
             if self._film is None or self._film.path != film:
                 self.finish()
                 self._film = _Film(film, frame_rate(file))
-            self._film.add(result.plot())
+            self._film.add(result.plot(self.min_score, insets=FILM_INSETS, fixed_size=True))
             written['picture'] = str(film.relative_to(self.folder))
         elif self.overlays:
             written['picture'] = f'{PICTURES}/{place}'
-            write_image(self.folder / PICTURES / place, result.plot())
+            write_image(self.folder / PICTURES / place, result.plot(self.min_score))
         if self.sky_maps and result.sky is not None:
             written['sky_map'] = f'{SKY_MAPS}/{place}'
             write_sky(self.folder / SKY_MAPS / place, result.sky)
@@ -116,10 +121,8 @@ class _Film:
         self._stream.pix_fmt = 'yuv420p'
 
     def add(self, picture: np.ndarray) -> None:
-        """Append a picture, uint8 (H, W, 3) RGB; odd sides get one pixel more."""
+        """Append a picture, uint8 (H, W, 3) RGB of even sides, which are those of all others."""
         import av
-        height, width = picture.shape[:2]
-        picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), 'edge')
         if not self._stream.width:
             self._stream.height, self._stream.width = picture.shape[:2]
         for packet in self._stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format='rgb24')):

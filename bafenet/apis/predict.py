@@ -20,6 +20,7 @@ from ..devkit.frame_files import find_frame_files, natural
 from ..devkit.frames import IMAGE, Frame, count_frames, kind_of, read_frames
 from ..errors import InputError, printable
 from ..fileio import owned, require_writable_folder
+from ..visualization.overlay import MIN_SCORE
 from .detector import Detector, load
 from .pictures import Pictures, common_folder
 from .records import RESULTS, Records, Stamp, stamp_of, write_results
@@ -102,7 +103,8 @@ def predict(inputs: Sequence[str],
         _silence_libraries()
         stack.enter_context(owned(folder))
         records = stack.enter_context(Records(folder, about))
-        writer = stack.enter_context(Pictures(folder, common_folder(files), pictures, sky_maps, videos=shard is None))
+        writer = stack.enter_context(Pictures(folder, common_folder(files), pictures, sky_maps, videos=shard is None,
+                                              min_score=MIN_SCORE if wanted.score is None else wanted.score))
         run = Run(files, detector, wanted, records, writer, shard)
         start = time.perf_counter()
         run.predict(batch)

@@ -1,4 +1,5 @@
 """What a network finds in a frame: boxes, scores, the sky; as a picture, a file, COCO results or a dict."""
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,8 @@ import numpy as np
 from ..errors import InputError, printable
 from ..evaluation.sky import centre_in_sky
 from ..fileio import write_json
-from ..visualization.drawing import as_rgb, draw_sample, write_image
+from ..visualization.drawing import as_rgb, write_image
+from ..visualization.overlay import MIN_SCORE, draw_overlay
 
 
 @dataclass(frozen=True)
@@ -54,19 +56,30 @@ class Result:
         """Width and height of the frame."""
         return self.frame.shape[1], self.frame.shape[0]
 
-    def plot(self, min_side: int = 768) -> np.ndarray:
-        """Draw the boxes and the sky on the enlarged frame.
+    def plot(self, min_score: float = MIN_SCORE, **options: Any) -> np.ndarray:
+        """Draw the boxes and the sky on the whole frame, and beside it insets that enlarge each cluster of boxes.
 
         Args:
-            min_side: The frame is enlarged by the smallest whole factor that brings its longer side to this.
+            min_score: Boxes below it are not drawn, and their number is said.
+            **options: Of :func:`~bafenet.visualization.draw_overlay`: ``true_boxes`` and ``true_sky`` where they are
+                known, ``insets``, ``stretch_to``, ``side`` and others.
 
         Returns:
-            uint8 (H * zoom, W * zoom, 3), RGB.
-        """
-        return draw_sample(as_rgb(self.frame), predicted_boxes=self.boxes, sky_map=self.sky, min_side=min_side)
+            uint8 (height, width, 3), RGB.
 
-    def save(self, path: str | Path) -> None:
+        Raises:
+            InputError: If an option is out of range.
+        """
+        own: dict[str, Any] = dict(boxes=self.boxes, scores=self.scores, sky=self.sky, levels=self.levels,
+                                   title=os.path.basename(self.name))
+        return draw_overlay(as_rgb(self.frame), min_score=min_score, **{**own, **options})
+
+    def save(self, path: str | Path, **options: Any) -> None:
         """Write :meth:`plot` as a picture, or :meth:`to_dict` where the name ends in ``.json``.
+
+        Args:
+            path: File to write.
+            **options: Of :meth:`plot`.
 
         Raises:
             InputError: If the suffix is neither, or the file cannot be written.
@@ -75,7 +88,7 @@ class Result:
             if str(path).lower().endswith('.json'):
                 write_json(path, self.to_dict())
             else:
-                write_image(path, self.plot())
+                write_image(path, self.plot(**options))
         except InputError as error:
             raise InputError(f'{error}, or in .json for the numbers') from error
         except OSError as error:

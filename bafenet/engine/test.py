@@ -1,15 +1,9 @@
 """Testing a checkpoint, as ``tools/test.py`` does once its arguments are parsed, and the file of its results."""
 import hashlib
 import os
-import platform
 import tempfile
 from pathlib import Path
 
-import cv2
-import mmcv
-import mmdet
-import mmengine
-import torch
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
@@ -20,6 +14,7 @@ from bafenet.fileio import require_json_name, require_writable_folder, write_jso
 
 from .checkpoints import find_checkpoint, local_file
 from .prepare import TESTING, allow_training_images_in, build_runner, prepare_config
+from .provenance import Provenance
 from .splits import DEFAULT as DEFAULT_SPLITS
 from .training_images import TrainingImagesHook, split_settings
 
@@ -69,20 +64,22 @@ def test(config: str,
         # The hook joins a relative folder to itself once per image.
         cfg.default_hooks.visualization.update(
             draw=True, show=show, wait_time=wait_time, test_out_dir=show_dir and os.path.abspath(show_dir))
+    provenance = Provenance(cfg, config)
     runner = build_runner(cfg)
     metrics = runner.test()
     if is_main_process():
         trained_on = next((hook.tested for hook in runner.hooks if isinstance(hook, TrainingImagesHook)), None)
         # First: whoever reads the table may have left.
         if out:
-            write_results(out, runner, metrics, config, trained_on)
+            write_results(out, runner, metrics, provenance, trained_on)
         if cfg.get('splits', DEFAULT_SPLITS) != DEFAULT_SPLITS:
             print(f'splits: {cfg.splits}')
         print_metrics(metrics, trained_on or 0)
     return metrics
 
 
-def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_on: int | None = None) -> None:
+def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenance,
+                  trained_on: int | None = None) -> None:
     """Write every metric and the detections of each image as JSON, with what is needed to repeat the run.
 
     Where the place that was writable before the test no longer is, they are kept in the folder for temporary files.
@@ -92,14 +89,13 @@ def write_results(out: str, runner: Runner, metrics: dict, config: str, trained_
     """
     images = [metric.image_results for metric in runner.test_evaluator.metrics if isinstance(metric, DenseSIRSTMetric)]
     results = dict(
-        config=config,
+        provenance.record(),
         checkpoint=runner.cfg.load_from,
         checkpoint_sha256=_sha256(runner.cfg.load_from),
         splits=runner.cfg.get('splits'),
         split=_split(runner.cfg.test_dataloader.dataset),
         training_images=trained_on,
         metrics=metrics,
-        environment=environment(),
         images=images[0] if images else [])
     try:
         write_json(out, results)
@@ -121,16 +117,3 @@ def _sha256(checkpoint: str) -> str | None:
     except InputError:
         # An address, and no file.
         return None
-
-
-def environment() -> dict:
-    """Versions and device that a number was measured with."""
-    cuda = torch.cuda.is_available()
-    return dict(
-        python=platform.python_version(),
-        torch=torch.__version__,
-        mmengine=mmengine.__version__,
-        mmcv=mmcv.__version__,
-        mmdet=mmdet.__version__,
-        opencv=cv2.__version__,
-        device=torch.cuda.get_device_name() if cuda else f'cpu ({os.cpu_count()} cores, {platform.machine()})')

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
 
 from bafenet.errors import InputError
 from bafenet.fileio import owned, require_writable_folder
 
 from .options import Settings
 from .prepare import TRAINING, allow_training_images_in, build_runner, prepare_config
+from .provenance import Provenance
 from .train_variants import scratch_settings, trainval_settings
 
 
@@ -71,7 +74,17 @@ def train(config: str,
     allow_training_images_in(cfg, config, allow_training_images)
     require_writable_folder(cfg.work_dir, '--work-dir')
     with owned(cfg.work_dir) if is_first_process(launcher) else nullcontext():
-        build_runner(cfg).train()
+        provenance = Provenance(cfg, config)
+        runner = build_runner(cfg)
+        # At once, for a run that does not end; again with its time.
+        _note(runner, provenance, finished=False)
+        runner.train()
+        _note(runner, provenance, finished=True)
+
+
+def _note(runner: Runner, provenance: Provenance, finished: bool) -> None:
+    if is_main_process():
+        provenance.write(runner.log_dir, finished=finished)
 
 
 def is_first_process(launcher: str) -> bool:

@@ -53,7 +53,8 @@ class DenseSIRSTMetric(BaseMetric):
     After the evaluation ``image_results`` holds one dict per image, on the main process: ``img_id``, ``img_path`` where
     the sample has it, ``boxes`` (lists of ``[x1, y1, x2, y2]``), ``scores`` and ``labels`` of the detections,
     ``in_sky`` where there is a true sky map (whether the centre of each detection is in it), and the truth,
-    ``gt_boxes`` and ``gt_labels``; all as plain Python values.
+    ``gt_boxes`` and ``gt_labels``; ``shape`` (height, width) where the sample has it, and ``sky_overlap`` (pixels of
+    the intersection and of the union) where there are two sky maps; all as plain Python values.
 
     Args:
         fppi_score: The lowest score of a detection that counts in ``FPPI_sky`` and ``FPPI_other``.
@@ -119,6 +120,8 @@ class DenseSIRSTMetric(BaseMetric):
                          self.legacy_coordinates) for iou_thr in IOU_SUFFIXES]
         is_tp, is_fp = np.stack(matches, axis=1)
         result = {key: sample[key] for key in ('img_id', 'img_path') if key in sample}
+        if 'ori_shape' in sample:
+            result['shape'] = [int(side) for side in sample['ori_shape'][:2]]
         result.update(detections._asdict(), gt_boxes=truth.boxes, gt_labels=truth.labels, is_tp=is_tp, is_fp=is_fp,
                       num_gt=np.array([np.count_nonzero(truth.labels == label) for label in range(num_classes)]))
         return {**result, **_evaluate_sky(sample, detections.boxes)}
@@ -286,8 +289,9 @@ def _sky_metrics(results: list[dict]) -> dict[str, float]:
 def _plain(result: dict) -> dict:
     """The detections and the truth of one image in Python values, ready for JSON."""
     arrays = ('boxes', 'scores', 'labels', 'in_sky', 'gt_boxes', 'gt_labels')
-    return {**{key: result[key] for key in ('img_id', 'img_path') if key in result},
-            **{key: result[key].tolist() for key in arrays if key in result}}
+    return {**{key: result[key] for key in ('img_id', 'img_path', 'shape') if key in result},
+            **{key: result[key].tolist() for key in arrays if key in result},
+            **{key: list(result[key]) for key in ('sky_overlap', ) if key in result}}
 
 
 def _notice(message: str) -> None:

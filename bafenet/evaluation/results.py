@@ -18,6 +18,7 @@ _OF_BOXES = {
     'gt_labels': ('gt_boxes', 'iu', 10**6),
 }
 _MAX_COORDINATE = 1e6  # pixels
+_MAX_PIXELS = 2**40
 
 
 def read_results(path: str, keys: Sequence[str] = (), image_keys: Sequence[str] = ()) -> dict:
@@ -60,11 +61,25 @@ def _check_fields(content: dict, images: Sequence[dict]) -> None:
     check_metrics(content.get('metrics', {}), 'metrics')
     for key, value in require_dict(content.get('environment', {}), 'environment').items():
         require_text(value, f'environment.{key}')
+    check_provenance(content)
     for i, image in enumerate(images):
         _check_image(image, f'images[{i}]')
     names = [image['img_id'] for image in images if 'img_id' in image]
     if len(set(names)) < len(names):
         raise InputError(f'images: {next(name for name in names if names.count(name) > 1)} stands there twice')
+
+
+def check_provenance(content: dict) -> None:
+    """Check those fields of what repeats a run that are there.
+
+    Raises:
+        InputError: If one is of another type.
+    """
+    for key in ('commit', 'machine', 'started', 'resolved_config'):
+        require_text(content.get(key), key, optional=True)
+    require_whole(content.get('seed'), 'seed', optional=True)
+    require_whole(content.get('training_images'), 'training_images', optional=True)
+    require_number(content.get('seconds', 0), 'seconds', 0)
 
 
 def check_metrics(metrics: Any, name: str) -> None:
@@ -81,6 +96,11 @@ def _check_image(image: dict, name: str) -> None:
     """Check the fields that an image has."""
     if 'img_id' in image and not isinstance(image['img_id'], str):
         require_whole(image['img_id'], f'{name}.img_id')
+    for key, low in (('shape', 1), ('sky_overlap', 0)):
+        if key in image and len(require_numbers(image[key], f'{name}.{key}', None, low, _MAX_PIXELS, 'iu')) != 2:
+            raise InputError(f'{name}.{key} must be two whole numbers')
+    if 'img_path' in image:
+        require_text(image['img_path'], f'{name}.img_path')
     counts = {key: len(require_numbers(image[key], f'{name}.{key}', 4, -_MAX_COORDINATE, _MAX_COORDINATE))
               for key in _BOXES if key in image}
     for key, (boxes, kinds, high) in _OF_BOXES.items():

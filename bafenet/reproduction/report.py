@@ -2,8 +2,7 @@
 import statistics
 from collections.abc import Sequence
 
-from bafenet.analysis.benchmark import machine
-from bafenet.engine.test import environment
+from bafenet.engine.provenance import commit, environment, machine
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import LEGACY
 from bafenet.markup import markdown_code, markdown_text
@@ -11,7 +10,6 @@ from bafenet.markup import markdown_code, markdown_text
 from .plan import Run
 from .stored import RESULT_FILE
 from .tables import Row, Table
-from .worker import commit
 
 LEGACY_SIDES, TRUE_SIDES = 'x2 - x1 + 1', 'x2 - x1'
 NOT_RUN, NO_NUMBER = '—', 'n/a'

@@ -13,10 +13,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from bafenet.analysis.benchmark import machine
 from bafenet.engine.config_paths import setting
 from bafenet.engine.prepare import build_runner, prepare_config
-from bafenet.engine.test import environment, test
+from bafenet.engine.provenance import commit, environment, machine
+from bafenet.engine.test import test
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import LEGACY
 from bafenet.evaluation.results import read_results
@@ -227,15 +227,6 @@ def _commits(folder: Path) -> list[str]:
     except (OSError, ValueError) as error:
         raise InputError(f'{printable(file)}: not the commits of a run ({reason_of(error)}); delete its '
                          'folder') from error
-
-
-def commit() -> str | None:
-    """The commit of this code, with ``-dirty`` where files differ from it; None outside a checkout."""
-    call = ['git', '-C', str(Path(__file__).parent), 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*']
-    try:
-        return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 if __name__ == '__main__':

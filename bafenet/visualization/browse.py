@@ -13,7 +13,9 @@ from bafenet.datasets.transforms.loading import LOADED_BY, require_loaded
 from bafenet.errors import InputError, printable
 from bafenet.fileio import require_writable_file
 
-from .drawing import draw_sample, write_image
+from .drawing import tile, write_image
+from .marks import PASTED_COLOR, TRUE_COLOR, View, draw_outlines, draw_sky_edge, keep_targets, restore
+from .text import Text, shorten, write_texts
 
 # A sheet of more is gigabytes in memory.
 MAX_PIXELS = 2**27
@@ -67,24 +69,29 @@ def augment(dataset: DenseSIRSTDataset, index: SampleIndex) -> AugmentedSample:
 
 def draw_cell(sample: AugmentedSample, cell: int) -> np.ndarray:
     """The whole sample and, beside it, its densest cluster enlarged: uint8 (cell, 2 cell, 3), RGB."""
-    layers = _layers(sample.boxes, sample.pasted, sample.sky_map)
-    whole = draw_sample(sample.image, **layers, min_side=cell)
-    scale = cell / max(whole.shape[:2])
-    height, width = (max(1, round(side * scale)) for side in whole.shape[:2])
-    whole = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
     canvas = np.zeros((cell, 2 * cell, 3), np.uint8)
-    canvas[:whole.shape[0], :whole.shape[1]] = whole
+    height, width = sample.image.shape[:2]
+    _draw_part(canvas[:, :cell], sample, (0, 0, width, height))
     x, y = _inset_corner(sample)
-    part = draw_sample(sample.image[y:y + INSET, x:x + INSET], min_side=cell, **_layers(
-        sample.boxes - (x, y, x, y), sample.pasted, sample.sky_map[y:y + INSET, x:x + INSET]))
-    canvas[:, cell:] = cv2.resize(part, (cell, cell), interpolation=cv2.INTER_AREA)
-    cv2.putText(canvas, printable(sample.name), (8, cell - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1,
-                cv2.LINE_AA)
+    _draw_part(canvas[:, cell:], sample, (x, y, min(x + INSET, width), min(y + INSET, height)))
+    write_texts(canvas, [Text(8, cell - 12, shorten(sample.name, cell - 16), outlined=True)])
     return canvas
 
 
-def _layers(boxes: np.ndarray, pasted: np.ndarray, sky_map: np.ndarray) -> dict[str, np.ndarray]:
-    return dict(true_boxes=boxes[~pasted], pasted_boxes=boxes[pasted], sky_map=sky_map)
+def _draw_part(canvas: np.ndarray, sample: AugmentedSample, part: tuple[int, int, int, int]) -> None:
+    """Draw a part ``[x1, y1, x2, y2]`` of a sample into a square of the sheet, as large as fits, in place."""
+    x1, y1, x2, y2 = part
+    scale = len(canvas) / max(x2 - x1, y2 - y1)
+    width, height = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
+    view = View(canvas[:height, :width], (x1, y1), scale)
+    how = cv2.INTER_NEAREST if scale >= 1 else cv2.INTER_AREA
+    view.pixels[:] = cv2.resize(np.ascontiguousarray(sample.image[y1:y2, x1:x2]), (width, height), interpolation=how)
+    kept = keep_targets(view, sample.boxes)
+    draw_sky_edge(view, sample.sky_map[y1:y2, x1:x2])
+    for color, chosen in ((TRUE_COLOR, ~sample.pasted), (PASTED_COLOR, sample.pasted)):
+        boxes = sample.boxes[chosen]
+        draw_outlines(view.pixels, view.place(boxes[view.inside(boxes)]), color)
+    restore(kept)
 
 
 def _inset_corner(sample: AugmentedSample) -> tuple[int, int]:
@@ -104,7 +111,7 @@ def write_contact_sheet(cfg: Config, out: str, count: int, columns: int, cell: i
                         epoch: int) -> list[AugmentedSample]:
     """Draw samples of a config's training set, spread evenly over it, into one PNG.
 
-    Boxes that were there are green, pasted ones yellow, and the sky is tinted and outlined in blue.
+    Boxes that were there are green, pasted ones yellow, and the sky is outlined in blue.
 
     Args:
         cfg: Config with a ``train_dataloader``.
@@ -137,7 +144,5 @@ def write_contact_sheet(cfg: Config, out: str, count: int, columns: int, cell: i
     for i in tqdm(range(count), desc='augmenting', disable=None):
         samples.append(augment(dataset, SampleIndex(len(dataset) * i // count, seed, epoch)))
         cells.append(draw_cell(samples[-1], cell))
-    cells += [np.zeros_like(cells[0])] * (-count % columns)
-    sheet = np.vstack([np.hstack(cells[i:i + columns]) for i in range(0, len(cells), columns)])
-    write_image(out, sheet)
+    write_image(out, tile(cells, columns))
     return samples

@@ -37,13 +37,13 @@ def plain(text: Text, *lines: str) -> None:
     text.set_text('\n'.join(map(printable, lines)))
 
 
-def name_runs(axes: Axes, labels: Sequence[str], markers: bool = False, **options: Any) -> None:
+def name_runs(axes: Axes | Figure, labels: Sequence[str], markers: bool = False, **options: Any) -> None:
     """Put a legend of the runs into a picture.
 
     matplotlib itself would leave out a label that begins with an underscore.
 
     Args:
-        axes: The picture.
+        axes: The picture, or a whole figure.
         labels: Names of the runs, in the order of their styles; a line feed begins another line.
         markers: Show the markers, too.
         **options: Of ``Axes.legend``.

@@ -52,6 +52,8 @@ def test_image_results_are_plain_and_unrounded():
     assert np.float32(first['boxes']).tolist() == [np.float32([0.1, 1, 4, 4.123456]).tolist()]
     assert np.float32(first['scores'][0]) == np.float32(0.123456789)
     assert first['in_sky'] == [True]
+    # Two equal maps: intersection and union are the sky of the map.
+    assert first['shape'] == [10, 10] and first['sky_overlap'] == [int((SKY_ABOVE == 1).sum())] * 2
     assert (first['gt_boxes'], first['gt_labels']) == (TRUTH, [0] * len(TRUTH))
 
 

@@ -36,6 +36,8 @@ def test_a_file_as_it_is_written_is_read(tmp_path):
     ('scores', [None, 1]), ('scores', ['1', '1']), ('scores', 0.5), ('scores', [[0.5], [0.5]]),
     ('labels', [0.5, 0]), ('labels', [-1, 0]), ('labels', [True, False]), ('labels', [0]), ('in_sky', [1, 0]),
     ('in_sky', [True]), ('in_sky', ['yes', 'no']), ('gt_boxes', [0, 0, 2, 2]), ('gt_labels', []), ('gt_labels', None),
+    ('shape', [10]), ('shape', [0, 10]), ('shape', [1.5, 2]), ('shape', None), ('sky_overlap', [1, -1]),
+    ('sky_overlap', [1, 2, 3]), ('sky_overlap', 'a'), ('img_path', 5), ('img_path', None),
     ('img_id', None), ('img_id', ['a']), ('img_id', 0.5), ('img_id', 'b')])
 def test_a_field_of_an_image_is_named(tmp_path, key, value):
     content = dict(CONTENT, images=[dict(IMAGE, img_id='b'), dict(IMAGE, **{key: value})])
@@ -48,7 +50,9 @@ def test_a_field_of_an_image_is_named(tmp_path, key, value):
     ('images', None), ('images', {}), ('images', [IMAGE, 1]), ('images', 'text'), ('metrics', None), ('metrics', [1]),
     ('metrics', {'m': '0.5'}), ('metrics', {'m': True}), ('metrics', {'m': None}), ('metrics', {'m': {}}),
     ('metrics', {'m': 1e300}), ('metrics', {'m\x1b[31m': []}), ('environment', 'here'), ('environment', dict(torch=2)),
-    ('split', 3), ('split', None), ('config', ['c.py']), ('checkpoint', None), ('checkpoint_sha256', 5)])
+    ('split', 3), ('split', None), ('config', ['c.py']), ('checkpoint', None), ('checkpoint_sha256', 5),
+    ('seed', 'one'), ('seed', 0.5), ('commit', 5), ('machine', []), ('started', 1), ('seconds', 'long'),
+    ('seconds', -1), ('resolved_config', {}), ('training_images', 'all')])
 def test_a_field_of_the_file_is_named(tmp_path, key, value):
     assert key in refusal(tmp_path / 'r.json', json.dumps(dict(CONTENT, **{key: value})).encode())
 

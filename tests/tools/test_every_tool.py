@@ -30,6 +30,7 @@ ARGUMENTS = {
     'export.py': ['absent.pth', 'OUT/weights.pth', '--command', 'c', '--commit', 'c'],
     'predict.py': ['absent.png', '--out', 'OUT/predictions'],
     'model_card.py': ['absent.pth', '--results', 'absent.json'],
+    'report.py': ['absent', '--out', 'OUT/report.html'],
     'reproduce.py': ['absent', '--work-dir', 'OUT/runs'],
     'test.py': ['absent.py', 'absent.pth'],
     'train.py': ['absent.py'],
@@ -46,6 +47,7 @@ OUTPUTS = {
     'dataset/browse.py': ('--out', '.png'),
     'dataset/build_library.py': ('--out', '.npz'),
     'export.py': ('', '.pth'),
+    'report.py': ('--out', '.html'),
 }
 
 

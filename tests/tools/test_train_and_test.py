@@ -72,6 +72,9 @@ def test_training_leaves_checkpoints_and_logs_what_a_user_looks_for(trained):
     training = [record for record in records if 'loss' in record]
     assert {'loss', 'loss_cls', 'loss_bbox', 'loss_centerness', 'loss_seg', 'lr', 'time', 'data_time',
             'memory'} <= set(training[0])
+    noted = json.loads(next(trained.glob('*/run.json')).read_text())
+    assert noted['finished'] is True and noted['seed'] == 0 and noted['seconds'] > 0
+    assert noted['config'].endswith('tiny.py') and 'max_epochs=2' in noted['resolved_config']
     log = next(trained.glob('*/*.log')).read_text()
     assert any('eta' in line for line in log.splitlines() if 'Epoch(train)' in line)
 
@@ -102,6 +105,10 @@ def test_testing_writes_every_metric_and_detection(config, trained, tmp_path, ca
     assert [image['img_id'] for image in results['images']] == ['scene_10', 'scene_11']
     assert all(len(image['boxes']) == len(image['scores']) for image in results['images'])
     assert sum(len(image['boxes']) for image in results['images']) > 0
+    assert {'commit', 'machine', 'seed', 'started', 'seconds', 'resolved_config'} <= set(results)
+    overlap = [sum(image['sky_overlap'][i] for image in results['images']) for i in (0, 1)]
+    assert overlap[0] / overlap[1] == metrics['densesirst/sky_iou']
+    assert [image['shape'] for image in results['images']] == [[64, 64]] * 2
     assert sorted(path.name for path in (tmp_path / 'pictures').iterdir()) == ['scene_10.png', 'scene_11.png']
     assert (tmp_path / 'predictions.png').stat().st_size > 10_000
     assert 'sky IoU' in capsys.readouterr().out

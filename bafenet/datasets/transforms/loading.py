@@ -116,11 +116,12 @@ class LoadInfraredImage(LoadImageFromFile):
         self._cache = DecodedCache(cache_mb)
 
     def transform(self, results: dict) -> dict:
-        """Add ``img``, ``img_shape``, ``ori_shape`` and ``scale_factor``, 1.
+        """Add ``img``, ``img_shape``, ``ori_shape``, ``scale_factor``, 1, and ``grey_levels``, for whoever draws it.
 
         Raises:
             InputError: If the image is missing or does not decode.
         """
+        results['grey_levels'] = self.levels
         if 'img' in results:
             return self._with_image(results, self._in_channels(self.levels.apply(as_frame(results['img']))[0]))
         path = results['img_path']
@@ -231,7 +232,10 @@ class PackInfraredInputs(PackDetInputs):
         results = {'scale_factor': (1.0, 1.0), **results}
         if image.ndim == 2 or image.shape[2] == 1:
             results['img'] = np.broadcast_to(image.reshape(*image.shape[:2], 1), (*image.shape[:2], 3))
-        return super().transform(results)
+        packed = super().transform(results)
+        if 'grey_levels' in results:
+            packed['data_samples'].set_metainfo({'grey_levels': results['grey_levels']})
+        return packed
 
 
 def _is_local(path: str, backend_args: dict | None) -> bool:

@@ -1,0 +1,131 @@
+"""Metrics of runs as rows of one table, and the paper's numbers beside them, each with its conventions."""
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bafenet.analysis.complexity import network_of
+from bafenet.engine.training_images import split_settings
+from bafenet.evaluation.report import LEGACY, ROWS
+from bafenet.reproduction.tables import Row, Table, read_tables
+
+from .collect import Run
+
+TRUE_SIDES, LEGACY_SIDES = 'true', '+1'
+PAPER_SPLIT = 'DenseSIRST test_v2'
+# The rows that every reader looks for, of Table VII.
+_ALWAYS = ('fcos_r50', 'bafenet_r50')
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A row of the table of metrics.
+
+    Attributes:
+        label: The run, or the paper's row.
+        kind: ``'test'``, ``'validation'`` or ``'paper'``.
+        tested_on: The data, in words.
+        sides: ``'true'`` or ``'+1'``: sides x2 - x1 and x2 - x1 + 1; empty where no metric depends on it.
+        values: By the metric's name without prefix and ending.
+        cells: Text of the cells that are not simply the value.
+    """
+
+    label: str
+    kind: str
+    tested_on: str
+    sides: str
+    values: dict[str, float]
+    cells: dict[str, str] = field(default_factory=dict)
+
+
+def metric_rows(runs: Sequence[Run]) -> list[MetricRow]:
+    """The rows of all runs, and behind them those of the paper."""
+    return [row for run in runs for row in _rows_of(run)] + list(_paper_rows(runs))
+
+
+def columns_of(rows: Sequence[MetricRow]) -> dict[str, str]:
+    """The metrics that some row has, and what a person reads for them; unknown ones last."""
+    present = {key for row in rows for key in row.values}
+    return {**{key: text for key, text in ROWS.items() if key in present},
+            **{key: key for key in sorted(present) if key not in ROWS}}
+
+
+def by_sides(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Metrics by the sides of their boxes, without prefix and ending; those without boxes stand in each."""
+    values = {key.rsplit('/', 1)[-1]: value for key, value in metrics.items()}
+    sky = {key: value for key, value in values.items() if key == 'sky_iou'}
+    legacy = {key.removesuffix(LEGACY): value for key, value in values.items() if key.endswith(LEGACY)}
+    true = {key: value for key, value in values.items() if not key.endswith(LEGACY) and key not in sky}
+    found = {sides: {**own, **sky} for sides, own in ((TRUE_SIDES, true), (LEGACY_SIDES, legacy)) if own}
+    return found or ({'': sky} if sky else {})
+
+
+def _rows_of(run: Run) -> Iterator[MetricRow]:
+    if run.metrics:
+        for sides, values in by_sides(run.metrics).items():
+            yield MetricRow(run.label, 'test', tested_on(run), sides, values)
+        return
+    last = {name: points[-1] for name, points in run.scalars.items() if name.removesuffix(LEGACY) in ROWS}
+    if last:
+        epoch = max(int(step) for step, _ in last.values())
+        splits = _splits_text(run, 'val_dataloader')
+        for sides, values in by_sides({name: float(value) for name, (_, value) in last.items()}).items():
+            yield MetricRow(run.label, 'validation', f'{splits}, while training, epoch {epoch}', sides, values)
+
+
+def tested_on(run: Run) -> str:
+    """The data of a run's test, in words: the devkit's folder and the split."""
+    split = run.results.get('split')
+    text = _splits_text(run, 'test_dataloader') if not split else _data_name(run, 'test_dataloader', split)
+    seen = run.results.get('training_images')
+    return f'{text}; {seen} of the images were trained on' if seen else text
+
+
+def _splits_text(run: Run, loader: str) -> str:
+    splits = ', '.join(part['ann_file'] for part in split_settings(run.config.get(loader)))
+    return _data_name(run, loader, splits) if splits else 'not known'
+
+
+def _data_name(run: Run, loader: str, splits: str) -> str:
+    """``SIRSTdevkit test_v2``; the folder is named as the config names it, without those above."""
+    parts = split_settings(run.config.get(loader))
+    roots = dict.fromkeys(Path(str(part.get('data_root') or '')).name for part in parts)
+    names = ', '.join(Path(split.strip()).stem for split in splits.split(','))
+    return ' '.join(filter(None, ('/'.join(filter(None, roots)), names)))
+
+
+# --- The paper's ------------------------------------------------------------------------------------------------------
+
+
+def _paper_rows(runs: Sequence[Run]) -> Iterator[MetricRow]:
+    """The paper's row of each run's network or table row, and two that every reader looks for; each once."""
+    tables = [table for table in read_tables() if not table.metrics]
+    wanted = {key for run in runs for key in (run.row, network_of(run.config_name)) if key} | {*_ALWAYS}
+    for table in tables:
+        for row in table.rows:
+            if row.key in wanted and row.paper:
+                yield _paper_row(table, row)
+
+
+def _paper_row(table: Table, row: Row) -> MetricRow:
+    paper = row.paper
+    values: dict[str, float] = {key: paper[key] for key in ('mAP_07', 'mAP_12') if key in paper}
+    cells: dict[str, str] = {}
+    if {'recall_07', 'recall_12'} <= set(paper):
+        values['recall'] = paper['recall_07']
+        cells['recall'] = f'{paper["recall_07"]:.3f} and {paper["recall_12"]:.3f}'
+    return MetricRow(f'Paper, Table {table.key}: {row.label}', 'paper', PAPER_SPLIT, LEGACY_SIDES, values, cells)
+
+
+def notes_on(rows: Sequence[MetricRow]) -> list[str]:
+    """What must be known before two rows are compared."""
+    notes = ['Sides of boxes: “true” is x2 − x1; “+1” is x2 − x1 + 1, as the paper computes them. On boxes of 3 pixels '
+             'the latter gives higher numbers, so that values marked +1 compare with one another alone.',
+             'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
+             'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.',
+             'Higher is better, but of false alarms lower; a score at best F1 is neither.',
+             'Empty cells: the data or the paper give no such value.']
+    if any(row.kind == 'validation' for row in rows):
+        notes.append('Rows marked “while training” are validations of the last epoch, and no test.')
+    if any(row.kind != 'paper' and not row.tested_on.endswith('test_v2') for row in rows):
+        notes.append(f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data do not compare with them.')
+    return notes
