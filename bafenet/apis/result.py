@@ -84,11 +84,12 @@ class Result:
         Raises:
             InputError: If the suffix is neither, or the file cannot be written.
         """
+        picture = None if str(path).lower().endswith('.json') else self.plot(**options)
         try:
-            if str(path).lower().endswith('.json'):
+            if picture is None:
                 write_json(path, self.to_dict())
             else:
-                write_image(path, self.plot(**options))
+                write_image(path, picture)
         except InputError as error:
             raise InputError(f'{error}, or in .json for the numbers') from error
         except OSError as error:
