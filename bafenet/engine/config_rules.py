@@ -1,210 +1,150 @@
 """Which values the settings of a config may have: by the dotted key, and by class and argument."""
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
 
-from mmdet.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS, RUNNERS
+from mmdet.registry import OPTIM_WRAPPER_CONSTRUCTORS, RUNNERS
 from mmengine.runner import Priority
 
-from bafenet.arguments import MAX_CHANNELS, MAX_WORKERS
+from bafenet.arguments import MAX_WORKERS
 from bafenet.models.small_target_head import ASSIGNERS, BOX_CODINGS, QUALITIES
 
-MAX_SIDE = 16384  # pixels of an image's side
-
-
-class Allowed(NamedTuple):
-    """What a setting may be.
-
-    Attributes:
-        words: In words, after "must be".
-        test: Whether a value, of any type, is allowed.
-        example: One such value.
-    """
-
-    words: str
-    test: Callable[[Any], bool]
-    example: Any
-
-
-def is_whole(value: Any) -> bool:
-    """Whether a value is an int, and no bool."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite int or float, and no bool."""
-    return is_whole(value) or isinstance(value, float) and math.isfinite(value)
-
-
-def _whole(low: int, high: int | None = None) -> Allowed:
-    words = f'a whole number of at least {low}' if high is None else f'a whole number from {low} to {high}'
-    return Allowed(words, lambda value: is_whole(value) and low <= value <= (math.inf if high is None else high),
-                   max(low, 1))
-
-
-def _number(low: float, high: float = math.inf, above: bool = False) -> Allowed:
-    """Finite numbers from ``low`` to ``high``; with ``above``, not ``low`` itself."""
-    start = f'above {low:g}' if above else f'of at least {low:g}'
-    words = f'a finite number {start}' + (f' and at most {high:g}' if math.isfinite(high) else '')
-    return Allowed(words, lambda value: is_number(value) and low <= value <= high and not (above and value == low),
-                   1.0 if low < 1 <= high else high)
-
-
-def _choice(*values: Any) -> Allowed:
-    # 1 == True, and neither is the other.
-    return Allowed(f'one of {", ".join(map(str, values))}',
-                   lambda value: any(value == item and type(value) is type(item) for item in values), values[0])
-
-
-def _list(item: Allowed, length: int | None = None, ascending: bool = False, empty: bool = False) -> Allowed:
-    def test(value: Any) -> bool:
-        return (isinstance(value, (list, tuple)) and (len(value) == length if length else empty or len(value) > 0)
-                and all(map(item.test, value))
-                and (not ascending or all(low < high for low, high in zip(value, value[1:], strict=False))))
-
-    words = f'a list of {length or "one or more"} values{" in ascending order" if ascending else ""}, each {item.words}'
-    return Allowed(words, test, [item.example] * (1 if ascending else length or 1))
-
-
-def _range(item: Allowed) -> Allowed:
-    return Allowed(f'two values (low, high) in this order, each {item.words}',
-                   lambda value: _list(item, 2).test(value) and value[0] <= value[1], [item.example] * 2)
-
-
-def _or(*kinds: Allowed) -> Allowed:
-    return Allowed(', or '.join(kind.words for kind in kinds), lambda value: any(kind.test(value) for kind in kinds),
-                   kinds[0].example)
-
-
-FLAG = Allowed('True or False', lambda value: isinstance(value, bool), True)
-TEXT = Allowed('text', lambda value: isinstance(value, str), '')
-TEMPLATE = Allowed('a file name with one {}, which a number takes', lambda value: isinstance(value, str)
-                   and value.count('{}') == 1 == value.count('{') and value.count('}') == 1 and '/' not in value,
-                   'epoch_{}.pth')
-NONE = Allowed('None', lambda value: value is None, None)
-COUNT, INDEX = _whole(1), _whole(0)
-SHARE, FACTOR, POSITIVE, FINITE = _number(0, 1), _number(0), _number(0, above=True), _number(-math.inf)
-CHANNELS = _whole(1, MAX_CHANNELS)
-SIZE = _list(_whole(1, MAX_SIDE), 2)
-SEED = _or(_whole(0, 2**32 - 1), NONE)
-NETWORK = Allowed('the name of a registered network part', lambda value: isinstance(value, str)
-                  and MODELS.get(value) is not None, 'lsk')
-NAMES = _or(TEXT, _list(TEXT), NONE)
-SETTINGS = Allowed('a dict of settings', lambda value: isinstance(value, dict), {})
-PART = Allowed('a dict of settings with a type', lambda value: isinstance(value, dict) and 'type' in value, {})
-PARTS = _list(PART, empty=True)
-
-
-def _named(names: str, allowed: Allowed) -> dict[str, Allowed]:
-    return dict.fromkeys(names.split(), allowed)
-
+from .config_kinds import (
+    CHANNELS,
+    COUNT,
+    FACTOR,
+    FINITE,
+    FLAG,
+    INDEX,
+    MAX_SIDE,
+    NAMES,
+    NETWORK,
+    NONE,
+    PART,
+    PARTS,
+    POSITIVE,
+    SEED,
+    SETTINGS,
+    SHARE,
+    SIZE,
+    TEMPLATE,
+    TEXT,
+    Allowed,
+    choice,
+    either,
+    is_number,
+    list_of,
+    named,
+    number,
+    range_of,
+    whole,
+)
 
 # Every n-th channel or column is exchanged (models/exchange.py).
 _EVERY_NTH = Allowed('1 over a whole number: 1, 0.5, 0.25 …', lambda value: is_number(value) and value > 1e-6
                      and abs(round(1 / value) * value - 1) <= 1e-6, 0.5)
-_NUMBERS = _list(_number(-MAX_SIDE, MAX_SIDE), 3)
-_LEVEL = Allowed('two sizes (low, high), low below high', _list(_number(-1), 2, True).test, (-1, 64))
+_NUMBERS = list_of(number(-MAX_SIDE, MAX_SIDE), 3)
+_LEVEL = Allowed('two sizes (low, high), low below high', list_of(number(-1), 2, True).test, (-1, 64))
 
 # Arguments of a class, by its name or a parent's: rules that hold wherever the class stands.
 BY_CLASS: dict[str, dict[str, Allowed]] = {
     # Data
     'BaseDataset': {
-        **_named('data_root ann_file', _or(TEXT, NONE)),
-        **_named('test_mode lazy_init serialize_data', FLAG),
-        'indices': _or(COUNT, _list(INDEX), NONE), 'max_refetch': INDEX, 'pipeline': PARTS,
-        'metainfo': _or(SETTINGS, TEXT, NONE), 'filter_cfg': _or(SETTINGS, NONE),
+        **named('data_root ann_file', either(TEXT, NONE)),
+        **named('test_mode lazy_init serialize_data', FLAG),
+        'indices': either(COUNT, list_of(INDEX), NONE), 'max_refetch': INDEX, 'pipeline': PARTS,
+        'metainfo': either(SETTINGS, TEXT, NONE), 'filter_cfg': either(SETTINGS, NONE),
     },
-    'DenseSIRSTDataset': {'box_origin': _choice(0, 1), 'img_suffix': TEXT, 'data_prefix': _or(SETTINGS, NONE)},
-    'DefaultSampler': {**_named('shuffle round_up', FLAG), 'seed': SEED},
-    'EpochSampler': {'repeats': _number(0, 1000, above=True)},
-    'Resize': {'scale': _or(SIZE, NONE), **_named('keep_ratio clip_object_border', FLAG),
-               'scale_factor': _or(POSITIVE, _list(POSITIVE, 2), NONE)},
-    'RandomFlip': {'prob': _or(SHARE, _list(SHARE), NONE)},
+    'DenseSIRSTDataset': {'box_origin': choice(0, 1), 'img_suffix': TEXT, 'data_prefix': either(SETTINGS, NONE)},
+    'DefaultSampler': {**named('shuffle round_up', FLAG), 'seed': SEED},
+    'EpochSampler': {'repeats': number(0, 1000, above=True)},
+    'Resize': {'scale': either(SIZE, NONE), **named('keep_ratio clip_object_border', FLAG),
+               'scale_factor': either(POSITIVE, list_of(POSITIVE, 2), NONE)},
+    'RandomFlip': {'prob': either(SHARE, list_of(SHARE), NONE)},
     'LoadInfraredImage': {'cache_mb': FACTOR},
     'LoadSkyAnnotations': {'cache_mb': FACTOR},
-    'BalancedCrop': {'size': SIZE, 'late_size': _or(SIZE, NONE), 'late_epoch': _or(INDEX, NONE),
-                     **_named('target_prob other_prob min_visible', SHARE)},
+    'BalancedCrop': {'size': SIZE, 'late_size': either(SIZE, NONE), 'late_epoch': either(INDEX, NONE),
+                     **named('target_prob other_prob min_visible', SHARE)},
     'BAGCopyPaste': {
-        **_named('prob visible_share', SHARE), **_named('clustered gaussian truncate_boxes', FLAG),
-        **_named('region_size max_target_size', _whole(1, MAX_SIDE)), 'max_gt': _or(INDEX, NONE),
-        **_named('num_clusters targets_per_cluster spacing', _range(INDEX)), 'brightness': _range(FACTOR),
-        'sigma': _range(POSITIVE), **_named('offset rotation', _range(FINITE)), 'background': _choice('sky', 'any'),
+        **named('prob visible_share', SHARE), **named('clustered gaussian truncate_boxes', FLAG),
+        **named('region_size max_target_size', whole(1, MAX_SIDE)), 'max_gt': either(INDEX, NONE),
+        **named('num_clusters targets_per_cluster spacing', range_of(INDEX)), 'brightness': range_of(FACTOR),
+        'sigma': range_of(POSITIVE), **named('offset rotation', range_of(FINITE)), 'background': choice('sky', 'any'),
     },
-    'PackDetInputs': {'meta_keys': _list(TEXT, empty=True)},
+    'PackDetInputs': {'meta_keys': list_of(TEXT, empty=True)},
     # Networks
     'ImgDataPreprocessor': {
-        'mean': _or(_NUMBERS, NONE), 'std': _or(_list(POSITIVE, 3), NONE), 'pad_size_divisor': _whole(1, 1024),
-        'pad_value': FINITE, **_named('bgr_to_rgb rgb_to_bgr non_blocking', FLAG),
+        'mean': either(_NUMBERS, NONE), 'std': either(list_of(POSITIVE, 3), NONE), 'pad_size_divisor': whole(1, 1024),
+        'pad_value': FINITE, **named('bgr_to_rgb rgb_to_bgr non_blocking', FLAG),
     },
-    'DetDataPreprocessor': {**_named('pad_mask pad_seg boxtype2tensor', FLAG),
-                            **_named('mask_pad_value seg_pad_value', _whole(0, 255))},
+    'DetDataPreprocessor': {**named('pad_mask pad_seg boxtype2tensor', FLAG),
+                            **named('mask_pad_value seg_pad_value', whole(0, 255))},
     'ResNet': {
-        **_named('num_stages', _whole(1, 4)), **_named('in_channels base_channels', CHANNELS),
-        'stem_channels': _or(CHANNELS, NONE), 'frozen_stages': _whole(-1, 4), 'style': _choice('pytorch', 'caffe'),
-        **_named('strides dilations', _list(COUNT)), 'out_indices': _list(_whole(0, 3), ascending=True),
-        **_named('norm_eval deep_stem avg_down with_cp zero_init_residual', FLAG), 'pretrained': _or(TEXT, NONE),
-        'dcn': _or(PART, NONE), 'plugins': _or(_list(SETTINGS), NONE), 'stage_with_dcn': _list(FLAG),
+        **named('num_stages', whole(1, 4)), **named('in_channels base_channels', CHANNELS),
+        'stem_channels': either(CHANNELS, NONE), 'frozen_stages': whole(-1, 4), 'style': choice('pytorch', 'caffe'),
+        **named('strides dilations', list_of(COUNT)), 'out_indices': list_of(whole(0, 3), ascending=True),
+        **named('norm_eval deep_stem avg_down with_cp zero_init_residual', FLAG), 'pretrained': either(TEXT, NONE),
+        'dcn': either(PART, NONE), 'plugins': either(list_of(SETTINGS), NONE), 'stage_with_dcn': list_of(FLAG),
     },
     'CompactResNet': {
-        'stage_channels': _list(CHANNELS), 'stage_blocks': _list(_whole(1, 100)), 'dilations': _list(_whole(1, 100)),
-        'out_indices': _or(_list(INDEX, ascending=True), NONE), 'stem_kernel': _whole(2, 31),
-        'stem_channels': _or(CHANNELS, NONE), 'in_channels': CHANNELS,
+        'stage_channels': list_of(CHANNELS), 'stage_blocks': list_of(whole(1, 100)), 'dilations': list_of(whole(1, 100)),
+        'out_indices': either(list_of(INDEX, ascending=True), NONE), 'stem_kernel': whole(2, 31),
+        'stem_channels': either(CHANNELS, NONE), 'in_channels': CHANNELS,
     },
     'FPN': {
-        'in_channels': _list(CHANNELS), 'out_channels': CHANNELS, 'num_outs': _whole(1, 16),
-        'start_level': _whole(0, 16), 'end_level': _whole(-1, 16),
-        'add_extra_convs': _or(FLAG, _choice('on_input', 'on_lateral', 'on_output')),
-        **_named('relu_before_extra_convs no_norm_on_lateral', FLAG),
+        'in_channels': list_of(CHANNELS), 'out_channels': CHANNELS, 'num_outs': whole(1, 16),
+        'start_level': whole(0, 16), 'end_level': whole(-1, 16),
+        'add_extra_convs': either(FLAG, choice('on_input', 'on_lateral', 'on_output')),
+        **named('relu_before_extra_convs no_norm_on_lateral', FLAG),
     },
     'AnchorFreeHead': {
-        'num_classes': _whole(1, 10000), **_named('in_channels feat_channels', CHANNELS),
-        'stacked_convs': _whole(0, 64), 'strides': _list(_whole(1, 1024)), 'dcn_on_last_conv': FLAG,
-        'conv_bias': _or(FLAG, _choice('auto')),
+        'num_classes': whole(1, 10000), **named('in_channels feat_channels', CHANNELS),
+        'stacked_convs': whole(0, 64), 'strides': list_of(whole(1, 1024)), 'dcn_on_last_conv': FLAG,
+        'conv_bias': either(FLAG, choice('auto')),
     },
-    'FCOSHead': {'regress_ranges': _list(_LEVEL), 'center_sample_radius': POSITIVE,
-                 **_named('center_sampling norm_on_bbox centerness_on_reg', FLAG)},
-    'SmallTargetHead': {'box_coding': _choice(*BOX_CODINGS), 'quality': _choice(*QUALITIES),
-                        'side_knots': _list(FACTOR, ascending=True), 'assign': _or(_choice(*ASSIGNERS), PART),
+    'FCOSHead': {'regress_ranges': list_of(_LEVEL), 'center_sample_radius': POSITIVE,
+                 **named('center_sampling norm_on_bbox centerness_on_reg', FLAG)},
+    'SmallTargetHead': {'box_coding': choice(*BOX_CODINGS), 'quality': choice(*QUALITIES),
+                        'side_knots': list_of(FACTOR, ascending=True), 'assign': either(choice(*ASSIGNERS), PART),
                         'loss_sides': PART},
-    'BAFEHead': {**_named('with_seg bottleneck', FLAG), 'refine': _or(NETWORK, PART, NONE), 'exchange': _or(PART, NONE),
+    'BAFEHead': {**named('with_seg bottleneck', FLAG), 'refine': either(NETWORK, PART, NONE), 'exchange': either(PART, NONE),
                  'bottleneck_norm_cfg': PART, 'loss_seg': PART},
-    '_Exchange': {'ratio': _number(0, 1, above=True), 'adapter': _or(PART, NONE), 'shared_adapter': FLAG},
+    '_Exchange': {'ratio': number(0, 1, above=True), 'adapter': either(PART, NONE), 'shared_adapter': FLAG},
     '_AlternateExchange': {'ratio': _EVERY_NTH},
-    'DynamicChannelExchange': {'gate': _choice('straight_through', 'index')},
-    'SequentialExchange': {'exchanges': _list(PART)},
-    'MLPAdapter': {'hidden_channels': CHANNELS, **_named('mix_channels residual', FLAG)},
-    'InsideAssigner': {'center_radius': _or(POSITIVE, NONE)},
-    'NearestAssigner': {'topk': _whole(1, 1000)},
-    'ReceptiveFieldAssigner': {'topk': _whole(1, 1000), 'radius': POSITIVE, 'distance': _choice('kl', 'wasserstein')},
-    'SimOTAAssigner': {**_named('center_radius', POSITIVE), 'candidate_topk': COUNT,
-                       **_named('iou_weight cls_weight', FACTOR)},
-    'FocalLoss': {'gamma': FACTOR, 'alpha': SHARE, **_named('use_sigmoid activated', FLAG)},
-    'CrossEntropyLoss': {**_named('use_sigmoid use_mask avg_non_ignore', FLAG),
-                         'ignore_index': _or(_whole(-255, 255), NONE)},
+    'DynamicChannelExchange': {'gate': choice('straight_through', 'index')},
+    'SequentialExchange': {'exchanges': list_of(PART)},
+    'MLPAdapter': {'hidden_channels': CHANNELS, **named('mix_channels residual', FLAG)},
+    'InsideAssigner': {'center_radius': either(POSITIVE, NONE)},
+    'NearestAssigner': {'topk': whole(1, 1000)},
+    'ReceptiveFieldAssigner': {'topk': whole(1, 1000), 'radius': POSITIVE, 'distance': choice('kl', 'wasserstein')},
+    'SimOTAAssigner': {**named('center_radius', POSITIVE), 'candidate_topk': COUNT,
+                       **named('iou_weight cls_weight', FACTOR)},
+    'FocalLoss': {'gamma': FACTOR, 'alpha': SHARE, **named('use_sigmoid activated', FLAG)},
+    'CrossEntropyLoss': {**named('use_sigmoid use_mask avg_non_ignore', FLAG),
+                         'ignore_index': either(whole(-255, 255), NONE)},
     'NormalisedWassersteinLoss': {'constant': POSITIVE},
     # Runs
     'CheckpointHook': {
-        'interval': _or(COUNT, _choice(-1)), 'max_keep_ckpts': _or(COUNT, _choice(-1)), 'save_best': NAMES,
-        'rule': _or(_choice('greater', 'less'), _list(_choice('greater', 'less')), NONE), 'save_begin': INDEX,
-        **_named('by_epoch save_optimizer save_param_scheduler save_last', FLAG),
-        'out_dir': _or(TEXT, NONE), 'filename_tmpl': _or(TEMPLATE, NONE),
-        **_named('greater_keys less_keys published_keys', NAMES),
+        'interval': either(COUNT, choice(-1)), 'max_keep_ckpts': either(COUNT, choice(-1)), 'save_best': NAMES,
+        'rule': either(choice('greater', 'less'), list_of(choice('greater', 'less')), NONE), 'save_begin': INDEX,
+        **named('by_epoch save_optimizer save_param_scheduler save_last', FLAG),
+        'out_dir': either(TEXT, NONE), 'filename_tmpl': either(TEMPLATE, NONE),
+        **named('greater_keys less_keys published_keys', NAMES),
     },
-    'AtomicCheckpointHook': {'max_keep_ckpts': _or(_whole(2), _choice(-1))},
-    'LoggerHook': {**_named('interval interval_exp_name', COUNT),
-                   **_named('ignore_last keep_local log_metric_by_epoch', FLAG)},
-    'DetVisualizationHook': {**_named('draw show', FLAG), 'interval': COUNT, 'score_thr': SHARE, 'wait_time': FACTOR,
-                             'test_out_dir': _or(TEXT, NONE)},
-    'TestPanelHook': {'file': TEXT, 'num_images': _whole(1, 1000), 'score_threshold': SHARE,
-                      'insets': _whole(0, 100), 'side': _whole(64, 2**14)},
-    'SkyLocalVisualizer': {'insets': _whole(0, 100), 'side': _whole(64, 2**14),
-                           'stretch': _or(_range(_number(0, 100)), NONE)},
-    'MemoryFormatHook': {'memory_format': _choice('channels_last', 'contiguous_format')},
+    'AtomicCheckpointHook': {'max_keep_ckpts': either(whole(2), choice(-1))},
+    'LoggerHook': {**named('interval interval_exp_name', COUNT),
+                   **named('ignore_last keep_local log_metric_by_epoch', FLAG)},
+    'DetVisualizationHook': {**named('draw show', FLAG), 'interval': COUNT, 'score_thr': SHARE, 'wait_time': FACTOR,
+                             'test_out_dir': either(TEXT, NONE)},
+    'TestPanelHook': {'file': TEXT, 'num_images': whole(1, 1000), 'score_threshold': SHARE,
+                      'insets': whole(0, 100), 'side': whole(64, 2**14)},
+    'SkyLocalVisualizer': {'insets': whole(0, 100), 'side': whole(64, 2**14),
+                           'stretch': either(range_of(number(0, 100)), NONE)},
+    'MemoryFormatHook': {'memory_format': choice('channels_last', 'contiguous_format')},
     'TestProgressHook': {'disable': FLAG},
-    'LogProcessor': {'window_size': COUNT, 'num_digits': _whole(0, 16), **_named('by_epoch log_with_hierarchy', FLAG)},
-    'BaseMetric': {'collect_device': _choice('cpu', 'gpu'), **_named('prefix collect_dir', _or(TEXT, NONE))},
+    'LogProcessor': {'window_size': COUNT, 'num_digits': whole(0, 16), **named('by_epoch log_with_hierarchy', FLAG)},
+    'BaseMetric': {'collect_device': choice('cpu', 'gpu'), **named('prefix collect_dir', either(TEXT, NONE))},
     'DenseSIRSTMetric': {'fppi_score': SHARE, 'legacy_coordinates': FLAG},
     'PretrainedInit': {'checkpoint': TEXT},
 }
@@ -213,114 +153,114 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
 _BY_KEY: dict[str, Allowed] = {
     'model': SETTINGS,
     'model.{backbone,bbox_head}': PART,
-    'model.neck': _or(PART, PARTS, NONE),
-    'model.data_preprocessor': _or(PART, NONE),
-    'model.train_cfg': _or(SETTINGS, NONE),
+    'model.neck': either(PART, PARTS, NONE),
+    'model.data_preprocessor': either(PART, NONE),
+    'model.train_cfg': either(SETTINGS, NONE),
     'model.test_cfg': SETTINGS,
     'model.test_cfg.**.score_thr': SHARE,
     'model.test_cfg.**.{nms_pre,max_per_img}': COUNT,
-    'model.test_cfg.**.min_bbox_size': _number(-1, MAX_SIDE),
+    'model.test_cfg.**.min_bbox_size': number(-1, MAX_SIDE),
     'model.test_cfg.**.nms': SETTINGS,
-    'model.test_cfg.**.nms.type': _choice('nms', 'soft_nms'),
-    'model.test_cfg.**.nms.iou_threshold': _number(0, 1, above=True),
+    'model.test_cfg.**.nms.type': choice('nms', 'soft_nms'),
+    'model.test_cfg.**.nms.iou_threshold': number(0, 1, above=True),
     'model.test_cfg.whole_pixels': FLAG,
     'model.**.loss_weight': FACTOR,
     'model.**.{loss_*,bbox_coder}': PART,
-    'model.**.reduction': _choice('none', 'mean', 'sum'),
-    'model.**.{norm_cfg,conv_cfg,act_cfg}': _or(PART, NONE),
+    'model.**.reduction': choice('none', 'mean', 'sum'),
+    'model.**.{norm_cfg,conv_cfg,act_cfg}': either(PART, NONE),
     'model.**.norm_cfg.requires_grad': FLAG,
     'model.**.norm_cfg.num_groups': COUNT,
-    '**.init_cfg': _or(PART, _list(PART), NONE),
+    '**.init_cfg': either(PART, list_of(PART), NONE),
     'model.**.init_cfg.**.std': FACTOR,
-    'model.**.init_cfg.**.bias_prob': _number(0, 0.999, above=True),
-    '{train,val,test}_dataloader': _or(SETTINGS, NONE),
-    '*_dataloader.batch_size': _whole(1, 2**16),
-    '*_dataloader.num_workers': _whole(0, MAX_WORKERS),
-    '*_dataloader.prefetch_factor': _or(_whole(1, 1024), NONE),
+    'model.**.init_cfg.**.bias_prob': number(0, 0.999, above=True),
+    '{train,val,test}_dataloader': either(SETTINGS, NONE),
+    '*_dataloader.batch_size': whole(1, 2**16),
+    '*_dataloader.num_workers': whole(0, MAX_WORKERS),
+    '*_dataloader.prefetch_factor': either(whole(1, 1024), NONE),
     '*_dataloader.{persistent_workers,drop_last,pin_memory,shuffle}': FLAG,
     '*_dataloader.timeout': FACTOR,
     '*_dataloader.{dataset,sampler}': PART,
-    '*_dataloader.{batch_sampler,collate_fn}': _or(PART, NONE),
-    '{train,val,test}_evaluator': _or(PART, _list(PART), NONE),
-    '{train,val,test}_cfg': _or(SETTINGS, NONE),
+    '*_dataloader.{batch_sampler,collate_fn}': either(PART, NONE),
+    '{train,val,test}_evaluator': either(PART, list_of(PART), NONE),
+    '{train,val,test}_cfg': either(SETTINGS, NONE),
     'optim_wrapper.constructor': Allowed('the name of a registered constructor', lambda value: isinstance(value, str)
                                          and OPTIM_WRAPPER_CONSTRUCTORS.get(value) is not None,
                                          'DefaultOptimWrapperConstructor'),
     'train_cfg.{max_epochs,max_iters,val_interval}': COUNT,
     'train_cfg.val_begin': INDEX,
-    'train_cfg.dynamic_intervals': _or(_list(_list(INDEX, 2)), NONE),
+    'train_cfg.dynamic_intervals': either(list_of(list_of(INDEX, 2)), NONE),
     'train_cfg.by_epoch': FLAG,
     '{val,test}_cfg.fp16': FLAG,
-    'optim_wrapper': _or(SETTINGS, NONE),
+    'optim_wrapper': either(SETTINGS, NONE),
     'optim_wrapper.optimizer': PART,
     # Adaptive optimizers take it as a factor near 1; beyond this it is a slip.
-    'optim_wrapper.optimizer.lr': _number(0, 1000, above=True),
-    'optim_wrapper.optimizer.{weight_decay,eps}': _number(0, 10),
+    'optim_wrapper.optimizer.lr': number(0, 1000, above=True),
+    'optim_wrapper.optimizer.{weight_decay,eps}': number(0, 10),
     'optim_wrapper.optimizer.{momentum,dampening,alpha}': SHARE,
-    'optim_wrapper.optimizer.betas': Allowed('two numbers of at least 0 and below 1', lambda value: _list(
+    'optim_wrapper.optimizer.betas': Allowed('two numbers of at least 0 and below 1', lambda value: list_of(
         SHARE, 2).test(value) and max(value) < 1, [0.9, 0.999]),
     'optim_wrapper.optimizer.{d0,d_coef}': POSITIVE,
     # Infinity, its default, bounds nothing.
-    'optim_wrapper.optimizer.growth_rate': _or(_number(1, above=True), _choice(math.inf)),
+    'optim_wrapper.optimizer.growth_rate': either(number(1, above=True), choice(math.inf)),
     'optim_wrapper.optimizer.{decouple,amsgrad,nesterov,maximize,use_bias_correction,safeguard_warmup}': FLAG,
     'optim_wrapper.accumulative_counts': COUNT,
-    'optim_wrapper.clip_grad': _or(SETTINGS, NONE),
+    'optim_wrapper.clip_grad': either(SETTINGS, NONE),
     'optim_wrapper.clip_grad.{max_norm,clip_value,norm_type}': POSITIVE,
-    'optim_wrapper.clip_grad.type': _choice('norm', 'value'),
+    'optim_wrapper.clip_grad.type': choice('norm', 'value'),
     'optim_wrapper.clip_grad.error_if_nonfinite': FLAG,
-    'optim_wrapper.loss_scale': _or(_choice('dynamic'), POSITIVE, SETTINGS),
-    'optim_wrapper.paramwise_cfg': _or(SETTINGS, NONE),
+    'optim_wrapper.loss_scale': either(choice('dynamic'), POSITIVE, SETTINGS),
+    'optim_wrapper.paramwise_cfg': either(SETTINGS, NONE),
     'optim_wrapper.paramwise_cfg.**.*_mult': FACTOR,
     'optim_wrapper.paramwise_cfg.bypass_duplicate': FLAG,
     'optim_wrapper.paramwise_cfg.custom_keys': SETTINGS,
-    'param_scheduler': _or(PARTS, PART, NONE),
+    'param_scheduler': either(PARTS, PART, NONE),
     'param_scheduler.**.begin': INDEX,
     'param_scheduler.**.{end,step_size,total_steps}': COUNT,
-    'param_scheduler.**.T_max': _or(COUNT, NONE),
-    'param_scheduler.**.milestones': _list(INDEX, ascending=True, empty=True),
+    'param_scheduler.**.T_max': either(COUNT, NONE),
+    'param_scheduler.**.milestones': list_of(INDEX, ascending=True, empty=True),
     'param_scheduler.**.{gamma,power}': POSITIVE,
     'param_scheduler.**.{factor,start_factor,end_factor}': SHARE,
-    'param_scheduler.**.eta_min_ratio': _or(SHARE, NONE),
-    'param_scheduler.**.eta_min': _or(FACTOR, NONE),
-    '{default_hooks,custom_hooks}.*.priority': _or(_whole(0, 100), _choice(*Priority.__members__)),
+    'param_scheduler.**.eta_min_ratio': either(SHARE, NONE),
+    'param_scheduler.**.eta_min': either(FACTOR, NONE),
+    '{default_hooks,custom_hooks}.*.priority': either(whole(0, 100), choice(*Priority.__members__)),
     'param_scheduler.**.{by_epoch,convert_to_iter_based,verbose}': FLAG,
-    'param_scheduler.**.last_step': _whole(-1),
-    'auto_scale_lr': _or(SETTINGS, NONE),
+    'param_scheduler.**.last_step': whole(-1),
+    'auto_scale_lr': either(SETTINGS, NONE),
     'auto_scale_lr.enable': FLAG,
     'auto_scale_lr.base_batch_size': COUNT,
-    'default_hooks': _or(SETTINGS, NONE),
-    'default_hooks.*': _or(PART, NONE),
-    'custom_hooks': _or(PARTS, NONE),
+    'default_hooks': either(SETTINGS, NONE),
+    'default_hooks.*': either(PART, NONE),
+    'custom_hooks': either(PARTS, NONE),
     'env_cfg': SETTINGS,
     'env_cfg.{cudnn_benchmark,resource_limit_unlimited}': FLAG,
     'env_cfg.{mp_cfg,dist_cfg}': SETTINGS,
-    'env_cfg.mp_cfg.mp_start_method': _choice('fork', 'spawn', 'forkserver'),
-    'env_cfg.mp_cfg.opencv_num_threads': _whole(0, 4096),
-    'env_cfg.dist_cfg.backend': _choice('nccl', 'gloo', 'mpi'),
+    'env_cfg.mp_cfg.mp_start_method': choice('fork', 'spawn', 'forkserver'),
+    'env_cfg.mp_cfg.opencv_num_threads': whole(0, 4096),
+    'env_cfg.dist_cfg.backend': choice('nccl', 'gloo', 'mpi'),
     'env_cfg.dist_cfg.timeout': POSITIVE,
     'env_cfg.resource_limit': COUNT,
     'randomness': SETTINGS,
     'randomness.seed': SEED,
     'randomness.{deterministic,diff_rank_seed}': FLAG,
-    'visualizer': _or(PART, NONE),
+    'visualizer': either(PART, NONE),
     'visualizer.tensorboard': FLAG,
-    '**.vis_backends': _or(PARTS, NONE),
-    'log_processor': _or(SETTINGS, NONE),
-    'log_level': _choice('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'),
+    '**.vis_backends': either(PARTS, NONE),
+    'log_processor': either(SETTINGS, NONE),
+    'log_level': choice('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'),
     'splits': Allowed('a text that can stand in the name of a file, as v2 or rec',
                       lambda value: isinstance(value, str) and bool(re.fullmatch(r'\w[\w.-]*', value)), 'v2'),
-    'load_from': _or(TEXT, NONE),
+    'load_from': either(TEXT, NONE),
     'resume': FLAG,
     'work_dir': TEXT,
-    'experiment_name': _or(TEXT, NONE),
-    'launcher': _choice('none', 'pytorch', 'slurm', 'mpi'),
-    'default_scope': _choice('mmdet'),
+    'experiment_name': either(TEXT, NONE),
+    'launcher': choice('none', 'pytorch', 'slurm', 'mpi'),
+    'default_scope': choice('mmdet'),
     'runner_type': Allowed('the name of a registered runner', lambda value: isinstance(value, str)
                            and RUNNERS.get(value) is not None, 'DetectionRunner'),
     'find_unused_parameters': FLAG,
     'input_size': SIZE,
-    'custom_imports': _or(SETTINGS, NONE),
-    'custom_imports.imports': _or(TEXT, _list(TEXT, empty=True)),
+    'custom_imports': either(SETTINGS, NONE),
+    'custom_imports.imports': either(TEXT, list_of(TEXT, empty=True)),
     'custom_imports.allow_failed_imports': FLAG,
 }
 

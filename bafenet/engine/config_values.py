@@ -12,7 +12,8 @@ from bafenet.arguments import shown
 from bafenet.errors import InputError, printable
 from bafenet.renamed import new_name
 
-from .config_rules import Allowed, find_rule, is_number, is_whole
+from .config_kinds import Allowed, is_number, is_whole
+from .config_rules import find_rule
 from .option_text import Option
 from .registered import (
     MAX_DEPTH,
