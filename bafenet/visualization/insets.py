@@ -11,6 +11,7 @@ from .outcomes import MISS, OUTCOME_NAMES, Outcomes
 from .places import INSET
 from .text import LINE, Text
 
+LINE_WIDTH = 1  # of the line around an inset
 # Of an inset with what belongs to it, in pixels of the picture: the strip beside it for scores, the heading above it
 # and the gutter above that, in which leaders run.
 STRIP, HEADING, GUTTER = 56, 16, 12
@@ -69,10 +70,11 @@ def draw_boxes(view: View, outcomes: Outcomes) -> Marked:
     return Marked(marked, *mark_spots(placed[shown], placed[marked], width, height))
 
 
-def draw_marks(view: View, outcomes: Outcomes, marked: Marked) -> None:
-    """Draw the marks of boxes, each with a line to its box, in place."""
+def draw_marks(view: View, outcomes: Outcomes, marked: Marked, leaders: bool) -> None:
+    """Draw the marks of boxes in place; with ``leaders``, a line goes from each, and where it would be, to its box."""
     for spot, corner in zip(marked.spots.tolist(), marked.corners.tolist(), strict=True):
-        draw_leader(view.pixels, [spot, corner])
+        if leaders:
+            draw_leader(view.pixels, [spot, corner])
     for index, (x, y) in zip(marked.indices.tolist(), marked.spots.tolist(), strict=True):
         draw_mark(view.pixels, int(outcomes.outcome[index]), x, y)
 
@@ -146,16 +148,16 @@ def draw_inset(slot: np.ndarray, layers: Layers, region: np.ndarray, factor: int
     if percentiles is not None:
         part = stretch(part, contrast_limits(part, (percentiles[0], 100)))
     top = GUTTER + HEADING
-    pixels = slot[top:top + part.shape[0] * factor, :part.shape[1] * factor]
+    pixels = slot[top:top + part.shape[0] * factor, LINE_WIDTH:LINE_WIDTH + part.shape[1] * factor]
     pixels[:] = cv2.resize(np.ascontiguousarray(part), pixels.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     view = View(pixels, (x1, y1), factor)
-    kept = marks.keep_targets(view, layers.outcomes.targets)
+    kept = marks.keep_targets(view, layers.outcomes.targets, layers.outcomes.boxes)
     draw_sky(view, layers)
     marked = draw_boxes(view, layers.outcomes)
     texts = _draw_list(slot, layers.outcomes, marked, top)
-    draw_marks(view, layers.outcomes, marked)
+    draw_marks(view, layers.outcomes, marked, leaders=True)
     marks.restore(kept)
-    cv2.rectangle(slot, (0, top - 1), (pixels.shape[1], top + pixels.shape[0]), LIGHT, 1)
+    cv2.rectangle(slot, (0, top - 1), (pixels.shape[1] + 1, top + pixels.shape[0]), LIGHT, 1)
     return [Text(2, GUTTER + HEADING // 2 - 1, f'{number}   {factor}×   at {x1}, {y1}'), *texts]
 
 
@@ -169,7 +171,7 @@ def _draw_list(slot: np.ndarray, outcomes: Outcomes, marked: Marked, top: int) -
     x = INSET + 14
     texts = []
     for (at_x, at_y), row in zip(marked.spots[order].tolist(), rows.tolist(), strict=True):
-        draw_leader(slot, [(at_x, at_y + top), (x - 8, row)])
+        draw_leader(slot, [(at_x + LINE_WIDTH, at_y + top), (x - 8, row)])
     for index, row in zip(marked.indices[order].tolist(), rows.tolist(), strict=True):
         outcome, score = int(outcomes.outcome[index]), float(outcomes.scores[index])
         draw_mark(slot, outcome, x, row)

@@ -133,14 +133,18 @@ def draw_sky_edge(view: View, sky: np.ndarray, color: Color = SKY_COLOR, dashed:
     edge = (points > 0).all(axis=1) & (points < (width - 1, height - 1)).all(axis=1)
     if dashed:
         edge &= along % 10 < 5
-    view.pixels[points[edge, 1], points[edge, 0]] = color
+    x, y = points[edge].T
+    for away_x, away_y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        view.pixels[y + away_y, x + away_x] = CASING
+    view.pixels[y, x] = color
 
 
-def target_pixels(boxes: np.ndarray, reach: float) -> np.ndarray:
+def target_pixels(boxes: np.ndarray, others: np.ndarray, reach: float) -> np.ndarray:
     """The pixels of targets that nothing may be drawn on.
 
     Args:
-        boxes: float (n, 4), in pixels of the frame.
+        boxes: float (n, 4), of the targets in pixels of the frame.
+        others: float (m, 4), all boxes that are outlined.
         reach: How far outlines are outside of boxes, in pixels of the frame.
 
     Returns:
@@ -151,20 +155,22 @@ def target_pixels(boxes: np.ndarray, reach: float) -> np.ndarray:
     whole = np.concatenate([low, np.maximum(np.floor(boxes[:, 2:] + 0.5), low + 1)], axis=1)
     # No other box is inside one of a few pixels.
     large = np.flatnonzero((whole[:, 2:] - whole[:, :2]).min(axis=1) > 2 * reach)
-    outer = boxes + (-reach, -reach, reach, reach)
+    outer = others + (-reach, -reach, reach, reach)
     ahead, behind = whole[large, None, :2] <= outer[:, :2], whole[large, None, 2:] >= outer[:, 2:]
     holds = np.all(ahead & behind, axis=2)
     return np.delete(whole, large[np.any(holds, axis=1)], axis=0)
 
 
-def keep_targets(view: View, boxes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def keep_targets(view: View, boxes: np.ndarray, others: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """The pixels of targets in a view, before anything is drawn, for :func:`restore`.
 
     Args:
         view: Where.
-        boxes: float (n, 4), of the targets, in pixels of the frame.
+        boxes: float (n, 4), of the targets in pixels of the frame.
+        others: float (m, 4), all boxes that are outlined.
     """
-    placed = view.place(target_pixels(boxes[view.inside(boxes)], OUTER / view.scale))
+    inside = boxes[view.inside(boxes)], others[view.inside(others)]
+    placed = view.place(target_pixels(*inside, OUTER / view.scale))
     kept = []
     for x1, y1, x2, y2 in placed.clip(0).tolist():
         part = view.pixels[y1:max(y2, y1 + 1), x1:max(x2, x1 + 1)]

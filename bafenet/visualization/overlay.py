@@ -163,12 +163,12 @@ def _draw_frame(picture: np.ndarray, layers: Layers, layout: Layout, limits: tup
     how = cv2.INTER_NEAREST if layout.scale >= 1 else cv2.INTER_AREA
     pixels[:] = stretch(cv2.resize(layers.image, (width, height), interpolation=how), limits)
     view = View(pixels, (0, 0), layout.scale)
-    kept = keep_targets(view, layers.outcomes.targets)
+    kept = keep_targets(view, layers.outcomes.targets, layers.outcomes.boxes)
     draw_sky(view, layers)
     if insets:
         _draw_places(picture, view, layers, layout, labels, areas, chosen)
     else:
-        draw_marks(view, layers.outcomes, draw_boxes(view, layers.outcomes))
+        draw_marks(view, layers.outcomes, draw_boxes(view, layers.outcomes), leaders=False)
     restore(kept)
 
 
