@@ -16,6 +16,7 @@ SKY_COLOR = (90, 190, 255)
 PASTED_COLOR = (255, 224, 64)
 CASING = (0, 0, 0)
 LIGHT = (216, 216, 216)  # leaders, and frames of places
+FAINT = (150, 150, 160)  # leaders that may cross other targets
 OUTCOME_COLORS = {HIT: TRUE_COLOR, MISS: TRUE_COLOR, FALSE_ALARM: FOUND_COLOR, FOUND: FOUND_COLOR}
 Color = tuple[int, int, int]
 # Pixels of the picture between a box and the line around it: one of air, one of dark casing, then the line.
@@ -81,6 +82,12 @@ def brackets(boxes: np.ndarray, gap: int, arm: int = _ARM) -> np.ndarray:
     return np.stack([towards(before), corners, towards(after)], axis=2).reshape(-1, 3, 2).astype(np.int32)
 
 
+def shared_area(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Areas that rectangles ``[x1, y1, x2, y2]`` share, (..., 4) and (..., 4)."""
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    return sides.clip(0).prod(axis=-1)
+
+
 def draw_outlines(pixels: np.ndarray, boxes: np.ndarray, color: Color, gaps: Sequence[int] = TRUE_GAPS,
                   corners_only: bool = False) -> None:
     """Outline boxes, int (n, 4) in pixels of the picture, in place, in a colour with a dark casing on both sides."""
@@ -105,11 +112,11 @@ def draw_mark(pixels: np.ndarray, outcome: int, x: int, y: int) -> None:
         cv2.fillPoly(pixels, [triangle.astype(np.int32)], color, cv2.LINE_AA)
 
 
-def draw_leader(pixels: np.ndarray, corners: Sequence[tuple[int, int]]) -> None:
+def draw_leader(pixels: np.ndarray, corners: Sequence[tuple[int, int]], color: Color = LIGHT) -> None:
     """Draw a thin line through corners (x, y), in place, with a dark casing."""
     line = [np.array(corners, np.int32)]
     cv2.polylines(pixels, line, False, CASING, 3)
-    cv2.polylines(pixels, line, False, LIGHT, 1)
+    cv2.polylines(pixels, line, False, color, 1)
 
 
 def draw_sky_edge(view: View, sky: np.ndarray, color: Color = SKY_COLOR, dashed: bool = False) -> None:
