@@ -159,10 +159,12 @@ def draw_inset(slot: np.ndarray, layers: Layers, region: np.ndarray, factor: int
 
 def _draw_list(slot: np.ndarray, outcomes: Outcomes, marked: Marked, top: int) -> list[Text]:
     """The scores of an inset in the strip beside it, and leaders to their marks, from the top to the bottom."""
-    order = np.lexsort((marked.spots[:, 0], marked.spots[:, 1]))
     room = INSET // LINE
-    left_out = max(0, len(order) - room + 1) if len(order) > room else 0
-    order = order[:len(order) - left_out]
+    left_out = len(marked.indices) - room + 1 if len(marked.indices) > room else 0
+    # Where there is no room for all: misses, which have no score, and the highest scores.
+    chosen = np.argsort(-np.nan_to_num(outcomes.scores[marked.indices], nan=2.0), kind='stable')
+    chosen = chosen[:len(chosen) - left_out]
+    order = chosen[np.lexsort((marked.spots[chosen, 0], marked.spots[chosen, 1]))]
     rows = list_rows(marked.spots[order, 1], INSET - (LINE if left_out else 0)) + top
     x = INSET + 14
     texts = []
