@@ -45,6 +45,7 @@ from .config_kinds import (
 _EVERY_NTH = Allowed('1 over a whole number: 1, 0.5, 0.25 …', lambda value: is_number(value) and value > 1e-6
                      and abs(round(1 / value) * value - 1) <= 1e-6, 0.5)
 _NUMBERS = list_of(number(-MAX_SIDE, MAX_SIDE), 3)
+_PICTURE = {'insets': whole(0, 100), 'side': whole(64, MAX_SIDE)}
 _LEVEL = Allowed('two sizes (low, high), low below high', list_of(number(-1), 2, True).test, (-1, 64))
 
 # Arguments of a class, by its name or a parent's: rules that hold wherever the class stands.
@@ -88,7 +89,8 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
         'dcn': either(PART, NONE), 'plugins': either(list_of(SETTINGS), NONE), 'stage_with_dcn': list_of(FLAG),
     },
     'CompactResNet': {
-        'stage_channels': list_of(CHANNELS), 'stage_blocks': list_of(whole(1, 100)), 'dilations': list_of(whole(1, 100)),
+        'stage_channels': list_of(CHANNELS), 'stage_blocks': list_of(whole(1, 100)),
+        'dilations': list_of(whole(1, 100)), 'conv_cfg': either(PART, NONE),
         'out_indices': either(list_of(INDEX, ascending=True), NONE), 'stem_kernel': whole(2, 31),
         'stem_channels': either(CHANNELS, NONE), 'in_channels': CHANNELS,
     },
@@ -108,8 +110,8 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'SmallTargetHead': {'box_coding': choice(*BOX_CODINGS), 'quality': choice(*QUALITIES),
                         'side_knots': list_of(FACTOR, ascending=True), 'assign': either(choice(*ASSIGNERS), PART),
                         'loss_sides': PART},
-    'BAFEHead': {**named('with_seg bottleneck', FLAG), 'refine': either(NETWORK, PART, NONE), 'exchange': either(PART, NONE),
-                 'bottleneck_norm_cfg': PART, 'loss_seg': PART},
+    'BAFEHead': {**named('with_seg bottleneck', FLAG), 'refine': either(NETWORK, PART, NONE),
+                 'exchange': either(PART, NONE), 'bottleneck_norm_cfg': PART, 'loss_seg': PART},
     '_Exchange': {'ratio': number(0, 1, above=True), 'adapter': either(PART, NONE), 'shared_adapter': FLAG},
     '_AlternateExchange': {'ratio': _EVERY_NTH},
     'DynamicChannelExchange': {'gate': choice('straight_through', 'index')},
@@ -137,10 +139,8 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
                    **named('ignore_last keep_local log_metric_by_epoch', FLAG)},
     'DetVisualizationHook': {**named('draw show', FLAG), 'interval': COUNT, 'score_thr': SHARE, 'wait_time': FACTOR,
                              'test_out_dir': either(TEXT, NONE)},
-    'TestPanelHook': {'file': TEXT, 'num_images': whole(1, 1000), 'score_threshold': SHARE,
-                      'insets': whole(0, 100), 'side': whole(64, 2**14)},
-    'SkyLocalVisualizer': {'insets': whole(0, 100), 'side': whole(64, 2**14),
-                           'stretch': either(range_of(number(0, 100)), NONE)},
+    'TestPanelHook': {'file': TEXT, 'num_images': whole(1, 1000), 'score_threshold': SHARE, **_PICTURE},
+    'SkyLocalVisualizer': {**_PICTURE, 'stretch': either(range_of(number(0, 100)), NONE)},
     'MemoryFormatHook': {'memory_format': choice('channels_last', 'contiguous_format')},
     'TestProgressHook': {'disable': FLAG},
     'LogProcessor': {'window_size': COUNT, 'num_digits': whole(0, 16), **named('by_epoch log_with_hierarchy', FLAG)},

@@ -94,6 +94,7 @@ def test_a_folder_of_everything(folder, capsys):
         stream = film.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt, stream.average_rate) == ('h264', 'yuv420p', 10)
         assert len(list(film.decode(stream))) == 3
+        assert stream.width % 2 == stream.height % 2 == 0
     data = open('out/pictures/film.avi.mp4', 'rb').read()  # noqa: SIM115
     assert data.index(b'moov') < data.index(b'mdat')  # a browser begins to play before all is there
 
