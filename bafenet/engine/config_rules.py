@@ -90,7 +90,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     },
     'CompactResNet': {
         'stage_channels': list_of(CHANNELS), 'stage_blocks': list_of(whole(1, 100)),
-        'dilations': list_of(whole(1, 100)), 'conv_cfg': either(PART, NONE),
+        'dilations': list_of(whole(1, 100)),
         'out_indices': either(list_of(INDEX, ascending=True), NONE), 'stem_kernel': whole(2, 31),
         'stem_channels': either(CHANNELS, NONE), 'in_channels': CHANNELS,
     },
