@@ -135,5 +135,5 @@ def test_the_tool_draws_networks_side_by_side(checkpoints, devkit, tmp_path):
     out = tmp_path / 'maps.png'
     assert load_tool('analysis/feature_maps.py').main([
         *checkpoints, '--labels', r'$\frac{', 'FCOS', '--frames', 'scene_10', '--split', 'test_v2', '--zoom', '32',
-        '--exchanged', '--out', str(out)]) == 0
+        '--layers', 'cls_before', 'seg_after', '--out', str(out)]) == 0
     assert cv2.imread(str(out)).std() > 20
