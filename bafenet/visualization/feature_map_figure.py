@@ -66,14 +66,14 @@ def figure(rows: Sequence[Row], title: str, scale: str = PICTURE, percentile: fl
     width, height = _size(rows[0].window)
     columns = len(layers) + 1
     drawing = Figure(figsize=(_CELL * columns + 0.8, (_CELL * height / width + 0.35) * len(rows) + 0.5),
-                     layout='constrained')
+                     layout='compressed')
     cells = drawing.subplots(len(rows), columns, squeeze=False)
     for row, axes in zip(rows, cells, strict=True):
         _draw_frame(axes[0], row)
         for axis, layer in zip(axes[1:], layers, strict=True):
             _draw_map(axis, row, layer, norms[layer])
-    for axis, layer in zip(cells[0], ['', *layers], strict=True):
-        plain(axis.title, *([layer] if layer else [rows[0].frame_name]))
+    for axis, layer in zip(cells[0, 1:], layers, strict=True):
+        plain(axis.title, layer)
     one_scale = scale == PICTURE
     for column, layer in enumerate(layers[-1:] if one_scale else layers, 1):
         bar = drawing.colorbar(ScalarMappable(norms[layer], _COLORMAP), fraction=0.05, aspect=40 if one_scale else 20,
