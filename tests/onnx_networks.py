@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from bafenet.engine.options import load_config
 from bafenet.engine.silent_logging import quiet
 
 FAMILIES = {
@@ -28,7 +29,7 @@ CLASSES = ('Target', 'Decoy')
 
 def narrow_config(family: str, classes: int = 1) -> Config:
     """The family's config, narrow and shallow; networks that resize do so to 96x64."""
-    cfg = Config.fromfile(ROOT / 'configs' / FAMILIES[family], import_custom_modules=False)
+    cfg = load_config(str(ROOT / 'configs' / FAMILIES[family]))
     model = cfg.model
     if model.backbone.type == 'CompactResNet':
         width, channels = [8] * len(model.backbone.stage_channels), 8
