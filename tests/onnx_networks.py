@@ -71,8 +71,8 @@ def write_network(family: str, file: Path, classes: int = 1, **test_cfg) -> Path
                 fan_in = layer.weight[0].numel()
                 nn.init.normal_(layer.weight, std=gain / fan_in**0.5)
                 nn.init.constant_(layer.bias, bias)
-        # What is no target may be a decoy.
-        head.conv_cls.weight[1:] = -head.conv_cls.weight[:1]
+        # What may be a target may be a decoy too: neither suppresses the other.
+        head.conv_cls.weight[1:] = 0.9 * head.conv_cls.weight[:1]
     meta = dict(cfg=text, dataset_meta=dict(classes=CLASSES[:classes]), training_images=TRAINED_ON)
     torch.save(dict(meta=meta, state_dict=network.state_dict()), file)
     return file
