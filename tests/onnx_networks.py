@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from bafenet.engine.options import load_config
 from bafenet.engine.silent_logging import quiet
 
 FAMILIES = {
@@ -28,7 +29,7 @@ CLASSES = ('Target', 'Decoy')
 
 def narrow_config(family: str, classes: int = 1) -> Config:
     """The family's config, narrow and shallow; networks that resize do so to 96x64."""
-    cfg = Config.fromfile(ROOT / 'configs' / FAMILIES[family], import_custom_modules=False)
+    cfg = load_config(str(ROOT / 'configs' / FAMILIES[family]))
     model = cfg.model
     if model.backbone.type == 'CompactResNet':
         width, channels = [8] * len(model.backbone.stage_channels), 8
@@ -70,6 +71,8 @@ def write_network(family: str, file: Path, classes: int = 1, **test_cfg) -> Path
                 fan_in = layer.weight[0].numel()
                 nn.init.normal_(layer.weight, std=gain / fan_in**0.5)
                 nn.init.constant_(layer.bias, bias)
+        # What may be a target may be a decoy too: neither suppresses the other.
+        head.conv_cls.weight[1:] = 0.9 * head.conv_cls.weight[:1]
     meta = dict(cfg=text, dataset_meta=dict(classes=CLASSES[:classes]), training_images=TRAINED_ON)
     torch.save(dict(meta=meta, state_dict=network.state_dict()), file)
     return file

@@ -265,10 +265,16 @@ class DynamicChannelExchange(_Exchange):
         with torch.set_grad_enabled(self.gate_learns and torch.is_grad_enabled()):
             return (x * self.gate(x)).mean((2, 3))
 
+    def _best(self, logits: Tensor) -> Tensor:
+        """Index of the best-scored channels (N, ratio * C); of equal ones, as channels that are 0, the first."""
+        if torch.onnx.is_in_onnx_export():
+            return logits.topk(self.count, dim=1).indices  # ONNX takes the first too, PyTorch any
+        return logits.sort(dim=1, descending=True, stable=True).indices[:, :self.count]
+
     def _take_best(self, x: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """Index of the best-scored channels, and their features (N, ratio * C, H, W)."""
         logits = self.score_logits(x)
-        best = logits.topk(self.count, dim=1).indices.sort(dim=1).values
+        best = self._best(logits).sort(dim=1).values
         index = torch.arange(x.shape[0], device=x.device)[:, None], best
         features = x[index]
         if self.gate_learns:

@@ -78,6 +78,10 @@ def test_each_is_exported_to_onnx(exchange, tmp_path):
     session = onnxruntime.InferenceSession(file)
     outputs = session.run(None, dict(x1=x1[:1].numpy(), x2=x2[:1].numpy()))
     assert_same([torch.from_numpy(y) for y in outputs], exchange(x1[:1], x2[:1]), rtol=1e-4, atol=1e-5)
+    # Channels that are 0 have equal scores, and the same of them have to be chosen.
+    x1[:, 1:7], x2[:, 2:] = 0, 0
+    outputs = session.run(None, dict(x1=x1[1:].numpy(), x2=x2[1:].numpy()))
+    assert_same([torch.from_numpy(y) for y in outputs], exchange(x1[1:], x2[1:]), rtol=1e-4, atol=1e-5)
 
 
 def test_each_keeps_channels_last(exchange):

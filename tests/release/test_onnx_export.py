@@ -1,4 +1,5 @@
 """``export.py --onnx``: what it writes and prints, what it refuses; a file that fails its check is not there."""
+import importlib.util
 import json
 
 import numpy as np
@@ -28,7 +29,8 @@ def _no_data(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures('_no_data')
-@pytest.mark.parametrize('options', [['--nms'], ['--precision', 'float16', '--nms']])
+@pytest.mark.parametrize('options', [
+    ['--nms'], pytest.param(['--precision', 'float16', '--nms'], marks=pytest.mark.faults)])
 def test_it_writes_a_file_and_prints_what_was_compared(checkpoint, tmp_path, capsys, options):
     assert load_tool('export.py').main([checkpoint, '--onnx', 'a.onnx', *options]) == 0
     report = json.loads(capsys.readouterr().out)
@@ -53,6 +55,7 @@ def change_a_weight(name):
     return build
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures('_no_data')
 @pytest.mark.parametrize('layer', ['conv_cls.weight', 'conv_reg.weight', 'conv_seg.weight', 'conv_centerness.weight'])
 def test_a_file_that_gives_other_results_is_not_written(checkpoint, tmp_path, monkeypatch, layer):
@@ -85,3 +88,28 @@ def test_what_it_refuses(checkpoint, tmp_path, capsys):
         with pytest.raises(InputError, match=message):
             export_onnx(source, 'a.onnx')
     assert (tmp_path / 'there.onnx').read_text() == 'precious' and not (tmp_path / 'a.onnx').exists()
+
+
+needs_int8 = pytest.mark.skipif(importlib.util.find_spec('bafenet.release.onnx_quantize') is None,
+                                reason='bafenet.release.onnx_quantize is not there')
+
+
+@pytest.mark.faults
+@needs_int8
+def test_int8_is_calibrated_and_compared_on_a_devkit(checkpoint, devkit, tmp_path, monkeypatch):
+    report = export_onnx(checkpoint, str(tmp_path / 'a.onnx'), precision='int8', data_root=str(devkit), calibration=3)
+    assert report['calibrated_on'] == 3 and report['split'] == 'val_v2' and report['images'] == 2
+    assert report['before'].keys() == report['after'].keys() == {'mAP_12', 'mAP_12_iou75', 'recall'}
+    model = onnx.load(str(tmp_path / 'a.onnx'))
+    assert any(node.op_type == 'QuantizeLinear' for node in model.graph.node)
+    assert {item.key: item.value for item in model.metadata_props}['bafenet.precision'] == '"int8"'
+    assert bafenet.load(tmp_path / 'a.onnx')(np.full((64, 64), 80, np.uint8)).sky.shape == (64, 64)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.onnx']
+    # A network that loses more than is allowed.
+    measured = iter([dict(mAP_12=0.9, recall=0.9), dict(mAP_12=0.896, recall=0.88)])
+    monkeypatch.setattr(onnx_export, 'accuracy', lambda *args: next(measured))
+    with pytest.raises(InputError, match=r'recall \(IoU 0.5\) 0.900 → 0.880, at most 0.01 less; nothing was written'):
+        export_onnx(checkpoint, str(tmp_path / 'b.onnx'), precision='int8', data_root=str(devkit), calibration=3)
+    with pytest.raises(InputError, match='calibrated on training frames, and there are none'):
+        export_onnx(checkpoint, str(tmp_path / 'b.onnx'), precision='int8', data_root=str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['a.onnx']
