@@ -18,12 +18,12 @@ from ..devkit.frames import Frame, count_frames, read_frame
 from ..devkit.grey_levels import GreyLevels, as_frame
 from ..engine.checkpoints import find_checkpoint
 from ..engine.config_paths import setting
+from ..engine.frame_pipeline import build_pipeline, resizes
 from ..engine.memory_format_hook import MemoryFormatHook
 from ..engine.network import build_network
 from ..errors import InputError, first_line, printable
 from ..evaluation.sky import centre_in_sky
 from .forward import Output, has_candidates, run_network, test_settings
-from .pipeline import build_pipeline, resizes
 from .result import Result
 from .settings import Settings
 from .tiles import Tile, merge_boxes, merge_sky, tiles_of

@@ -7,8 +7,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 
 import bafenet
-from bafenet.apis.pipeline import build_pipeline, resizes
 from bafenet.apis.tiles import merge_boxes, merge_sky, tiles_of
+from bafenet.engine.frame_pipeline import build_pipeline, resizes
 from bafenet.errors import InputError
 
 

@@ -67,8 +67,8 @@ def test_the_tool_draws_runs_and_writes_numbers(tmp_path, capsys):
     files = [write(tmp_path / 'a.json', results()), write(tmp_path / 'b.json', results((0, 1, 2)))]
     out, written = tmp_path / 'out.svg', tmp_path / 'numbers.json'
     assert load_tool('analysis/detection_curves.py').main(
-        [*files, '--out', str(out), '--labels', r'$\frac{', '<i>', '--json', str(written), '--size-edges', '0', '5']
-    ) == 0
+        [*files, '--out', str(out), '--labels', r'$\frac{', '<i>', '--json', str(written), '--size-edges', '0', '5',
+         '--panels', 'alarms_other', 'size', 'contrast']) == 0
     content = json.loads(written.read_text())['runs']
     assert [content[label]['precision_recall']['0.5']['mAP_12'] for label in (r'$\frac{', '<i>')] == pytest.approx(
         [2 / 3, 1])
@@ -99,7 +99,7 @@ def test_refusals(tmp_path):
     with pytest.raises(InputError, match='end in .png, .svg or .pdf'):
         detection_figures.draw([first], 'out.gif')
     assert not (tmp_path / 'out.png').exists()
-    runs = detection_figures.draw([first, fewer], out, different_splits=True)
+    runs = detection_figures.draw([first, fewer], out, different_splits=True, panels=['size'])
     assert [one.frames for one in runs.values()] == [4, 3]
 
 

@@ -26,8 +26,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--score', type=real(0, 1), help='lowest score of a detection that counts in the recall by '
                         'size, contrast and frame [each run\'s own, where its F1 is highest]')
     parser.add_argument('--frames', metavar='FOLDER', help='where the frames are [where the results say]')
-    for option, what in (('size', 'target size, px'), ('contrast', 'local contrast'), ('frame', 'frame size, px')):
-        parser.add_argument(f'--{option}-edges', nargs='+', type=real(0), metavar='EDGE',
+    for option, what in (('--size-edges', 'target size, px'), ('--contrast-edges', 'local contrast'),
+                         ('--frame-edges', 'frame size, px')):
+        parser.add_argument(option, nargs='+', type=real(0), metavar='EDGE',
                             help=f'edges of the bins of {what}; the last bin holds what is above, too')
     parser.add_argument('--legacy-coordinates', action='store_true',
                         help='boxes have sides of x2 - x1 + 1, as in the paper\'s protocol')

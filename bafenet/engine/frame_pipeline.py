@@ -7,9 +7,9 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..engine.config_paths import numbers_in
-from ..engine.options import require_known_types
 from ..errors import InputError, one_line
+from .config_paths import numbers_in
+from .options import require_known_types
 
 MAX_NUMBER = 2**14  # no side that a step resizes to is longer
 
