@@ -119,12 +119,15 @@ class _Film:
                                                  options={'crf': '18', 'preset': 'veryfast'})
         self._stream = stream
         self._stream.pix_fmt = 'yuv420p'
+        self._begun = False
 
     def add(self, picture: np.ndarray) -> None:
         """Append a picture, uint8 (H, W, 3) RGB of even sides, which are those of all others."""
         import av
-        if not self._stream.width:
+        if not self._begun:
+            # PyAV gives a stream 640×480 from the start, and would bring each picture to that.
             self._stream.height, self._stream.width = picture.shape[:2]
+            self._begun = True
         for packet in self._stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format='rgb24')):
             self._container.mux(packet)
 

@@ -105,6 +105,7 @@ def _named(names: str, allowed: Allowed) -> dict[str, Allowed]:
 _EVERY_NTH = Allowed('1 over a whole number: 1, 0.5, 0.25 …', lambda value: is_number(value) and value > 1e-6
                      and abs(round(1 / value) * value - 1) <= 1e-6, 0.5)
 _NUMBERS = _list(_number(-MAX_SIDE, MAX_SIDE), 3)
+_PICTURE = {'insets': _whole(0, 100), 'side': _whole(64, MAX_SIDE)}
 _LEVEL = Allowed('two sizes (low, high), low below high', _list(_number(-1), 2, True).test, (-1, 64))
 
 # Arguments of a class, by its name or a parent's: rules that hold wherever the class stands.
@@ -197,10 +198,8 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
                    **_named('ignore_last keep_local log_metric_by_epoch', FLAG)},
     'DetVisualizationHook': {**_named('draw show', FLAG), 'interval': COUNT, 'score_thr': SHARE, 'wait_time': FACTOR,
                              'test_out_dir': _or(TEXT, NONE)},
-    'TestPanelHook': {'file': TEXT, 'num_images': _whole(1, 1000), 'score_threshold': SHARE,
-                      'insets': _whole(0, 100), 'side': _whole(64, 2**14)},
-    'SkyLocalVisualizer': {'insets': _whole(0, 100), 'side': _whole(64, 2**14),
-                           'stretch': _or(_range(_number(0, 100)), NONE)},
+    'TestPanelHook': {'file': TEXT, 'num_images': _whole(1, 1000), 'score_threshold': SHARE, **_PICTURE},
+    'SkyLocalVisualizer': {**_PICTURE, 'stretch': _or(_range(_number(0, 100)), NONE)},
     'MemoryFormatHook': {'memory_format': _choice('channels_last', 'contiguous_format')},
     'TestProgressHook': {'disable': FLAG},
     'LogProcessor': {'window_size': COUNT, 'num_digits': _whole(0, 16), **_named('by_epoch log_with_hierarchy', FLAG)},

@@ -86,7 +86,7 @@ def _draw_part(canvas: np.ndarray, sample: AugmentedSample, part: tuple[int, int
     view = View(canvas[:height, :width], (x1, y1), scale)
     how = cv2.INTER_NEAREST if scale >= 1 else cv2.INTER_AREA
     view.pixels[:] = cv2.resize(np.ascontiguousarray(sample.image[y1:y2, x1:x2]), (width, height), interpolation=how)
-    kept = keep_targets(view, sample.boxes)
+    kept = keep_targets(view, sample.boxes, sample.boxes)
     draw_sky_edge(view, sample.sky_map[y1:y2, x1:x2])
     for color, chosen in ((TRUE_COLOR, ~sample.pasted), (PASTED_COLOR, sample.pasted)):
         boxes = sample.boxes[chosen]

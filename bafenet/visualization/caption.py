@@ -124,7 +124,9 @@ def _has_edge(sky: np.ndarray | None) -> bool:
 
 
 def _share(sky: np.ndarray) -> str:
-    return f'{np.count_nonzero(sky == SKY) / sky.size:.0%}'.replace('%', ' %')
+    share = 100 * int(np.count_nonzero(sky == SKY)) / sky.size
+    # What has an edge is neither all nor nothing.
+    return '>99 %' if 99.5 <= share < 100 else '<1 %' if 0 < share < 0.5 else f'{share:.0f} %'
 
 
 def draw_caption(pixels: np.ndarray, lines: Lines) -> None:

@@ -19,7 +19,8 @@ def contrast_limits(image: np.ndarray, percentiles: Sequence[float], least_span:
     Returns:
         Low and high, within 0 to 255.
     """
-    shares = np.cumsum(np.bincount(image.ravel(), minlength=256))
+    counts = cv2.calcHist([np.ascontiguousarray(image).reshape(-1, 1)], [0], None, [256], [0, 256])
+    shares = np.cumsum(counts.astype(np.int64))
     low, high = (int(np.searchsorted(shares, share / 100 * (shares[-1] - 1) + 1)) for share in percentiles)
     if high - low < least_span:
         low = min(max(0, (low + high - least_span) // 2), 255 - least_span)

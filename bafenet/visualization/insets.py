@@ -6,11 +6,13 @@ import numpy as np
 
 from . import marks
 from .contrast import contrast_limits, stretch
-from .marks import FOUND_COLOR, LIGHT, MARK, OUTER, TRUE_COLOR, TRUE_GAPS, View, draw_leader, draw_mark, draw_outlines
+from .marks import MARK, OUTER, TRUE_GAPS, View, draw_leader, draw_mark, draw_outlines
 from .outcomes import MISS, OUTCOME_NAMES, Outcomes
 from .places import INSET
 from .text import LINE, Text
 
+STRETCH = (1, 98)  # percentiles of the grey levels of an inset
+LINE_WIDTH = 1  # of the line around an inset
 # Of an inset with what belongs to it, in pixels of the picture: the strip beside it for scores, the heading above it
 # and the gutter above that, in which leaders run.
 STRIP, HEADING, GUTTER = 56, 16, 12
@@ -41,7 +43,7 @@ def draw_sky(view: View, layers: Layers) -> None:
     if layers.sky is not None:
         marks.draw_sky_edge(view, layers.sky[part], marks.SKY_COLOR)
     if layers.true_sky is not None:
-        marks.draw_sky_edge(view, layers.true_sky[part], TRUE_COLOR, dashed=True)
+        marks.draw_sky_edge(view, layers.true_sky[part], marks.TRUE_COLOR, dashed=True)
 
 
 class Marked(NamedTuple):
@@ -62,17 +64,18 @@ def draw_boxes(view: View, outcomes: Outcomes) -> Marked:
     """Outline the boxes of a view, in place, and choose where their marks go."""
     shown = view.inside(outcomes.boxes)
     placed, found = view.place(outcomes.boxes), outcomes.found
-    draw_outlines(view.pixels, placed[shown & ~found], TRUE_COLOR, TRUE_GAPS)
-    draw_outlines(view.pixels, placed[shown & found], FOUND_COLOR, marks.FOUND_GAPS, corners_only=True)
+    draw_outlines(view.pixels, placed[shown & ~found], marks.TRUE_COLOR, TRUE_GAPS)
+    draw_outlines(view.pixels, placed[shown & found], marks.FOUND_COLOR, marks.FOUND_GAPS, corners_only=True)
     marked = np.flatnonzero(shown & outcomes.listed)
     height, width = view.pixels.shape[:2]
     return Marked(marked, *mark_spots(placed[shown], placed[marked], width, height))
 
 
-def draw_marks(view: View, outcomes: Outcomes, marked: Marked) -> None:
-    """Draw the marks of boxes, each with a line to its box, in place."""
+def draw_marks(view: View, outcomes: Outcomes, marked: Marked, leaders: bool) -> None:
+    """Draw the marks of boxes in place; with ``leaders``, a line goes from each, and where it would be, to its box."""
     for spot, corner in zip(marked.spots.tolist(), marked.corners.tolist(), strict=True):
-        draw_leader(view.pixels, [spot, corner])
+        if leaders:
+            draw_leader(view.pixels, [spot, corner])
     for index, (x, y) in zip(marked.indices.tolist(), marked.spots.tolist(), strict=True):
         draw_mark(view.pixels, int(outcomes.outcome[index]), x, y)
 
@@ -93,20 +96,14 @@ def mark_spots(boxes: np.ndarray, marked: np.ndarray, width: int, height: int) -
     corners, spots = (marks.outlines(marked, gap)[:, [1, 0, 2, 3]] for gap in (TRUE_GAPS[0], OUTER + half + 3))
     inside = spots.clip(half, np.maximum((width - half - 1, height - half - 1), half))
     squares = np.concatenate([inside - half, inside + half + 1], axis=2)
-    hidden = _shared(squares[:, :, None], boxes + (-OUTER, -OUTER, OUTER, OUTER)).sum(axis=2)
+    hidden = marks.shared_area(squares[:, :, None], boxes + (-OUTER, -OUTER, OUTER, OUTER)).sum(axis=2)
     hidden += np.abs(inside - spots).sum(axis=2)
     best = np.zeros(len(marked), int)
     for i in range(len(marked)):  # each makes room for those before it
         taken = squares[np.arange(i), best[:i]]
-        best[i] = (hidden[i] + 4 * _shared(squares[i, :, None], taken).sum(axis=1)).argmin()
+        best[i] = (hidden[i] + 4 * marks.shared_area(squares[i, :, None], taken).sum(axis=1)).argmin()
     chosen = np.arange(len(marked)), best
     return inside[chosen], corners[chosen]
-
-
-def _shared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Areas that rectangles ``[x1, y1, x2, y2]`` share, (..., 4) and (..., 4)."""
-    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
-    return sides.clip(0).prod(axis=-1)
 
 
 def list_rows(wanted: np.ndarray, height: int) -> np.ndarray:
@@ -125,10 +122,11 @@ def list_rows(wanted: np.ndarray, height: int) -> np.ndarray:
 
 
 def draw_inset(slot: np.ndarray, layers: Layers, region: np.ndarray, factor: int, number: int,
-               percentiles: tuple[float, float] | None) -> list[Text]:
+               stretched: bool) -> list[Text]:
     """Draw an inset into its slot, in place.
 
-    The enlarged part of the frame is stretched by its own grey levels, so that a dim target in it can be seen.
+    The enlarged part of the frame is stretched by its own grey levels, so that dim targets beside a bright one can be
+    seen.
 
     Args:
         slot: uint8 (SLOT_HEIGHT, SLOT_WIDTH, 3), RGB, a view of the picture.
@@ -136,40 +134,42 @@ def draw_inset(slot: np.ndarray, layers: Layers, region: np.ndarray, factor: int
         region: int (4, ), ``[x1, y1, x2, y2]``, the part of the frame.
         factor: How many times it is enlarged.
         number: What it is called.
-        percentiles: For its contrast; None leaves it.
+        stretched: Whether its contrast is; else it has the grey levels of the image.
 
     Returns:
         Texts that belong to it, in pixels of the slot.
     """
     x1, y1, x2, y2 = region.tolist()
     part = layers.image[y1:y2, x1:x2]
-    if percentiles is not None:
-        part = stretch(part, contrast_limits(part, (percentiles[0], 100)))
+    if stretched:
+        part = stretch(part, contrast_limits(part, STRETCH))
     top = GUTTER + HEADING
-    pixels = slot[top:top + part.shape[0] * factor, :part.shape[1] * factor]
+    pixels = slot[top:top + part.shape[0] * factor, LINE_WIDTH:LINE_WIDTH + part.shape[1] * factor]
     pixels[:] = cv2.resize(np.ascontiguousarray(part), pixels.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     view = View(pixels, (x1, y1), factor)
-    kept = marks.keep_targets(view, layers.outcomes.targets)
+    kept = marks.keep_targets(view, layers.outcomes.targets, layers.outcomes.boxes)
     draw_sky(view, layers)
     marked = draw_boxes(view, layers.outcomes)
     texts = _draw_list(slot, layers.outcomes, marked, top)
-    draw_marks(view, layers.outcomes, marked)
+    draw_marks(view, layers.outcomes, marked, leaders=True)
     marks.restore(kept)
-    cv2.rectangle(slot, (0, top - 1), (pixels.shape[1], top + pixels.shape[0]), LIGHT, 1)
+    cv2.rectangle(slot, (0, top - 1), (pixels.shape[1] + 1, top + pixels.shape[0]), marks.LIGHT, 1)
     return [Text(2, GUTTER + HEADING // 2 - 1, f'{number}   {factor}×   at {x1}, {y1}'), *texts]
 
 
 def _draw_list(slot: np.ndarray, outcomes: Outcomes, marked: Marked, top: int) -> list[Text]:
     """The scores of an inset in the strip beside it, and leaders to their marks, from the top to the bottom."""
-    order = np.lexsort((marked.spots[:, 0], marked.spots[:, 1]))
     room = INSET // LINE
-    left_out = max(0, len(order) - room + 1) if len(order) > room else 0
-    order = order[:len(order) - left_out]
+    left_out = len(marked.indices) - room + 1 if len(marked.indices) > room else 0
+    # Where there is no room for all: misses, which have no score, and the highest scores.
+    chosen = np.argsort(-np.nan_to_num(outcomes.scores[marked.indices], nan=2.0), kind='stable')
+    chosen = chosen[:len(chosen) - left_out]
+    order = chosen[np.lexsort((marked.spots[chosen, 0], marked.spots[chosen, 1]))]
     rows = list_rows(marked.spots[order, 1], INSET - (LINE if left_out else 0)) + top
     x = INSET + 14
     texts = []
     for (at_x, at_y), row in zip(marked.spots[order].tolist(), rows.tolist(), strict=True):
-        draw_leader(slot, [(at_x, at_y + top), (x - 8, row)])
+        draw_leader(slot, [(at_x + LINE_WIDTH, at_y + top), (x - 8, row)], marks.FAINT)
     for index, row in zip(marked.indices[order].tolist(), rows.tolist(), strict=True):
         outcome, score = int(outcomes.outcome[index]), float(outcomes.scores[index])
         draw_mark(slot, outcome, x, row)

@@ -16,6 +16,7 @@ SKY_COLOR = (90, 190, 255)
 PASTED_COLOR = (255, 224, 64)
 CASING = (0, 0, 0)
 LIGHT = (216, 216, 216)  # leaders, and frames of places
+FAINT = (150, 150, 160)  # leaders that may cross other targets
 OUTCOME_COLORS = {HIT: TRUE_COLOR, MISS: TRUE_COLOR, FALSE_ALARM: FOUND_COLOR, FOUND: FOUND_COLOR}
 Color = tuple[int, int, int]
 # Pixels of the picture between a box and the line around it: one of air, one of dark casing, then the line.
@@ -81,6 +82,12 @@ def brackets(boxes: np.ndarray, gap: int, arm: int = _ARM) -> np.ndarray:
     return np.stack([towards(before), corners, towards(after)], axis=2).reshape(-1, 3, 2).astype(np.int32)
 
 
+def shared_area(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Areas that rectangles ``[x1, y1, x2, y2]`` share, (..., 4) and (..., 4)."""
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    return sides.clip(0).prod(axis=-1)
+
+
 def draw_outlines(pixels: np.ndarray, boxes: np.ndarray, color: Color, gaps: Sequence[int] = TRUE_GAPS,
                   corners_only: bool = False) -> None:
     """Outline boxes, int (n, 4) in pixels of the picture, in place, in a colour with a dark casing on both sides."""
@@ -105,11 +112,11 @@ def draw_mark(pixels: np.ndarray, outcome: int, x: int, y: int) -> None:
         cv2.fillPoly(pixels, [triangle.astype(np.int32)], color, cv2.LINE_AA)
 
 
-def draw_leader(pixels: np.ndarray, corners: Sequence[tuple[int, int]]) -> None:
+def draw_leader(pixels: np.ndarray, corners: Sequence[tuple[int, int]], color: Color = LIGHT) -> None:
     """Draw a thin line through corners (x, y), in place, with a dark casing."""
     line = [np.array(corners, np.int32)]
     cv2.polylines(pixels, line, False, CASING, 3)
-    cv2.polylines(pixels, line, False, LIGHT, 1)
+    cv2.polylines(pixels, line, False, color, 1)
 
 
 def draw_sky_edge(view: View, sky: np.ndarray, color: Color = SKY_COLOR, dashed: bool = False) -> None:
@@ -133,14 +140,18 @@ def draw_sky_edge(view: View, sky: np.ndarray, color: Color = SKY_COLOR, dashed:
     edge = (points > 0).all(axis=1) & (points < (width - 1, height - 1)).all(axis=1)
     if dashed:
         edge &= along % 10 < 5
-    view.pixels[points[edge, 1], points[edge, 0]] = color
+    x, y = points[edge].T
+    for away_x, away_y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        view.pixels[y + away_y, x + away_x] = CASING
+    view.pixels[y, x] = color
 
 
-def target_pixels(boxes: np.ndarray, reach: float) -> np.ndarray:
+def target_pixels(boxes: np.ndarray, others: np.ndarray, reach: float) -> np.ndarray:
     """The pixels of targets that nothing may be drawn on.
 
     Args:
-        boxes: float (n, 4), in pixels of the frame.
+        boxes: float (n, 4), of the targets in pixels of the frame.
+        others: float (m, 4), all boxes that are outlined.
         reach: How far outlines are outside of boxes, in pixels of the frame.
 
     Returns:
@@ -151,20 +162,22 @@ def target_pixels(boxes: np.ndarray, reach: float) -> np.ndarray:
     whole = np.concatenate([low, np.maximum(np.floor(boxes[:, 2:] + 0.5), low + 1)], axis=1)
     # No other box is inside one of a few pixels.
     large = np.flatnonzero((whole[:, 2:] - whole[:, :2]).min(axis=1) > 2 * reach)
-    outer = boxes + (-reach, -reach, reach, reach)
+    outer = others + (-reach, -reach, reach, reach)
     ahead, behind = whole[large, None, :2] <= outer[:, :2], whole[large, None, 2:] >= outer[:, 2:]
     holds = np.all(ahead & behind, axis=2)
     return np.delete(whole, large[np.any(holds, axis=1)], axis=0)
 
 
-def keep_targets(view: View, boxes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def keep_targets(view: View, boxes: np.ndarray, others: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """The pixels of targets in a view, before anything is drawn, for :func:`restore`.
 
     Args:
         view: Where.
-        boxes: float (n, 4), of the targets, in pixels of the frame.
+        boxes: float (n, 4), of the targets in pixels of the frame.
+        others: float (m, 4), all boxes that are outlined.
     """
-    placed = view.place(target_pixels(boxes[view.inside(boxes)], OUTER / view.scale))
+    inside = boxes[view.inside(boxes)], others[view.inside(others)]
+    placed = view.place(target_pixels(*inside, OUTER / view.scale))
     kept = []
     for x1, y1, x2, y2 in placed.clip(0).tolist():
         part = view.pixels[y1:max(y2, y1 + 1), x1:max(x2, x1 + 1)]

@@ -66,7 +66,7 @@ def judge(true_boxes: np.ndarray | None, boxes: np.ndarray | None, scores: np.nd
     outcome = np.full(len(true) + len(found), FOUND)
     if true_boxes is not None:
         outcome[:len(true)] = MISS
-        order = np.nan_to_num(given, nan=1.0)
+        order = -np.arange(len(found), dtype=float) if scores is None else given
         truth, ignored = (Instances(part, np.zeros(len(part), int)) for part in (true, _checked(ignored_boxes)[0]))
         is_tp, is_fp = match(Instances(found, np.zeros(len(found), int), order), truth, ignored, 1, iou_thr, False)
         outcome[len(true):][is_fp] = FALSE_ALARM

@@ -10,8 +10,8 @@ from bafenet.arguments import require_number, require_range
 from .caption import caption_of, draw_caption
 from .contrast import contrast_limits, stretch
 from .insets import GUTTER, HEADING, SLOT_HEIGHT, SLOT_WIDTH, Layers, draw_boxes, draw_inset, draw_marks, draw_sky
-from .marks import CASING, LIGHT, MARK, View, draw_leader, draw_mark, keep_targets, restore
-from .outcomes import FOUND, judge
+from .marks import CASING, LIGHT, MARK, View, draw_leader, draw_mark, keep_targets, restore, shared_area
+from .outcomes import FOUND, OUTCOME_NAMES, judge
 from .places import cluster, rank, regions
 from .text import Text, write_texts
 
@@ -23,6 +23,7 @@ BACKGROUND = (24, 24, 28)
 _LARGEST_ZOOM = 8
 _LEAST_WIDTH = 480  # so that the caption has room
 _MARGIN = 16  # between the frame and the insets
+_STEP, _NUMBER = MARK + 2, 14  # widths in the label of a place: of a mark, of its number
 _LEAST_FRAME = 8  # side of what frames a place, in pixels of the picture
 
 
@@ -102,8 +103,8 @@ def draw_overlay(image: np.ndarray,
         iou_thr: The least overlap of a hit.
         insets: Most insets; 0 draws the boxes on the frame instead.
         fixed_size: Make pictures of frames of one size all of one size, as a video needs it: with room for all insets.
-        stretch_to: Percentiles of the grey levels that become black and white; None leaves the image. In an inset the
-            first one of its own levels and its brightest level do.
+        stretch_to: Percentiles of the grey levels that become black and white; None leaves the image. Insets, if it is
+            not None, are stretched each by its own grey levels.
         levels: The two values of a frame of more than 8 bits that are 0 and 255 in ``image``, for the caption.
         side: See :func:`lay_out`.
 
@@ -135,7 +136,7 @@ def draw_overlay(image: np.ndarray,
     for number, (place, (x, y)) in enumerate(zip(chosen.tolist(), layout.slots, strict=False), 1):
         slot = picture[y:y + SLOT_HEIGHT, x:x + SLOT_WIDTH]
         write_texts(slot, draw_inset(slot, layers, areas[place], int(factors[place]), number,
-                                     None if stretch_to is None else (stretch_to[0], stretch_to[1])))
+                                     stretch_to is not None))
     draw_caption(picture[layout.size[1]:], lines)
     return np.pad(picture, ((0, picture.shape[0] % 2), (0, picture.shape[1] % 2), (0, 0)), 'edge')
 
@@ -163,12 +164,12 @@ def _draw_frame(picture: np.ndarray, layers: Layers, layout: Layout, limits: tup
     how = cv2.INTER_NEAREST if layout.scale >= 1 else cv2.INTER_AREA
     pixels[:] = stretch(cv2.resize(layers.image, (width, height), interpolation=how), limits)
     view = View(pixels, (0, 0), layout.scale)
-    kept = keep_targets(view, layers.outcomes.targets)
+    kept = keep_targets(view, layers.outcomes.targets, layers.outcomes.boxes)
     draw_sky(view, layers)
     if insets:
         _draw_places(picture, view, layers, layout, labels, areas, chosen)
     else:
-        draw_marks(view, layers.outcomes, draw_boxes(view, layers.outcomes))
+        draw_marks(view, layers.outcomes, draw_boxes(view, layers.outcomes), leaders=False)
     restore(kept)
 
 
@@ -182,22 +183,48 @@ def _draw_places(picture: np.ndarray, view: View, layers: Layers, layout: Layout
     columns = len({x for x, _ in layout.slots}) or 1
     for i, place in enumerate(chosen.tolist()):
         _draw_leader(picture, frames[place].tolist(), layout.frame[0], layout.slots[i], i % columns)
-    kinds = np.unique(np.column_stack([labels, layers.outcomes.outcome]), axis=0)
-    texts = []
-    numbers = dict(zip(chosen.tolist(), range(1, len(chosen) + 1), strict=True))
-    for place, (x1, y1, x2, y2) in enumerate(frames.tolist()):
+    kinds = np.zeros((len(frames), len(OUTCOME_NAMES)), bool)
+    kinds[labels, layers.outcomes.outcome] = True
+    kinds[:, FOUND] = False  # it has no mark
+    numbers = np.zeros(len(frames), int)
+    numbers[chosen] = np.arange(1, len(chosen) + 1)
+    for x1, y1, x2, y2 in frames.tolist():
         cv2.rectangle(view.pixels, (x1 - 1, y1 - 1), (x2, y2), CASING, 1)
         cv2.rectangle(view.pixels, (x1, y1), (min(x2 - 1, limit_x), min(y2 - 1, limit_y)), LIGHT, 1)
-        y = y1 - MARK // 2 - 3 if y1 > MARK + 4 else min(y2 + MARK // 2 + 3, limit_y)
-        marks = kinds[kinds[:, 0] == place, 1].tolist()
-        room = MARK * len(marks) + (14 if place in numbers else 0)
-        x = max(0, min(x1, limit_x - room))
+    texts = []
+    widths = kinds.sum(axis=1) * _STEP + (numbers > 0) * _NUMBER
+    for place, (x, y) in enumerate(_label_spots(frames, widths, layout.frame).tolist()):
+        marks = np.flatnonzero(kinds[place]).tolist()
         for j, outcome in enumerate(marks):
-            draw_mark(view.pixels, outcome, x + MARK // 2 + j * (MARK + 2), y)
-        if place in numbers:
-            texts.append(Text(x + 2 + len([mark for mark in marks if mark != FOUND]) * (MARK + 2), y,
-                              str(numbers[place]), outlined=True))
+            draw_mark(view.pixels, outcome, x + MARK // 2 + j * _STEP, y)
+        if numbers[place]:
+            texts.append(Text(x + 2 + len(marks) * _STEP, y, str(numbers[place]), outlined=True))
     write_texts(view.pixels, texts)
+
+
+def _label_spots(frames: np.ndarray, widths: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Where the labels of places go: above, below, right or left of each, where it hides the least of other places.
+
+    Args:
+        frames: int (n, 4), ``[x1, y1, x2, y2]``.
+        widths: int (n, ), of the labels.
+        size: Width and height of the view.
+
+    Returns:
+        int (n, 2), x of their left ends and y of their middles, inside the view.
+    """
+    half = MARK // 2 + 1
+    x1, y1, x2, y2 = frames.T
+    middle = (y1 + y2) // 2
+    wanted = np.stack([x1, y1 - half - 2, x1, y2 + half + 2, x2 + 5, middle, x1 - widths - 4, middle], axis=1)
+    wanted = wanted.reshape(-1, 4, 2)
+    room = np.maximum(np.stack([size[0] - widths, np.full(len(frames), size[1] - half)], axis=1), (0, half))
+    spots = np.clip(wanted, (0, half), room[:, None])
+    low = spots - (0, half)
+    high = np.stack([spots[..., 0] + widths[:, None], spots[..., 1] + half], axis=2)
+    labels = np.concatenate([low, high], axis=2)
+    hidden = shared_area(labels[:, :, None], frames).sum(axis=2) + 20 * np.abs(spots - wanted).sum(axis=2)
+    return spots[np.arange(len(frames)), hidden.argmin(axis=1)]
 
 
 def _draw_leader(picture: np.ndarray, frame: list[int], width: int, slot: tuple[int, int], column: int) -> None:

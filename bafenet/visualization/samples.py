@@ -24,9 +24,10 @@ def layers_of(sample: DetDataSample, truth: bool = True, prediction: bool = True
         are there.
     """
     layers = {}
-    if truth and 'gt_instances' in sample:
+    # A frame without annotations has instances without boxes.
+    if truth and 'bboxes' in sample.get('gt_instances', ()):
         layers['true_boxes'] = _numpy(sample.gt_instances.bboxes)
-    if truth and 'ignored_instances' in sample:
+    if truth and 'bboxes' in sample.get('ignored_instances', ()):
         layers['ignored_boxes'] = _numpy(sample.ignored_instances.bboxes)
     if truth and 'gt_sem_seg' in sample:
         layers['true_sky'] = _numpy(sample.gt_sem_seg.sem_seg).squeeze(0)

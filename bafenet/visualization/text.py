@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 from bafenet.errors import printable
@@ -14,6 +15,7 @@ FONT_SIZE = 12
 LINE = 16  # from line to line in pixels
 WHITE = (235, 235, 235)
 _DARK = (0, 0, 0)
+_FONT = Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')
 
 
 class Text(NamedTuple):
@@ -36,7 +38,7 @@ class Text(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'), size)
+    return ImageFont.truetype(_FONT, size)
 
 
 @lru_cache(maxsize=4096)
@@ -45,9 +47,18 @@ def text_width(text: str, size: int = FONT_SIZE) -> int:
     return int(np.ceil(_font(size).getlength(text)))
 
 
+@lru_cache(maxsize=1)
+def _letters() -> frozenset[int]:
+    """The code points that the font has."""
+    return frozenset(FT2Font(str(_FONT)).get_charmap())
+
+
 def shorten(text: object, width: int, size: int = FONT_SIZE) -> str:
-    """Text from outside as one printable line no wider than ``width`` pixels: its end, after ``…``."""
-    line = printable(text)
+    r"""Text from outside as one line no wider than ``width`` pixels: its end, after ``…``.
+
+    Control characters, and letters that the font does not have, are spelled out, as ``\u540d``.
+    """
+    line = ''.join(letter if ord(letter) in _letters() else ascii(letter)[1:-1] for letter in printable(text))
     if text_width(line, size) <= width:
         return line
     # A name's end tells it from others. A letter is at least a pixel wide.

@@ -74,10 +74,15 @@ def test_what_a_result_holds(detector, frame, tmp_path):
         7, 1)
     x1, y1, x2, y2 = result.boxes[0].tolist()
     assert coco['bbox'] == [x1, y1, x2 - x1, y2 - y1]
-    assert result.plot().shape == (96 * 5, 160 * 5, 3)
-    result.save(tmp_path / 'a.png')
+    plain = result.plot(insets=0, min_score=0, stretch_to=None)
+    zoom = 1279 // 160
+    assert plain.shape[1] == 160 * zoom and plain.shape[0] > 96 * zoom  # a caption below
+    kept = np.repeat(np.repeat(frame, zoom, 0), zoom, 1)[..., None] == plain[:96 * zoom]
+    assert kept.all(axis=2).mean() > 0.5
+    assert result.plot(insets=3, min_score=0).shape[1] > plain.shape[1]
+    result.save(tmp_path / 'a.png', min_score=0, insets=0, stretch_to=None)
     result.save(tmp_path / 'a.json')
-    assert Image.open(tmp_path / 'a.png').size == (800, 480)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'a.png')), plain)
     assert json.loads((tmp_path / 'a.json').read_text()) == json.loads(json.dumps(result.to_dict()))
     for name in ('a.xyz', '/proc/a.png'):
         with pytest.raises(InputError, match='cannot be written'):

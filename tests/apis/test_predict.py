@@ -17,6 +17,7 @@ from PIL import Image
 from bafenet.apis.predict import predict
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
+from bafenet.visualization import draw_overlay
 
 RNG = np.random.default_rng(0)
 
@@ -94,6 +95,9 @@ def test_a_folder_of_everything(folder, capsys):
         stream = film.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt, stream.average_rate) == ('h264', 'yuv420p', 10)
         assert len(list(film.decode(stream))) == 3
+        height, width = draw_overlay(np.zeros((64, 96), np.uint8), sky=np.zeros((64, 96)), title='film.avi#0', insets=6,
+                                     fixed_size=True).shape[:2]
+        assert (stream.width, stream.height) == (width, height)
     data = open('out/pictures/film.avi.mp4', 'rb').read()  # noqa: SIM115
     assert data.index(b'moov') < data.index(b'mdat')  # a browser begins to play before all is there
 

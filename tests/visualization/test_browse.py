@@ -8,7 +8,7 @@ from mmdet.registry import DATASETS
 from bafenet.datasets import SampleIndex
 from bafenet.engine.options import load_config
 from bafenet.visualization.browse import augment, draw_cell, write_contact_sheet
-from bafenet.visualization.drawing import PASTED_COLOR, TRUE_COLOR
+from bafenet.visualization.marks import PASTED_COLOR, TRUE_COLOR
 
 
 @pytest.fixture(scope='module')

@@ -1,85 +1,127 @@
-"""Pictures: what is drawn where, and what is left as it was."""
+"""Picture files, the visualizer of --show-dir and the demo's panel: what they draw, and that files are whole."""
 import os
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmdet.registry import VISUALIZERS
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
+from bafenet.datasets import LoadInfraredImage, PackInfraredInputs
 from bafenet.errors import InputError
-from bafenet.visualization import SkyLocalVisualizer, TestPanelHook, draw_sample, save_panel
-from bafenet.visualization.drawing import PREDICTED_COLOR, SKY_COLOR, TRUE_COLOR, write_image
+from bafenet.visualization import SkyLocalVisualizer, TestPanelHook, draw_overlay, tile, write_image
+from bafenet.visualization.overlay import lay_out
+from bafenet.visualization.samples import as_seen, frame_of, layers_of
 
 
-def pixels_of(picture, color):
-    return np.argwhere((picture == color).all(axis=2))
-
-
-def test_boxes_surround_their_targets_without_hiding_them():
-    image = np.full((32, 48, 3), 100, np.uint8)
-    picture = draw_sample(image, true_boxes=[[10, 4, 13, 7]], predicted_boxes=[[10, 4, 13, 7]], min_side=480)
-    zoom = 10
-    assert picture.shape == (320, 480, 3)
-    # One pixel and three pixels outside of [100, 130) x [40, 70).
-    for color, gap in ((TRUE_COLOR, 1), (PREDICTED_COLOR, 3)):
-        rows, columns = pixels_of(picture, color).T
-        assert (columns.min(), rows.min()) == (10 * zoom - gap, 4 * zoom - gap)
-        assert (columns.max(), rows.max()) == (13 * zoom + gap - 1, 7 * zoom + gap - 1)
-    assert (picture[40:70, 100:130] == 100).all()
-    assert (image == 100).all()
-
-
-def test_the_sky_is_tinted_and_outlined():
-    sky = np.zeros((20, 20), np.uint8)
-    sky[:10] = 1
-    picture = draw_sample(np.full((20, 20, 3), 100, np.uint8), sky_map=sky, min_side=100)
-    assert (picture[60:] == 100).all()
-    assert (picture[5:45, 5:95] != 100).any(axis=2).all()
-    assert len(pixels_of(picture, SKY_COLOR)) > 0
-
-
-def test_a_large_image_is_not_enlarged_and_nothing_drawn_is_the_image():
-    image = np.random.default_rng(0).integers(0, 255, (40, 800, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(draw_sample(image), image)
-
-
-def test_show_dir_writes_a_sample_whose_sky_map_has_both_labels(tmp_path):
+@pytest.fixture
+def sample():
     sample = DetDataSample()
     sample.gt_instances = InstanceData(bboxes=torch.tensor([[2.0, 2, 5, 5]]), labels=torch.zeros(1))
+    sample.ignored_instances = InstanceData(bboxes=torch.tensor([[9.0, 9, 12, 12]]), labels=torch.zeros(1))
     sample.pred_instances = InstanceData(
         bboxes=torch.tensor([[2.0, 2, 5, 5], [8, 8, 12, 12]]), labels=torch.zeros(2), scores=torch.tensor([0.9, 0.1]))
     sky = torch.zeros(1, 16, 16, dtype=torch.uint8)
     sky[:, :8] = 1
-    sample.pred_sem_seg = PixelData(sem_seg=sky)
-    visualizer = SkyLocalVisualizer()
+    sample.pred_sem_seg, sample.gt_sem_seg = PixelData(sem_seg=sky), PixelData(sem_seg=1 - sky)
+    return sample
+
+
+def loaded(path, **settings):
+    """A data sample as a test pipeline makes it, with a prediction of nothing."""
+    sample = PackInfraredInputs(meta_keys=('img_path', ))(LoadInfraredImage(**settings)(dict(img_path=str(path))))
+    data_sample = sample['data_samples']
+    data_sample.pred_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0), scores=torch.zeros(0))
+    return data_sample, sample['inputs'].numpy()
+
+
+def test_layers_are_what_a_sample_has(sample):
+    layers = layers_of(sample)
+    assert layers.keys() == {'true_boxes', 'ignored_boxes', 'true_sky', 'boxes', 'scores', 'sky'}
+    assert layers['true_boxes'].tolist() == [[2, 2, 5, 5]] and layers['scores'].tolist() == pytest.approx([0.9, 0.1])
+    np.testing.assert_array_equal(layers['sky'], 1 - layers['true_sky'])
+    assert layers_of(sample, truth=False).keys() == {'boxes', 'scores', 'sky'}
+    assert layers_of(sample, prediction=False).keys() == {'true_boxes', 'ignored_boxes', 'true_sky'}
+    assert layers_of(DetDataSample()) == {}
+
+
+def test_show_dir_writes_the_overlay_of_a_sample(tmp_path, sample):
+    image = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    visualizer = VISUALIZERS.build(dict(type='SkyLocalVisualizer', name='own', insets=3, stretch=None, side=200))
     file = tmp_path / 'a.png'
-    visualizer.add_datasample('a', np.zeros((16, 16, 3), np.uint8), sample, out_file=str(file), pred_score_thr=0.3)
-    picture = cv2.imread(str(file))[..., ::-1]
-    zoom = picture.shape[0] // 16
-    red = pixels_of(picture, PREDICTED_COLOR)
-    assert len(red) and red.max() < 6 * zoom  # The box of score 0.1 is not drawn.
-    assert len(pixels_of(picture, TRUE_COLOR))
+    visualizer.add_datasample('a', image, sample, out_file=str(file), pred_score_thr=0.3)
+    expected = draw_overlay(image, **layers_of(sample), title='a', min_score=0.3, insets=3, stretch_to=None, side=200)
+    np.testing.assert_array_equal(cv2.imread(str(file))[..., ::-1], expected)
+    visualizer.add_datasample('a', image, sample, draw_gt=False, out_file=str(file), pred_score_thr=0)
+    expected = draw_overlay(image, **layers_of(sample, truth=False), title='a', insets=3, stretch_to=None, side=200)
+    np.testing.assert_array_equal(cv2.imread(str(file))[..., ::-1], expected)
 
 
-def test_panel_is_one_png(tmp_path):
-    file = tmp_path / 'deep' / 'panel.png'
-    save_panel(str(file), [np.full((60, 60, 3), value, np.uint8) for value in (0, 80, 160, 240)], list('abcd'))
-    picture = cv2.imread(str(file))
-    assert picture is not None and {0, 80, 160, 240} <= set(picture[..., 0].ravel().tolist())
-    assert [path.name for path in file.parent.iterdir()] == ['panel.png']
+@pytest.mark.parametrize('settings', [{}, dict(percentiles=(5, 60)), dict(value_range=(7000, 9000))])
+def test_a_frame_of_16_bits_is_drawn_as_the_network_sees_it(tmp_path, settings):
+    deep = np.random.default_rng(0).integers(7000, 7400, (20, 24), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / 'deep.png'), deep)
+    sample, inputs = loaded(tmp_path / 'deep.png', **settings)
+    dark = cv2.imread(str(tmp_path / 'deep.png'))  # as mmdet's hook reads it
+    assert dark.max() <= 28
+    image, levels = as_seen(dark, sample)
+    np.testing.assert_array_equal(image.transpose(2, 0, 1), inputs)
+    np.testing.assert_array_equal(frame_of(sample)[0], image)
+    assert levels == settings.get('value_range', levels) and 6900 < levels[0] < levels[1] <= 9000
+    visualizer = SkyLocalVisualizer(stretch=None)
+    visualizer.add_datasample('deep', dark, sample, out_file=str(tmp_path / 'out.png'))
+    scale = int(lay_out(24, 20, 0).scale)
+    frame = cv2.imread(str(tmp_path / 'out.png'))[:20 * scale:scale, :24 * scale:scale, 0]
+    np.testing.assert_array_equal(frame, inputs[0])
 
 
-def test_titles_of_a_panel_are_no_formulas(tmp_path):
-    save_panel(str(tmp_path / 'panel.png'), [np.zeros((8, 8, 3), np.uint8)] * 2, [r'$\frac{', 'a\x1b[31m$_$'])
-    assert cv2.imread(str(tmp_path / 'panel.png')) is not None
+def test_an_image_of_8_bits_is_drawn_as_it_is_given(tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (20, 24, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    other = 255 - image
+    assert as_seen(other, loaded(tmp_path / 'a.png')[0]) == (other, None)
+    assert as_seen(other, DetDataSample()) == (other, None) == as_seen(other, None)
+    sample = DetDataSample(metainfo=dict(img_path='s3://bucket/a.png'))
+    assert as_seen(other, sample) == (other, None)
+
+
+def test_pictures_of_any_sizes_stand_side_by_side():
+    pictures = [np.full((height, width, 3), value, np.uint8)
+                for value, (height, width) in enumerate([(4, 6), (2, 3), (4, 5)], 1)]
+    sheet = tile(pictures, 2, (9, 9, 9))
+    assert sheet.shape == (8, 12, 3)
+    assert (sheet[:4, :6] == 1).all() and (sheet[:2, 6:9] == 2).all() and (sheet[4:, :5] == 3).all()
+    assert (sheet[2:4, 6:] == 9).all() and (sheet[:, 9:] == 9).all() and (sheet[4:, 5:] == 9).all()
+    assert tile(pictures[:1], 5).shape == (4, 6, 3)
+
+
+def test_the_panel_holds_the_overlay_of_each_image(tmp_path):
+    for i in range(3):
+        image = np.random.default_rng(i).integers(0, 255, (20, 24), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f'{i}.png'), image)
+    lines = []
+    runner = type('Runner', (), dict(work_dir=str(tmp_path / 'deep'), test_dataloader=range(3),
+                                     logger=type('Logger', (), dict(info=lines.append))))
+    hook = TestPanelHook(num_images=2, insets=1, side=100)
+    hook.before_test_epoch(runner)
+    samples = []
+    for i in range(3):
+        samples.append(loaded(tmp_path / f'{i}.png')[0])
+        samples[-1].set_metainfo(dict(img_id=f'image {i}'))
+        hook.after_test_iter(runner, i, {}, samples[-1:])
+    hook.after_test_epoch(runner, {})
+    panel = cv2.imread(str(tmp_path / 'deep/predictions.png'))[..., ::-1]
+    chosen = [draw_overlay(frame_of(samples[i])[0], boxes=np.zeros((0, 4)), title=f'image {i}', insets=1, side=100)
+              for i in (0, 1)]
+    np.testing.assert_array_equal(panel, np.hstack(chosen))
+    assert len(lines) == 1 and [path.name for path in (tmp_path / 'deep').iterdir()] == ['predictions.png']
 
 
 @pytest.mark.parametrize('write', [
     lambda file: write_image(file, np.zeros((4, 4, 3), np.uint8)),
-    lambda file: SkyLocalVisualizer().add_datasample('a', np.zeros((4, 4, 3), np.uint8), out_file=str(file)),
-    lambda file: save_panel(str(file), [np.zeros((4, 4, 3), np.uint8)], ['a'])])
+    lambda file: SkyLocalVisualizer().add_datasample('a', np.zeros((4, 4, 3), np.uint8), out_file=str(file))])
 def test_a_picture_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path, monkeypatch, write):
     for file in ('/proc/a.png', '/dev/full/a.png'):
         with pytest.raises(OSError):
