@@ -120,12 +120,11 @@ def notes_on(rows: Sequence[MetricRow]) -> list[str]:
     """What must be known before two rows are compared."""
     notes = ['Sides of boxes: “true” is x2 − x1; “+1” is x2 − x1 + 1, as the paper computes them. On boxes of 3 pixels '
              'the latter gives higher numbers, so that values marked +1 compare with one another alone.',
+             f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data or another split do not compare with them.',
              'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
              'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.',
              'Higher is better, but of false alarms lower; a score at best F1 is neither.',
              'Empty cells: the data or the paper give no such value.']
     if any(row.kind == 'validation' for row in rows):
         notes.append('Rows marked “while training” are validations of the last epoch, and no test.')
-    if any(row.kind != 'paper' and not row.tested_on.endswith('test_v2') for row in rows):
-        notes.append(f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data do not compare with them.')
     return notes

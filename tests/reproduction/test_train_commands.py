@@ -118,7 +118,8 @@ def test_other_splits_have_another_folder():
 def test_a_row_is_trained_on_both_splits_and_from_scratch_in_a_folder_of_its_own(monkeypatch, tmp_path):
     from bafenet.engine import train
     configs = []
-    monkeypatch.setattr(train, 'build_runner', lambda cfg: configs.append(cfg) or SimpleNamespace(train=lambda: None))
+    monkeypatch.setattr(train, 'build_runner', lambda cfg: configs.append(cfg) or SimpleNamespace(
+        train=lambda: None, log_dir=str(tmp_path)))
     monkeypatch.chdir(tmp_path)
     arguments = ['--row', 'table6_r18', '--protocol', 'paper', '--trainval', '--scratch', '--splits', 'rec']
     assert load_tool('train.py').main(arguments) == 0
