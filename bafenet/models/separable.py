@@ -22,7 +22,6 @@ class SeparableConv2d(nn.Module):
         dilation: Its dilation.
         groups: 1; there are as many groups as channels.
         bias: Whether the 1x1 convolution has a bias.
-        padding_mode: As of ``nn.Conv2d``.
 
     Raises:
         InputError: If ``groups`` is not 1, or a number of channels is not one.
@@ -39,14 +38,13 @@ class SeparableConv2d(nn.Module):
                  padding: int | tuple[int, int] = 0,
                  dilation: int | tuple[int, int] = 1,
                  groups: int = 1,
-                 bias: bool = True,
-                 padding_mode: str = 'zeros') -> None:
+                 bias: bool = True) -> None:
         super().__init__()
         require_whole('SeparableConv2d', in_channels=in_channels, out_channels=out_channels)
         require_whole('SeparableConv2d', high=1, groups=groups)
         plain = kernel_size in (1, (1, 1))
         first = nn.Conv2d(in_channels, out_channels if plain else in_channels, kernel_size, stride, padding, dilation,
-                          1 if plain else in_channels, plain and bias, padding_mode)
+                          1 if plain else in_channels, plain and bias)
         self.depthwise = nn.Identity() if plain else first
         self.pointwise = first if plain else nn.Conv2d(in_channels, out_channels, 1, bias=bias)
         # What mmcv's ConvModule asks a convolution.

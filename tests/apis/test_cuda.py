@@ -13,13 +13,24 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU th
 TOLERANCE = 1e-3
 
 
+@pytest.fixture(scope='module', autouse=True)
+def full_precision():
+    """Convolutions of a GPU in float32: by default they round to TF32, and a probability is off by 0.002."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = before
+
+
 def scene(seed: int, height: int = 96, width: int = 160) -> np.ndarray:
+    """Smooth sky above brighter ground, and soft spots of three pixels in the sky."""
     rng = np.random.default_rng(seed)
-    image = rng.integers(20, 40, (height, width), dtype=np.uint8)
+    image = np.full((height, width), 30.0) + rng.normal(0, 1, (height, width))
     image[height * 2 // 3:] += 60
-    for x in range(8, width - 10, 24):
-        image[20:23, x:x + 3] = 200
-    return image
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    for column in range(12, width - 10, 24):
+        image += 60 * np.exp(-((x - column)**2 + (y - 20 - seed % 3)**2) / 2 / 0.9**2)
+    return image.clip(0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope='module')
@@ -81,7 +92,7 @@ def test_predict_on_a_gpu(tmp_path, monkeypatch):
                                              '--sky-maps']) == 0
         contents.append(json.loads((tmp_path / device / 'predictions.json').read_text()))
     assert len(list((tmp_path / 'cuda/pictures').iterdir())) == len(list((tmp_path / 'cuda/sky').iterdir())) == 11
-    sure = [sorted((one['image_id'], *one['bbox']) for one in content['annotations'] if one['score'] > 0.3)
+    sure = [sorted((one['image_id'], *one['bbox']) for one in content['annotations'] if one['score'] > 0.1)
             for content in contents]
     common = set(sure[0]) & set(sure[1])
     assert len(common) >= 0.98 * max(map(len, sure)) > 10
