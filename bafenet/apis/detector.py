@@ -12,14 +12,17 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from ..compat.allocator import keep_freed_memory
 from ..compat.config_text import parse_config
 from ..datasets.transforms.loading import LoadInfraredImage
 from ..devkit.frames import Frame, count_frames, read_frame
 from ..devkit.grey_levels import GreyLevels, as_frame
 from ..engine.checkpoints import find_checkpoint
 from ..engine.config_paths import setting
+from ..engine.fuse_hook import fuse_as_tested
 from ..engine.memory_format_hook import MemoryFormatHook
 from ..engine.network import build_network
+from ..engine.precision import set_precision
 from ..errors import InputError, first_line, printable
 from ..evaluation.sky import centre_in_sky
 from ..models.onnx_file import is_onnx
@@ -195,7 +198,11 @@ def _sky(logits: Tensor | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     return logits[0].sigmoid().cpu().numpy(), (logits[0] >= 0).to(torch.uint8).cpu().numpy()
 
 
-def load(name_or_file: str | Path, device: str | torch.device = 'cpu') -> Detector:
+def load(name_or_file: str | Path,
+         device: str | torch.device = 'cpu',
+         precision: str = 'float32',
+         fuse: bool = True,
+         keep_memory: bool = True) -> Detector:
     """Load a trained network, ``bafenet.load('bafenet_hr_tiny')``.
 
     Args:
@@ -203,14 +210,23 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu') -> Detect
             ``tools/export.py`` wrote, its ``https://`` address, an ``.onnx`` file of ``tools/export.py --onnx``, or a
             work dir, whose best checkpoint is meant.
         device: Where the network goes, such as ``'cuda:0'``.
+        precision: ``'float32'`` or ``'bfloat16'``, which is faster where the processor multiplies it, and emulated
+            elsewhere; of an ``.onnx`` file the precision is its own.
+        fuse: Fuse convolutions with the batch normalisation after them; a fused network cannot be trained.
+        keep_memory: On a CPU, let the whole process keep freed memory for the next feature maps
+            (:func:`~bafenet.compat.allocator.keep_freed_memory`).
 
     Raises:
         InputError: If there is no such checkpoint or device, or the checkpoint cannot be read, holds no config, or does
             not fit it.
     """
     place = _device(device)
+    if keep_memory and place.type == 'cpu':
+        keep_freed_memory()
     file = find_checkpoint(str(name_or_file))
     if is_onnx(file):
+        if precision != 'float32':
+            raise InputError(f'{printable(file)}: precision={precision!r} is of checkpoints; export the file anew')
         network = OnnxNetwork(file, device=place)
         return Detector(network, network.cfg)
     checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu', logger='silent')
@@ -220,13 +236,20 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu') -> Detect
         raise InputError(f'{source} holds no config: give one that training wrote, as epoch_N.pth')
     cfg = parse_config(meta['cfg'], source)
     model: Any = build_network(cfg, checkpoint, file).to(place)
-    hook = setting(cfg, 'default_hooks', 'memory_format')
-    if isinstance(hook, dict):
-        # As in tools/test.py: another layout rounds otherwise, and takes longer.
-        MemoryFormatHook(hook.get('memory_format', 'channels_last')).lay_out(model)
+    _prepare(model, cfg, fuse, precision)
     model.cfg = cfg
     model.dataset_meta = {key.lower(): value for key, value in (meta.get('dataset_meta') or {}).items()}
     return Detector(model, cfg)
+
+
+def _prepare(model: nn.Module, cfg: Config, fuse: bool, precision: str) -> None:
+    """As in tools/test.py: another layout, and layers that are not fused, round otherwise and take longer."""
+    layout = setting(cfg, 'default_hooks', 'memory_format')
+    if isinstance(layout, dict):
+        MemoryFormatHook(layout.get('memory_format', 'channels_last')).lay_out(model)
+    if fuse:
+        fuse_as_tested(model, cfg)
+    set_precision(model, precision)
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -199,6 +199,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
                              'test_out_dir': _or(TEXT, NONE)},
     'TestPanelHook': {'file': TEXT, 'num_images': _whole(1, 1000), 'score_threshold': SHARE},
     'MemoryFormatHook': {'memory_format': _choice('channels_last', 'contiguous_format')},
+    'FuseHook': {'enabled': FLAG},
     'TestProgressHook': {'disable': FLAG},
     'LogProcessor': {'window_size': COUNT, 'num_digits': _whole(0, 16), **_named('by_epoch log_with_hierarchy', FLAG)},
     'BaseMetric': {'collect_device': _choice('cpu', 'gpu'), **_named('prefix collect_dir', _or(TEXT, NONE))},
