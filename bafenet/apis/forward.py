@@ -18,7 +18,8 @@ Output = tuple[InstanceData, Tensor | None]
 
 def has_candidates(model: nn.Module) -> bool:
     """Whether a network has one head, whose threshold and maximum can be set, and whose NMS can be left out."""
-    return isinstance(model, (SingleStageDetector, OnnxNetwork)) and isinstance(getattr(model.bbox_head, 'test_cfg', None), dict)
+    return (isinstance(model, (SingleStageDetector, OnnxNetwork))
+            and isinstance(getattr(model.bbox_head, 'test_cfg', None), dict))
 
 
 def test_settings(model: nn.Module, settings: Settings, tiled: bool = False) -> ConfigDict:

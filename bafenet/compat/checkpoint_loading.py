@@ -71,8 +71,8 @@ def load_from_local(filename: str | Path, map_location: Any = None) -> dict:
     """
     file = local_file(filename)
     if file.suffix.lower() == '.onnx':
-        raise InputError(f'checkpoint {printable(filename)} is an ONNX file, which predict, test and bafenet.load take: '
-                         'give the checkpoint that it was made of')
+        raise InputError(f'checkpoint {printable(filename)} is an ONNX file, which predict, test and '
+                         'bafenet.load take: give the checkpoint that it was made of')
     return _read(file, map_location, f'checkpoint {filename}', ANOTHER)
 
 

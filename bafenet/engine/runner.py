@@ -80,7 +80,7 @@ class DetectionRunner(Runner):
     def build_test_loop(self, loop: Any) -> Any:
         """Build the loop that tests; an ONNX file resizes frames itself."""
         if isinstance(self._unwrapped_model, OnnxNetwork):
-            self._test_dataloader = without_steps(self._test_dataloader, 'Resize')
+            self._test_dataloader: Any = without_steps(self._test_dataloader, 'Resize')
         return super().build_test_loop(loop)
 
     # --- Environment --------------------------------------------------------------------------------------------------

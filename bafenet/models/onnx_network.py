@@ -164,7 +164,7 @@ class OnnxNetwork(BaseDetector):
             raise InputError(f'{self.source}: its config has no model.test_cfg; {ANOTHER}')
         self.dataset_meta = dict(classes=content.meta.classes)
         self.checkpoint = dict(meta=content.meta.to_checkpoint_meta())
-        own = ConfigDict(model.test_cfg)
+        own = ConfigDict(model['test_cfg'])
         self.bbox_head = OnnxHead(content, self.source, own, own if test_cfg is None else ConfigDict(test_cfg),
                                   len(content.meta.classes))
         self._names = list(content.outputs)
@@ -224,7 +224,7 @@ class OnnxNetwork(BaseDetector):
         return self.bbox_head.loss_by_feat()
 
 
-def open_session(data: bytes, source: str, device: torch.device = torch.device('cpu')) -> Any:
+def open_session(data: bytes, source: str, device: torch.device) -> Any:
     """An onnxruntime session with as many threads as PyTorch has.
 
     Raises:

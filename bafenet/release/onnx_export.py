@@ -1,164 +1,131 @@
-"""Export a trained network as an ONNX file: normalisation, decoding and, if wanted, NMS inside; config in its metadata."""
-import copy
-import hashlib
-import io
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+"""Export a trained network as an ONNX file and check it: against PyTorch by a few frames, in int8 by its accuracy."""
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-from mmdet.utils import get_test_pipeline_cfg
-from mmengine.config import Config
-from mmengine.runner import CheckpointLoader
-from torch import nn
+import numpy as np
 
-from bafenet._version import __version__
-from bafenet.errors import InputError, first_line, printable
+from bafenet.errors import InputError, printable
+from bafenet.fileio import atomic_path
 
-from ..engine.checkpoints import find_checkpoint, local_file
-from ..engine.network import build_network
-from ..engine.options import parse_config
-from ..engine.pipeline_steps import step_name
-from ..engine.training_images import KEY as TRAINING_IMAGES
-from ..models.onnx_file import PRECISIONS, OnnxMeta, is_onnx, require_onnx
-from .export import half_weights, shipped_config
-from .onnx_graph import INPUT, DetectorGraph
-from .onnx_nms import NmsGraph
-from .onnx_resize import FixedPointResize
+from ..models.onnx_file import PRECISIONS, require_onnx
+from ..models.onnx_network import OnnxNetwork
+from .export import require_new
+from .onnx_accuracy import LOSSES, accuracy, lost, read, require_data, split_files, spread
+from .onnx_build import Trained, build_onnx, with_meta
+from .onnx_check import FLOAT16, FLOAT32, Comparison, Reference, compare, made_frames
 
-OPSET = 17
-# Sides that no stride divides, so that no size becomes a constant unnoticed.
-_TRACED = (2, 72, 104, 1)
-# Steps of a test pipeline that read and pack, and so are the caller's.
-_OUTSIDE = ('LoadInfraredImage', 'LoadImageFromFile', 'PackInfraredInputs', 'PackDetInputs')
+CALIBRATION = 128
+SPLIT = 'val_v2'
+_CHECKED = 3
 
 
-@dataclass
-class Trained:
-    """A trained network, and what is known of it.
+def export_onnx(checkpoint: str,
+                out: str,
+                nms: bool = False,
+                precision: str = 'float32',
+                data_root: str | None = None,
+                split: str = SPLIT,
+                calibration: int = CALIBRATION,
+                force: bool = False) -> dict[str, Any]:
+    """Write a trained network as an ONNX file, bit by bit the same each time; one that fails its check is not written.
 
-    Attributes:
-        network: In eval mode, on the CPU.
-        cfg: Its config, without what is of one run or machine.
-        meta: The checkpoint's ``meta``.
-        source: The checkpoint, for messages.
-        sha256: Of the checkpoint's bytes; None for an address.
-    """
-
-    network: Any
-    cfg: Config
-    meta: dict
-    source: str
-    sha256: str | None
-
-    @classmethod
-    def read(cls, checkpoint: str) -> 'Trained':
-        """Read a checkpoint: a name, a file, an address or a work dir.
-
-        Raises:
-            InputError: If there is none, or it cannot be read, holds no config, or does not fit it.
-        """
-        file = find_checkpoint(checkpoint)
-        if is_onnx(file):
-            raise InputError(f'{printable(file)} is an ONNX file already; give the checkpoint that it was made of')
-        content = CheckpointLoader.load_checkpoint(file, map_location='cpu', logger='silent')
-        source, meta = f'checkpoint {printable(file)}', content.get('meta', {})
-        if 'cfg' not in meta:
-            raise InputError(f'{source} holds no config: give one that training wrote, as epoch_N.pth')
-        cfg = shipped_config(parse_config(meta['cfg'], source), source, strict=False)
-        digest = None if '://' in file else hashlib.sha256(local_file(file).read_bytes()).hexdigest()
-        return cls(build_network(cfg, content, file), cfg, meta, source, digest)
-
-    def onnx_meta(self, precision: str, nms: bool) -> OnnxMeta:
-        """Metadata for the ONNX file."""
-        classes = {key.lower(): value for key, value in (self.meta.get('dataset_meta') or {}).items()}.get('classes')
-        classes = classes or ('Target', ) * self.network.bbox_head.num_classes
-        provenance = {key: value for key, value in (self.meta.get('provenance') or {}).items()
-                      if isinstance(value, (str, int, float, type(None)))}
-        images = self.meta.get(TRAINING_IMAGES)
-        if images is not None:
-            digests = [bytes(row).hex() for row in images['sha256'].cpu().numpy()]
-            images = dict(names=list(images['names']), sha256=digests)
-        return OnnxMeta(config=self.cfg.pretty_text, classes=tuple(map(str, classes)), precision=precision, nms=nms,
-                        provenance=dict(provenance, checkpoint=Path(self.source).name, checkpoint_sha256=self.sha256,
-                                        bafenet=__version__, torch=torch.__version__), training_images=images)
-
-
-def build_onnx(trained: Trained, precision: str = 'float32', nms: bool = False) -> bytes:
-    """The ONNX file of a trained network, in float32 or float16, bit by bit the same each time.
+    The graph takes ``frames``, uint8 (N, H, W, C), of any number and size: grey, C = 1, or BGR, C = 3. What it gives is
+    in :class:`~bafenet.release.onnx_graph.Candidates` and, with ``nms``, in
+    :class:`~bafenet.release.onnx_nms.NmsGraph`.
 
     Args:
-        trained: The network.
-        precision: ``'float32'`` or ``'float16'``.
-        nms: Put threshold, NMS, maximum and whole pixels inside.
+        checkpoint: Name of weights that come with the package, a checkpoint, or a work dir whose best one is meant.
+        out: File to write, ``NAME.onnx``.
+        nms: Put threshold, NMS, maximum and whole pixels inside, as the config says.
+        precision: ``'float32'``, ``'float16'`` or ``'int8'``.
+        data_root: Devkit instead of the config's, for the frames of the check and of int8.
+        split: Split on which int8 is compared with float32, ``'val_v2'``.
+        calibration: How many training frames int8 is calibrated on.
+        force: Overwrite ``out``.
+
+    Returns:
+        ``file``, ``bytes``, ``precision``, ``nms``, ``frames`` (what was compared on) and what was found: the fields of
+        :class:`~bafenet.release.onnx_check.Comparison`, or for int8 ``before`` and ``after``, where a split is at hand.
 
     Raises:
-        InputError: If the network, its test pipeline or its NMS cannot be exported, or a weight does not fit float16.
+        InputError: If the checkpoint cannot be read or exported, ``out`` exists and ``force`` is not given, onnx or
+            onnxruntime is not installed, there are no frames to calibrate on, or the check fails.
     """
-    half = precision == 'float16'
-    if half:
-        half_weights(trained.network, trained.source)
-    # Laid out as a checkpoint is: another layout would show in the file.
-    network = copy.deepcopy(trained.network).to(memory_format=torch.contiguous_format)
-    graph: Any = DetectorGraph(network, _resize(trained.cfg), half)
-    if nms:
-        graph = NmsGraph(graph, trained.network.bbox_head.test_cfg)
-    return trace(graph.eval(), trained.onnx_meta(precision, nms))
+    require_new(out, '.onnx', force)
+    require_onnx('onnx')
+    require_onnx()
+    if precision not in PRECISIONS:
+        raise InputError(f'--precision {printable(precision)}: give one of {", ".join(PRECISIONS)}')
+    if data_root is not None and not Path(data_root).is_dir():
+        raise InputError(f'--data-root {printable(data_root)}: there is no such folder')
+    trained = Trained.read(checkpoint)
+    with atomic_path(out) as file:
+        if precision == 'int8':
+            checked = _write_int8(trained, file, nms, data_root, split, calibration)
+        else:
+            file.write_bytes(build_onnx(trained, precision, nms))
+            checked = _check(trained, file, precision, data_root)
+        size = os.path.getsize(file)
+    return dict(file=out, bytes=size, precision=precision, nms=nms, **checked)
 
 
-def trace(graph: Any, meta: OnnxMeta) -> bytes:
-    """The ONNX file of a graph.
-
-    Args:
-        graph: A :class:`~bafenet.release.onnx_graph.DetectorGraph` or
-            :class:`~bafenet.release.onnx_nms.NmsGraph`, in eval mode.
-        meta: Metadata for the file.
-    """
-    onnx = require_onnx('onnx')
-    frames = torch.arange(int(torch.tensor(_TRACED).prod())).remainder(251).to(torch.uint8).view(_TRACED)
-    names, stream = graph.output_names, io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        # The exporter by traces is announced as the old one; the new one needs onnxscript.
-        warnings.simplefilter('ignore')
-        torch.onnx.export(graph, (frames, ), stream, dynamo=False, opset_version=OPSET, input_names=[INPUT],
-                          output_names=names, dynamic_axes=_axes(names))
-    return with_meta(onnx.load_model_from_string(stream.getvalue()), meta)
-
-
-def with_meta(model: Any, meta: OnnxMeta) -> bytes:
-    """The bytes of an ONNX model with metadata."""
-    onnx = require_onnx('onnx')
-    onnx.helper.set_model_props(model, meta.to_props())
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _axes(names: list[str]) -> dict[str, dict[int, str]]:
-    """Names of the sizes that are free."""
-    frames = {0: 'batch', 1: 'height', 2: 'width'}
-    first = {0: 'found'} if 'frame' in names else {0: 'batch'}
-    return {INPUT: {**frames, 3: 'channels'},
-            **{name: frames if name == 'sky_probability' else first for name in names}}
-
-
-def _resize(cfg: Config) -> nn.Module | None:
-    """What the test pipeline does to frames besides reading and packing them: nothing, or a resize.
+def _check(trained: Trained, file: Path, precision: str, data_root: str | None) -> dict[str, Any]:
+    """Compare with PyTorch.
 
     Raises:
-        InputError: If it does anything else.
+        InputError: If the file gives other results.
     """
+    frames, names = _frames(trained, data_root)
+    exact = precision == 'float32'
+    found = compare(Reference(trained.network, trained.size), OnnxNetwork(str(file)), frames, exact)
+    limit = FLOAT32 if exact else FLOAT16
+    if not found.difference <= limit or found.missing:
+        raise InputError(f'{trained.source}: the ONNX file of {precision} gives other results than PyTorch on {names}: '
+                         f'largest difference {found.difference:.2g} (allowed {limit:g}), {found.missing} of '
+                         f'{found.boxes} boxes without a counterpart; nothing was written')
+    return dict(frames=names, **asdict(found))
+
+
+def _frames(trained: Trained, data_root: str | None) -> tuple[list[np.ndarray], str]:
+    """Three frames of the test split where it is at hand, else made ones, and what they are."""
+    files = spread(split_files(trained.cfg, 'test', data_root), _CHECKED)
+    if not files:
+        frames = made_frames()
+        return frames, f'{len(frames)} made frames'
+    return list(read(files)), printable(', '.join(file.name for file in files))
+
+
+def _write_int8(trained: Trained, file: Path, nms: bool, data_root: str | None, split: str,
+                calibration: int) -> dict[str, Any]:
+    """Quantize the network, and compare its accuracy with that in float32 where the split is at hand.
+
+    Raises:
+        InputError: If there are no frames to calibrate on, or it loses too much.
+    """
+    onnx = require_onnx('onnx')
+    from .onnx_quantize import quantize  # type: ignore[import-not-found]  # it needs more of onnxruntime than the other precisions
+    files = require_data(spread(split_files(trained.cfg, 'train', data_root), calibration), data_root)
+    tested = split_files(trained.cfg, 'test', data_root, split)
+    whole = file.with_name(f'{file.stem}.float32.onnx')
     try:
-        steps = [step for step in get_test_pipeline_cfg(cfg)
-                 if step_name(step) not in _OUTSIDE and 'Annotations' not in step_name(step)]
-    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f'the config has no test pipeline (test_dataloader.dataset.pipeline, {first_line(error)}); '
-                         'give a checkpoint that training wrote') from error
-    if not steps:
-        return None
-    names = ', '.join(map(step_name, steps))
-    if names != 'Resize' or steps[0].get('keep_ratio', False) or set(steps[0]) - {'type', 'scale', 'keep_ratio'}:
-        raise InputError(f'the test pipeline of the config has {printable(names)}: only Resize(scale=…, '
-                         'keep_ratio=False) can be put into an ONNX file')
-    return FixedPointResize(list(steps[0]['scale']))
+        whole.write_bytes(build_onnx(trained, 'float32', nms))
+        quantize(whole, file, (frame[None] for frame in read(files)))
+        file.write_bytes(with_meta(onnx.load(str(file)), trained.onnx_meta('int8', nms)))
+        frames, names = _frames(trained, data_root)
+        speed: Comparison = compare(Reference(trained.network, trained.size), OnnxNetwork(str(file)), frames, False)
+        result: dict[str, Any] = dict(frames=names, calibrated_on=len(files), torch_ms=speed.torch_ms,
+                                      onnx_ms=speed.onnx_ms)
+        if not tested:
+            return result
+        root = str(tested[0].parents[1])
+        before, after = (accuracy(OnnxNetwork(str(place)), trained.cfg, root, split) for place in (whole, file))
+    finally:
+        whole.unlink(missing_ok=True)
+    if lost(before, after):
+        raise InputError(f'{trained.source}: in int8 the network loses too much on {split}: '
+                         f'{"; ".join(lost(before, after))}; nothing was written: calibrate on more frames '
+                         '(--calibration), or export float16')
+    return dict(result, split=split, images=len(tested), before={key: before[key] for key in LOSSES if key in before},
+                after={key: after[key] for key in LOSSES if key in after})

@@ -135,8 +135,8 @@ def decode(head: FCOSHead, outputs: Any, size: Any) -> Candidates:
         outputs: What it gives: class scores, box codes and qualities of each level, (N, ·, H_l, W_l).
         size: Height and width of the images without their padding, to which boxes are cut.
     """
-    levels = zip(*outputs[:3], head.strides, strict=True)
-    parts = [_decode_level(head, *(value.float() for value in level[:3]), stride=level[3]) for level in levels]
+    parts = [_decode_level(head, logits.float(), codes.float(), qualities.float(), stride)
+             for logits, codes, qualities, stride in zip(*outputs[:3], head.strides, strict=True)]
     boxes, scores, class_scores, labels = (torch.cat(values, dim=1) for values in zip(*parts, strict=True))
     if head.bbox_coder.clip_border:
         high = _numbers(size[1], size[0], size[1], size[0])

@@ -30,7 +30,7 @@ class NmsGraph(nn.Module):
     def __init__(self, graph: DetectorGraph, test_cfg: Any) -> None:
         super().__init__()
         self.graph = graph
-        nms = dict(test_cfg.get('nms') or {})
+        nms: dict[str, Any] = dict(test_cfg.get('nms') or {})
         if nms.get('type', 'nms') != 'nms' or set(nms) - _SETTINGS:
             raise InputError(f'--nms: test_cfg.nms={printable(nms)} is not in ONNX, which has '
                              "dict(type='nms', iou_threshold=…) alone: export without --nms")

@@ -1,5 +1,4 @@
 """OpenCV's bilinear resize of 8-bit images, bit by bit, as a PyTorch module that can be exported."""
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,12 +25,13 @@ class FixedPointResize(nn.Module):
         InputError: If the size is none.
     """
 
-    def __init__(self, size: Sequence[int]) -> None:
+    def __init__(self, size: Any) -> None:
         super().__init__()
         require_wholes('Resize', scale=size)
         if len(size) != 2 or max(size) > _MAX_SIDE:
             raise InputError(f'Resize: scale={shown(size)} must be a width and a height of at most {_MAX_SIDE}')
-        self.width, self.height = size
+        self.size: tuple[int, int] = tuple(size)
+        self.width, self.height = self.size
 
     def forward(self, frames: Tensor) -> Tensor:
         """Resize frames.

@@ -1,0 +1,174 @@
+"""Does an ONNX file give what PyTorch gives? Boxes, scores and sky of a few frames, and the time of both."""
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import bbox_overlaps
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ..models.bafe_head import HeadOutputs
+from ..models.box_coding import to_whole_pixels
+from ..models.onnx_network import OnnxNetwork
+
+# Largest differences that rounding explains: in float32 of anything, in float16 of a score and of the sky.
+FLOAT32, FLOAT16 = 1e-4, 0.01
+# Beyond it the places of a level's last candidates are a matter of rounding.
+_BEST = 100
+
+
+@dataclass
+class Comparison:
+    """What two networks make of the same frames.
+
+    Attributes:
+        difference: The largest of scores and sky probabilities, and where boxes are compared of their sides in pixels
+            (of those beyond 100 px, of a hundredth of the coordinate).
+        missing: How many boxes of one have no counterpart in the other.
+        boxes: How many boxes PyTorch found.
+        torch_ms: Median of a frame, NMS included.
+        onnx_ms: The same of onnxruntime.
+    """
+
+    difference: float
+    missing: int
+    boxes: int
+    torch_ms: float
+    onnx_ms: float
+
+
+class Reference:
+    """A network as mmdet runs it, apart from the graph that is exported.
+
+    Args:
+        network: In eval mode.
+        size: Width and height that its test pipeline resizes to, None for none.
+    """
+
+    def __init__(self, network: Any, size: Sequence[int] | None) -> None:
+        self.network, self.size = network, size
+
+    @torch.no_grad()
+    def run(self, frame: np.ndarray) -> tuple[Any, DetDataSample]:
+        """What the head gives for a frame, uint8 (H, W, C), and the frame's sample."""
+        height, width = frame.shape[:2]
+        image = frame if self.size is None else cv2.resize(frame, tuple(self.size), interpolation=cv2.INTER_LINEAR)
+        image = np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], 3))
+        meta = dict(img_shape=image.shape[:2], ori_shape=(height, width), img_id=0,
+                    scale_factor=(image.shape[1] / width, image.shape[0] / height))
+        inputs = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        batch = self.network.data_preprocessor(
+            dict(inputs=[inputs], data_samples=[DetDataSample(metainfo=meta)]), False)
+        return self.network.bbox_head(self.network.extract_feat(batch['inputs'])), batch['data_samples'][0]
+
+    def pick(self, run: tuple[Any, DetDataSample], with_nms: bool = True, **settings: Any) -> InstanceData:
+        """Instances of what :meth:`run` gave, their sides where they are; ``settings`` change ``test_cfg``."""
+        outputs, sample = run
+        cfg = ConfigDict({**self.network.bbox_head.test_cfg, 'whole_pixels': False, **settings})
+        found, = self.network.bbox_head.predict_by_feat(*outputs[:3], batch_img_metas=[sample.metainfo], cfg=cfg,
+                                                        rescale=True, with_nms=with_nms)
+        return found
+
+    def sky(self, run: tuple[Any, DetDataSample]) -> Tensor | None:
+        """Probability of the sky (H, W); None where the network segments none."""
+        outputs, sample = run
+        if not isinstance(outputs, HeadOutputs):
+            return None
+        return self.network.bbox_head._at_pixels(outputs.sky_logits[0], sample.metainfo, True)[0].sigmoid()
+
+
+def compare(reference: Reference, exported: OnnxNetwork, frames: Sequence[np.ndarray], exact: bool) -> Comparison:
+    """Compare a network with its ONNX file.
+
+    Args:
+        reference: The network.
+        exported: Its file.
+        frames: uint8 (H, W, C), C = 1 or 3.
+        exact: Boxes have to be the same; else only scores of boxes that overlap are compared.
+    """
+    parts = [_compare_frame(reference, exported, frame, exact) for frame in frames]
+    return Comparison(max(part.difference for part in parts), sum(part.missing for part in parts),
+                      sum(part.boxes for part in parts), statistics.median(part.torch_ms for part in parts),
+                      statistics.median(part.onnx_ms for part in parts))
+
+
+def _compare_frame(reference: Reference, exported: OnnxNetwork, frame: np.ndarray, exact: bool) -> Comparison:
+    threshold = reference.network.bbox_head.test_cfg.get('score_thr', 0)
+    start = time.perf_counter()
+    run = reference.run(frame)
+    # A score beside the threshold may lie on either side of it.
+    picked = reference.pick(run, score_thr=threshold + (0 if exact else FLOAT16))
+    between = time.perf_counter()
+    outputs, = exported.extract_feat([torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))])
+    found = _pick(exported, outputs, frame.shape[:2])
+    end = time.perf_counter()
+    candidates, sky = reference.pick(run, with_nms=False, score_thr=0, min_bbox_size=-1), reference.sky(run)
+    differences = [0.0]
+    if sky is not None:
+        differences.append(float((outputs['sky_probability'] - sky).abs().max()))
+    distances = _distances if exact else _score_distances
+    if not exported.bbox_head.has_nms:
+        filled = outputs['class_scores'] > 0
+        theirs = InstanceData(bboxes=outputs['boxes'][filled], scores=outputs['scores'][filled])
+        for few, many in ((candidates, theirs), (theirs, candidates)):
+            best = few.scores.topk(min(_BEST, len(few))).indices
+            differences.append(float(_nearest(distances(few[best], many)).max()) if len(best) else 0.0)
+    known = picked if exact else candidates
+    if exact and exported.bbox_head.has_nms and exported.bbox_head.test_cfg.get('whole_pixels', False):
+        distances = _rounded_distances
+    limit = FLOAT32 if exact else FLOAT16
+    missing = int((_nearest(distances(picked, found)) > limit).sum())
+    extra = int((_nearest(distances(known, found).T) > limit).sum())
+    return Comparison(max(differences), missing + extra, len(picked), 1000 * (between - start), 1000 * (end - between))
+
+
+def _pick(exported: OnnxNetwork, outputs: dict[str, Tensor], shape: tuple) -> InstanceData:
+    """Instances of what a file gives for a frame; where NMS is not inside, with their sides where they are."""
+    cfg = ConfigDict({**exported.bbox_head.test_cfg, 'whole_pixels': False})
+    found, = exported.bbox_head.predict_by_feat([outputs], [dict(img_shape=shape, ori_shape=shape)], cfg)
+    return found
+
+
+def _distances(one: InstanceData, other: InstanceData) -> Tensor:
+    """The largest difference of each box and score of one from each of the other: (n, m)."""
+    boxes = (one.bboxes[:, None] - other.bboxes).abs() / one.bboxes[:, None].abs().div(100).clamp(min=1)
+    return torch.maximum(boxes.amax(2), (one.scores[:, None] - other.scores).abs())
+
+
+def _rounded_distances(one: InstanceData, other: InstanceData) -> Tensor:
+    """The same where the other's boxes lie on whole pixels; a side in the middle of one may go either way."""
+    shifts = one.bboxes.new_tensor([0, FLOAT32, -FLOAT32])[:, None, None]
+    rounded = torch.stack([to_whole_pixels(boxes.clamp(min=0)) for boxes in one.bboxes + shifts])
+    boxes = (rounded[:, :, None] - other.bboxes).abs().amin(0).amax(2)
+    return torch.maximum(boxes, (one.scores[:, None] - other.scores).abs())
+
+
+def _score_distances(one: InstanceData, other: InstanceData) -> Tensor:
+    """The difference of scores of each pair of boxes that overlap by half; of others the whole score."""
+    overlap = bbox_overlaps(one.bboxes, other.bboxes) >= 0.5
+    difference = (one.scores[:, None] - other.scores).abs()
+    return torch.where(overlap, difference, torch.maximum(one.scores[:, None], other.scores))
+
+
+def _nearest(distances: Tensor) -> Tensor:
+    return distances.amin(1) if distances.shape[1] else distances.new_ones(len(distances))
+
+
+def made_frames(seed: int = 0) -> list[np.ndarray]:
+    """Three frames of clouds with bright spots, of two sizes that no stride divides: uint8 (H, W, 1)."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for height, width in ((155, 203), (155, 203), (232, 171)):
+        clouds = cv2.resize(rng.uniform(10, 150, (6, 8)).astype(np.float32), (width, height),
+                            interpolation=cv2.INTER_CUBIC).clip(0, 255)
+        spots = cv2.dilate((rng.random((height, width)) > 0.9995).astype(np.float32), np.ones((3, 3), np.uint8))
+        noisy = clouds + 90 * spots + rng.normal(0, 2, (height, width))
+        frames.append(noisy.clip(0, 255).astype(np.uint8)[..., None])
+    return frames
