@@ -10,9 +10,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..arguments import require_flags
-from ..models.fuse import fuse_batch_norms
+from ..models.fuse import fuse_for_prediction
 from ..models.onnx_network import OnnxNetwork
-
 
 # The hook's place in default_hooks.
 KEY = 'fuse'
@@ -20,7 +19,7 @@ KEY = 'fuse'
 
 @HOOKS.register_module()
 class FuseHook(Hook):
-    """Test a fused copy of the network (:func:`~bafenet.models.fuse.fuse_batch_norms`); training keeps the original.
+    """Test a fused copy of the network (:func:`~bafenet.models.fuse.fuse_for_prediction`); training keeps the original.
 
     Testing and ``bafenet.load`` add it to a config that lacks it. Results differ from unfused ones by rounding.
 
@@ -52,7 +51,7 @@ class FuseHook(Hook):
     def fuse(self, network: nn.Module) -> nn.Module:
         """Fuse a network in place, if that is enabled."""
         if self.enabled:
-            fuse_batch_norms(network.eval())
+            fuse_for_prediction(network.eval())
         return network
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Fuse each convolution with the batch normalisation after it, for prediction: the same numbers in one pass less."""
+"""Fuse a network for prediction: convolutions with the batch norms after them, channels in the exchange's order."""
 from collections.abc import Iterator
 from typing import Any
 
@@ -6,9 +6,12 @@ import torch
 from mmcv.cnn import ConvModule
 from mmdet.models.backbones import ResNet
 from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .bafe_head import BAFEHead
+from .exchange import ChannelExchange
 
 # Modules known to run a convolution and a batch normalisation that stand next to each other one after the other, and
 # the convolution for nothing else. The parts of any other module may be called in another order.
@@ -45,8 +48,9 @@ def fuse_batch_norms(network: nn.Module) -> int:
 def _pairs(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
     """Parent, name of a convolution and name of the batch normalisation that follows it."""
     for parent in network.modules():
-        # Pre-activation: a ConvModule may normalise first.
-        if not isinstance(parent, _SEQUENCES) or tuple(getattr(parent, 'order', ('conv', 'norm')))[:2] != ('conv', 'norm'):
+        # A ConvModule may normalise first.
+        order = tuple(getattr(parent, 'order', ('conv', 'norm')))
+        if not isinstance(parent, _SEQUENCES) or order[:2] != ('conv', 'norm'):
             continue
         children = list(parent._modules.items())
         for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
@@ -77,3 +81,59 @@ def _parts_used_twice(network: nn.Module) -> set[int]:
 def _layout(conv: nn.Conv2d) -> Any:
     channels_last = conv.weight.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if channels_last and not conv.weight.is_contiguous() else torch.contiguous_format
+
+
+class GroupedExchange(nn.Module):
+    """:class:`~bafenet.models.exchange.ChannelExchange` of features whose exchanged channels come first.
+
+    Args:
+        adapters: Its adapters.
+        count: How many channels are exchanged.
+    """
+
+    def __init__(self, adapters: nn.ModuleList, count: int) -> None:
+        super().__init__()
+        self.adapters, self.count = adapters, count
+
+    def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+        """Exchange features, float (N, C, H, W) each; the results have their shapes."""
+        count = self.count
+        return (torch.cat((self.adapters[0](x2[:, :count]), x1[:, count:]), dim=1),
+                torch.cat((self.adapters[-1](x1[:, :count]), x2[:, count:]), dim=1))
+
+
+def group_exchanged_channels(network: nn.Module) -> bool:
+    """Let the convolutions before a channel exchange give what is exchanged first, and those after it expect it so.
+
+    In place, of a fused network in eval mode. Every second channel is taken out of features and put back in several
+    passes; the first half in one.
+
+    Returns:
+        Whether there was an exchange between convolutions that could be rearranged.
+    """
+    head: Any = getattr(network, 'bbox_head', None)
+    exchange = getattr(head, 'exchange', None)
+    if not isinstance(head, BAFEHead) or type(exchange) is not ChannelExchange or not head.with_bottleneck:
+        return False
+    before = [bottleneck[3:] for bottleneck in (head.cls_bottleneck, head.seg_bottleneck)]
+    if not all([type(layer) for layer in layers] == [nn.Conv2d, nn.Identity, nn.ReLU] for layers in before):
+        return False
+    channels = torch.arange(head.feat_channels)
+    exchanged = channels[exchange.exchanged[1]]
+    order = torch.cat((exchanged, channels[~torch.isin(channels, exchanged)]))
+    for conv, _, _ in before:
+        conv.weight.data = conv.weight.data[order].contiguous(memory_format=_layout(conv))
+        conv.bias.data = conv.bias.data[order]
+    for conv in (head.conv_cls, head.conv_seg, *([] if head.centerness_on_reg else [head.conv_centerness])):
+        conv.weight.data = conv.weight.data[:, order].contiguous(memory_format=_layout(conv))
+    head.exchange = GroupedExchange(exchange.adapters, len(exchanged))
+    return True
+
+
+def fuse_for_prediction(network: nn.Module) -> None:
+    """Fuse what prediction need not compute apart, in place; see :func:`fuse_batch_norms`.
+
+    The network's numbers change by rounding alone. Afterwards it can neither be trained nor loaded from a checkpoint.
+    """
+    fuse_batch_norms(network)
+    group_exchanged_channels(network)
