@@ -21,12 +21,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     model.add_argument('--steps', type=whole(1, 10**4), default=7, help='runs of each that count [7]')
     model.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='[cpu]')
     predict = tasks.add_parser('predict', help='predictions of whole frames at batch 1, through NMS and sky map')
-    predict.add_argument('config', nargs='?', help='config file, to time the network as it is tested; the frames are of '
-                         'its test split')
+    predict.add_argument('config', nargs='?', help='config file, to time the network as it is tested; the frames are '
+                         'of its test split')
     predict.add_argument('checkpoint', nargs='?', help='weights, a file or a shipped name [untrained]')
     predict.add_argument('--backends', nargs='+', choices=['baseline', 'torch', 'bf16', 'onnx', 'int8'],
-                         help='instead of a config: ways to run --weights on a CPU, in turn on the same frames; baseline '
-                         'is PyTorch without what makes it fast')
+                         help='instead of a config: ways to run --weights on a CPU, in turn on the same frames; '
+                         'baseline is PyTorch without what makes it fast')
     predict.add_argument('--weights', default='bafenet_hr_tiny', help='for --backends: shipped name or checkpoint '
                          '[bafenet_hr_tiny]')
     predict.add_argument('--threads', type=whole(1, 1024), help='for --backends [as many as PyTorch takes]')

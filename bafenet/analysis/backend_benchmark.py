@@ -43,7 +43,7 @@ WARMUP = 2
 PAUSE_S = 0.1
 # Two boxes are the same target, and likely one, from here on.
 SAME_IOU, LIKELY = 0.5, 0.3
-CALIBRATION = 64
+CALIBRATION = 32
 
 
 @dataclass(frozen=True)

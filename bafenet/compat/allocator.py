@@ -16,7 +16,10 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether it is set; elsewhere than under glibc there is no such setting.
     """
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if hasattr(ctypes, 'CDLL') else None
+    try:
+        mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+    except (OSError, TypeError):  # Windows has no library of no name
+        return False
     if mallopt is None:
         return False
     # All of it: a threshold alone would make the other one fixed, and no longer grow.

@@ -151,7 +151,8 @@ def _widen(onnx: Any, graph: Any, nodes: list[Any], weights: dict[str, np.ndarra
     for number, node in enumerate(nodes):
         end = start + len(weights[node.input[1]])
         bounds = [(f'{name}/{key}{number}', value) for key, value in (('start', start), ('end', end), ('axis', 1))]
-        graph.initializer.extend(onnx.numpy_helper.from_array(np.array([value], np.int64), key) for key, value in bounds)
+        graph.initializer.extend(onnx.numpy_helper.from_array(np.array([value], np.int64), key)
+                                 for key, value in bounds)
         parts.append(onnx.helper.make_node('Slice', [f'{name}/output', *(key for key, _ in bounds)],
                                            list(node.output), name=f'{node.name}/cut'))
         start = end
