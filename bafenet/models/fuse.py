@@ -112,10 +112,10 @@ def group_exchanged_channels(network: nn.Module) -> bool:
         Whether there was an exchange between convolutions that could be rearranged.
     """
     head: Any = getattr(network, 'bbox_head', None)
-    exchange = getattr(head, 'exchange', None)
-    if not isinstance(head, BAFEHead) or type(exchange) is not ChannelExchange or not head.with_bottleneck:
+    exchange: Any = getattr(head, 'exchange', None)
+    if not _is_bafe_head(head) or type(exchange) is not ChannelExchange or not head.with_bottleneck:
         return False
-    before = [bottleneck[3:] for bottleneck in (head.cls_bottleneck, head.seg_bottleneck)]
+    before: list[Any] = [list(bottleneck)[3:] for bottleneck in (head.cls_bottleneck, head.seg_bottleneck)]
     if not all([type(layer) for layer in layers] == [nn.Conv2d, nn.Identity, nn.ReLU] for layers in before):
         return False
     channels = torch.arange(head.feat_channels)
@@ -128,6 +128,10 @@ def group_exchanged_channels(network: nn.Module) -> bool:
         conv.weight.data = conv.weight.data[:, order].contiguous(memory_format=_layout(conv))
     head.exchange = GroupedExchange(exchange.adapters, len(exchanged))
     return True
+
+
+def _is_bafe_head(head: Any) -> bool:
+    return isinstance(head, BAFEHead)
 
 
 def fuse_for_prediction(network: nn.Module) -> None:
