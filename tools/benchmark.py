@@ -21,8 +21,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     model.add_argument('--steps', type=whole(1, 10**4), default=7, help='runs of each that count [7]')
     model.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='[cpu]')
     predict = tasks.add_parser('predict', help='predictions of whole frames at batch 1, through NMS and sky map')
-    predict.add_argument('config', help='config file; the frames are of its test split')
+    predict.add_argument('config', nargs='?', help='config file, to time the network as it is tested; the frames are '
+                         'of its test split')
     predict.add_argument('checkpoint', nargs='?', help='weights, a file or a shipped name [untrained]')
+    predict.add_argument('--backends', nargs='+', choices=['baseline', 'torch', 'bf16', 'onnx', 'int8'],
+                         help='instead of a config: ways to run --weights on a CPU, in turn on the same frames; '
+                         'baseline is PyTorch without what makes it fast')
+    predict.add_argument('--weights', default='bafenet_hr_tiny', help='for --backends: shipped name or checkpoint '
+                         '[bafenet_hr_tiny]')
+    predict.add_argument('--threads', type=whole(1, 1024), help='for --backends [as many as PyTorch takes]')
     predict.add_argument('--shape', nargs=2, type=whole(1, 8192), metavar=('H', 'W'), default=(512, 640),
                          help='height and width of the frames that are taken [512 640]')
     predict.add_argument('--images', type=whole(1, 10**5), default=30, help='frames that count, at most [30]')
@@ -31,7 +38,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for task in (augment, model, predict):
         # After the subcommand too, where people look for it.
         task.add_argument('--out', metavar='FILE.json', default=argparse.SUPPRESS, help='write the results')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.task == 'predict' and (args.config is None) == (args.backends is None):
+        parser.error('predict takes either a config or --backends')
+    return args
 
 
 @tool()
@@ -49,10 +59,13 @@ def main(argv: list[str] | None = None) -> int:
         results = benchmark.benchmark_augment(args.config, args.data_root, args.images, args.cache_mb)
     elif args.task == 'model':
         results = model_benchmark.benchmark_model(args.steps, args.device)
+    elif args.backends:
+        from bafenet.analysis.backend_benchmark import benchmark_backends, print_backends
+        results = benchmark_backends(args.weights, args.backends, args.shape, args.images, args.data_root, args.threads)
     else:
         results = prediction_benchmark.benchmark_predict(args.config, args.checkpoint, args.shape, args.images,
                                                          args.data_root, args.device)
-    benchmark.print_results(results)
+    (print_backends if args.task == 'predict' and args.backends else benchmark.print_results)(results)
     if args.out:
         write_json(args.out, results)
     return 0

@@ -39,6 +39,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         'into tiles with an overlap of 256; a multiple of 64, 0 for whole frames [1024]')
     parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:N [cpu]')
     parser.add_argument('--batch', type=whole(1, 1024), help='frames of one size, or tiles, at once [1; 8 on a GPU]')
+    parser.add_argument('--precision', choices=['float32', 'bfloat16'], default='float32', help='bfloat16 is faster '
+                        'where the processor multiplies it [float32]')
     parser.add_argument('--shard', type=_shard, metavar='K/N', help='the frames of process K of N, as 1/4')
     return parser.parse_args(argv)
 

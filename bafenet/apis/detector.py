@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from ..compat.allocator import keep_freed_memory
 from ..compat.config_text import parse_config
 from ..compat.registered_types import UnknownTypeError
 from ..datasets.transforms.loading import LoadInfraredImage
@@ -20,9 +21,11 @@ from ..devkit.grey_levels import GreyLevels, as_frame
 from ..engine.checkpoints import find_checkpoint
 from ..engine.config_paths import setting
 from ..engine.frame_pipeline import build_pipeline, resizes
+from ..engine.fuse_hook import fuse_as_tested
 from ..engine.memory_format_hook import MemoryFormatHook
 from ..engine.network import build_network
 from ..engine.options import load_config
+from ..engine.precision import set_precision
 from ..errors import InputError, first_line, printable
 from ..evaluation.sky import centre_in_sky
 from ..models.onnx_file import is_onnx
@@ -202,7 +205,13 @@ def _sky(logits: Tensor | None) -> tuple[np.ndarray | None, np.ndarray | None]:
     return logits[0].sigmoid().cpu().numpy(), (logits[0] >= 0).to(torch.uint8).cpu().numpy()
 
 
-def load(name_or_file: str | Path, device: str | torch.device = 'cpu', config: str | Path | None = None) -> Detector:
+def load(name_or_file: str | Path,
+         device: str | torch.device = 'cpu',
+         config: str | Path | None = None,
+         *,
+         precision: str = 'float32',
+         fuse: bool = True,
+         keep_memory: bool = True) -> Detector:
     """Load a trained network, ``bafenet.load('bafenet_hr_tiny')``.
 
     Args:
@@ -212,6 +221,11 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu', config: s
         device: Where the network goes, such as ``'cuda:0'``.
         config: Config file to take instead of the one in the checkpoint, for weights without one, and for networks with
             parts of your own, which it imports (``custom_imports``). It is executed; a checkpoint never is.
+        precision: ``'float32'`` or ``'bfloat16'``, which is faster where the processor multiplies it, and emulated
+            elsewhere; of an ``.onnx`` file the precision is its own.
+        fuse: Fuse convolutions with the batch normalisation after them; a fused network cannot be trained.
+        keep_memory: On a CPU, let the whole process keep freed memory for the next feature maps
+            (:func:`~bafenet.compat.allocator.keep_freed_memory`).
 
     Raises:
         InputError: If there is no such checkpoint, device or config, or the checkpoint cannot be read, holds no config,
@@ -219,8 +233,13 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu', config: s
     """
     place = _device(device)
     given = None if config is None else load_config(str(config), needs=('model', 'test_dataloader'))
+    if keep_memory and place.type == 'cpu':
+        keep_freed_memory()
     file = find_checkpoint(str(name_or_file))
     if is_onnx(file):
+        if precision != 'float32' or config is not None:
+            raise InputError(f'{printable(file)} has its precision and its config inside: leave out '
+                             f'{"the precision" if config is None else "the config"}, or export the checkpoint anew')
         network = OnnxNetwork(file, device=place)
         return Detector(network, network.cfg)
     checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu', logger='silent')
@@ -232,16 +251,22 @@ def load(name_or_file: str | Path, device: str | torch.device = 'cpu', config: s
     cfg = given or parse_config(meta['cfg'], source)
     try:
         model: Any = build_network(cfg, checkpoint, file).to(place)
+        _prepare(model, cfg, fuse, precision)
         model.cfg = cfg
         model.dataset_meta = {key.lower(): value for key, value in (meta.get('dataset_meta') or {}).items()}
-        detector = Detector(model, cfg)
+        return Detector(model, cfg)
     except UnknownTypeError as error:
         raise InputError(f'{error}, or give a config that imports it (--config, in Python config=)') from error
-    hook = setting(cfg, 'default_hooks', 'memory_format')
-    if isinstance(hook, dict):
-        # As in tools/test.py: another layout rounds otherwise, and takes longer.
-        MemoryFormatHook(hook.get('memory_format', 'channels_last')).lay_out(model)
-    return detector
+
+
+def _prepare(model: nn.Module, cfg: Config, fuse: bool, precision: str) -> None:
+    """As in tools/test.py: another layout, and layers that are not fused, round otherwise and take longer."""
+    layout = setting(cfg, 'default_hooks', 'memory_format')
+    if isinstance(layout, dict):
+        MemoryFormatHook(layout.get('memory_format', 'channels_last')).lay_out(model)
+    if fuse:
+        fuse_as_tested(model, cfg)
+    set_precision(model, precision)
 
 
 def _device(device: str | torch.device) -> torch.device:

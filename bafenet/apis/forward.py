@@ -44,7 +44,7 @@ def test_settings(model: nn.Module, settings: Settings, tiled: bool = False) -> 
     return cfg
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def run_network(model: Any, packed: Sequence[dict], cfg: ConfigDict | None, with_nms: bool = True) -> list[Output]:
     """Predict a batch.
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from mmdet.utils import get_test_pipeline_cfg
 from tqdm import tqdm
 
@@ -64,6 +65,7 @@ def predict(inputs: Sequence[str],
             device: str = 'cpu',
             config: str | None = None,
             batch: int | None = None,
+            precision: str = 'float32',
             pictures: bool = False,
             sky_maps: bool = False,
             shard: tuple[int, int] | None = None,
@@ -78,6 +80,7 @@ def predict(inputs: Sequence[str],
         device: Where the network runs.
         config: See :func:`bafenet.load`.
         batch: See :class:`~bafenet.apis.Detector`.
+        precision: See :func:`bafenet.load`.
         pictures: Write overlays.
         sky_maps: Write sky maps.
         shard: Number, from 1, and count of the processes that share the frames; each has a folder of its own below
@@ -94,7 +97,7 @@ def predict(inputs: Sequence[str],
     if ignored:
         _say(f'left out of the folders: {len(ignored)} that are no image, NumPy file or video, as '
              f'{printable(ignored[0])}')
-    detector = load(weights, device, config)
+    detector = load(weights, device, config, precision=precision)
     if sky_maps and not detector.segments_sky:
         raise InputError('--sky-maps: this network segments no sky; leave it out')
     folder = Path(out) if shard is None else Path(out, f'shard-{shard[0]}-of-{shard[1]}')
@@ -221,7 +224,7 @@ def _digest(detector: Detector) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(detector.model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -3,10 +3,12 @@
 - train.py and test.py (what the tools of these names do), prepare.py (what both share), train_variants.py (--trainval,
   --scratch), runner.py (DetectionRunner), launch.py (processes that a launcher starts)
 - hooks: checkpoint_hook.py (checkpoints written and removed), learning_rate_hook.py (the step size in the log),
-  progress_hook.py (the progress bar), memory_format_hook.py (channels_last), run_checks.py (warnings and stops: other
-  settings, boxes off their masks, losses not finite), strides_hook.py (strides that the feature maps do not have),
+  progress_hook.py (the progress bar), memory_format_hook.py (channels_last), fuse_hook.py (fused when tested),
+  run_checks.py (warnings and stops: other settings, boxes off their masks, losses not finite),
+  strides_hook.py (strides that the feature maps do not have),
   training_images.py (no test on training images)
-- mixed_precision.py (bfloat16), silent_logging.py (nothing but results on the standard output)
+- mixed_precision.py (training in bfloat16), precision.py (predicting in it),
+  silent_logging.py (nothing but results on the standard output)
 - options.py (loading a config), option_text.py (the text of ``--cfg-options``), config_changes.py (settings changed by
   dotted keys), config_paths.py (read and replaced), pipeline_steps.py (steps by their type), splits.py (``splits``)
 - config_rules.py and config_values.py (which values settings may have), registered.py (what a ``type`` may name)
@@ -18,6 +20,7 @@ Importing registers all.
 from . import (
                checkpoint_hook,
                checkpoints,
+               fuse_hook,
                learning_rate_hook,
                memory_format_hook,
                mixed_precision,
@@ -28,5 +31,5 @@ from . import (
                training_images,
 )
 
-__all__ = ['checkpoint_hook', 'checkpoints', 'learning_rate_hook', 'memory_format_hook', 'mixed_precision',
+__all__ = ['checkpoint_hook', 'checkpoints', 'fuse_hook', 'learning_rate_hook', 'memory_format_hook', 'mixed_precision',
            'progress_hook', 'run_checks', 'runner', 'strides_hook', 'training_images']

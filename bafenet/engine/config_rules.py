@@ -142,6 +142,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'TestPanelHook': {'file': TEXT, 'num_images': whole(1, 1000), 'score_threshold': SHARE, **_PICTURE},
     'SkyLocalVisualizer': {**_PICTURE, 'stretch': either(range_of(number(0, 100)), NONE)},
     'MemoryFormatHook': {'memory_format': choice('channels_last', 'contiguous_format')},
+    'FuseHook': {'enabled': FLAG},
     'TestProgressHook': {'disable': FLAG},
     'LogProcessor': {'window_size': COUNT, 'num_digits': whole(0, 16), **named('by_epoch log_with_hierarchy', FLAG)},
     'BaseMetric': {'collect_device': choice('cpu', 'gpu'), **named('prefix collect_dir', either(TEXT, NONE))},

@@ -12,7 +12,9 @@ from bafenet.errors import InputError
 from bafenet.evaluation import DenseSIRSTMetric, print_metrics
 from bafenet.fileio import require_json_name, require_writable_folder, write_json
 
+from ..compat.allocator import keep_freed_memory
 from .checkpoints import find_checkpoint, local_file
+from .fuse_hook import with_fuse_hook
 from .prepare import TESTING, allow_training_images_in, build_runner, prepare_config
 from .provenance import Provenance
 from .splits import DEFAULT as DEFAULT_SPLITS
@@ -65,7 +67,8 @@ def test(config: str,
         cfg.default_hooks.visualization.update(
             draw=True, show=show, wait_time=wait_time, test_out_dir=show_dir and os.path.abspath(show_dir))
     provenance = Provenance(cfg, config)
-    runner = build_runner(cfg)
+    keep_freed_memory()
+    runner = build_runner(with_fuse_hook(cfg))
     metrics = runner.test()
     if is_main_process():
         trained_on = next((hook.tested for hook in runner.hooks if isinstance(hook, TrainingImagesHook)), None)

@@ -20,6 +20,7 @@ from ..engine.network import build_network
 from ..engine.options import parse_config
 from ..engine.pipeline_steps import step_name
 from ..engine.training_images import KEY as TRAINING_IMAGES
+from ..models.fuse import fuse_for_prediction
 from ..models.onnx_file import OnnxMeta, is_onnx, require_onnx
 from .export import half_weights, shipped_config
 from .onnx_graph import INPUT, DetectorGraph
@@ -105,6 +106,7 @@ def build_onnx(trained: Trained, precision: str = 'float32', nms: bool = False) 
         half_weights(trained.network, trained.source)
     # Laid out as a checkpoint is: another layout would show in the file.
     network = copy.deepcopy(trained.network).to(memory_format=torch.contiguous_format)
+    fuse_for_prediction(network)
     size = trained.size
     graph: Any = DetectorGraph(network, None if size is None else FixedPointResize(size), half)
     if nms:

@@ -16,6 +16,7 @@ default_hooks = dict(
     annotations=dict(type='AnnotationsHook'),
     strides=dict(type='StridesHook'),
     memory_format=dict(type='MemoryFormatHook', memory_format='channels_last'),
+    fuse=dict(type='FuseHook', enabled=True),
     visualization=dict(type='DetVisualizationHook'))
 # So that several processes validate with the same BatchNorm statistics.
 custom_hooks = [dict(type='SyncBuffersHook')]
