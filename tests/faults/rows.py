@@ -13,6 +13,7 @@ COMMANDS = {
     'edges': 'analysis/box_edges.py CONFIG --out OUT/edges.json ON_KIT',
     'complexity': 'analysis/complexity.py CONFIG --out OUT/complexity.json',
     'curves': 'analysis/curves.py BAD --out OUT/curves.png',
+    'detections': 'analysis/detection_curves.py BAD --out OUT/detections.png',
     'errors': 'analysis/error_types.py BAD --out OUT/errors.json',
     'exchange': 'analysis/exchange.py CONFIG NET --out OUT/exchange.json ON_KIT',
     'predict': 'benchmark.py predict CONFIG --images 1 --shape 64 64 --data-root KIT --out OUT/speed.json',
@@ -32,6 +33,9 @@ COMMANDS = {
     'card BAD': 'model_card.py GOOD --results BAD',
     'frames': 'predict.py KIT/PNGImages --weights BAD --out OUT/predictions',
     'frames of KIT': 'predict.py KIT/PNGImages --out OUT/predictions',
+    'maps': 'analysis/feature_maps.py BAD --frames scene --out OUT/maps.png',
+    'onnx': 'export.py BAD --onnx OUT/net.onnx',
+    'report': 'report.py BAD --out OUT/report.html',
     'reproduce': 'reproduce.py III --protocol demo --data KIT --work-dir OUT/runs --report-only',
     'tables': 'reproduce.py BAD --protocol demo --data KIT --work-dir OUT/runs --report-only',
     'test': 'test.py CONFIG NET --work-dir OUT/run --out OUT/results.json ON_KIT',
@@ -94,6 +98,8 @@ FEW = ('missing', 'html', 'folder', 'pipe')
 QUICK = [
     # Files of any kind instead of what a tool reads
     *files('errors', '.json', FILES, *ANY), *files('errors', '.json', RESULTS),
+    *files('detections', '.json', FILES, *FEW), *files('report', '.json', FILES, *FEW),
+    *files('maps', '.pth', FILES, *FEW), *files('onnx', '.pth', FILES, *FEW),
     *files('curves', '.json', FILES, *ANY), *files('curves', '.json', LOGS),
     *files('densify BAD', '.npz', FILES, *ANY), *files('densify BAD', '.npz', LIBRARIES),
     *files('tables', '.yaml', FILES, *ANY), *files('tables', '.yaml', TABLES), Row(

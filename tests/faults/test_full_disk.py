@@ -53,6 +53,8 @@ CALLS = {
     'dataset/browse.py': ([CONFIG, '--out', 'OUT/sheet.png', '--count', '2', 'ON_KIT'], 'sheet.png', 3000),
     'analysis/curves.py': (['SCALARS', '--out', 'OUT/curves.png'], 'curves.png', 1000),
     'analysis/error_types.py': (['RESULTS', '--out', 'OUT/errors.json'], 'errors.json', 50),
+    'analysis/detection_curves.py': (['RESULTS', '--out', 'OUT/detections.png'], 'detections.png', 1000),
+    'report.py': (['RESULTS', '--out', 'OUT/report.html'], 'report.html', 3000),
     'export.py': ([SHIPPED, 'OUT/net.pth', '--command', 'c', '--commit', 'c'], 'net.pth', 70_000),
 }
 QUICK = ('dataset/build_library.py', 'dataset/check.py')
