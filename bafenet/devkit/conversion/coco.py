@@ -40,11 +40,12 @@ def read_coco(root: Path, images: str | None = None, labels: str | None = None, 
     Raises:
         InputError: If there is no JSON file or no image, or a file is no COCO JSON.
     """
-    files, folder = _json_files(root, labels)
+    source = Source([], {})
+    files, folder = _json_files(root, labels, source.notes)
     every = [file for file in list_files(folder, images) if is_frame(file)]
     if not every:
         raise InputError(f'{printable(folder)}: no image; name their folder by --images')
-    source, index = Source([], {}), FileIndex(every)
+    index = FileIndex(every)
     entries: dict[Path, tuple[dict, list[CocoTarget], Path]] = {}
     roles: dict[str, list[Path]] = {}
     for file in files:
@@ -87,7 +88,7 @@ def _finish(source: Source, folder: Path, every: Sequence[Path], entries: dict, 
         source.facts += facts
 
 
-def _json_files(root: Path, labels: str | None) -> tuple[list[Path], Path]:
+def _json_files(root: Path, labels: str | None, notes: list[Note]) -> tuple[list[Path], Path]:
     """The JSON files, and the folder of the data set."""
     if root.is_file() and labels is None:
         return [Path(os.path.abspath(root))], Path(os.path.abspath(root.parent))
@@ -98,7 +99,11 @@ def _json_files(root: Path, labels: str | None) -> tuple[list[Path], Path]:
     found = [file for file in files if _names_images(file)]
     if not found:
         raise InputError(f'{printable(root)}: no COCO JSON (images, annotations, categories); name it by --labels')
-    return found, Path(os.path.abspath(root))
+    # Beside COCO's own instances there are captions and keypoints of the same images.
+    chosen = [file for file in found if file.stem.startswith('instances')] or found
+    notes += [Note(shown_path(root, file), 'JSON file left out', 'others are called instances' if file in found else
+                   'it is no COCO JSON') for file in files if file not in chosen]
+    return chosen, Path(os.path.abspath(root))
 
 
 def _names_images(file: Path) -> bool:
@@ -133,9 +138,9 @@ def _read_file(root: Path, file: Path, index: FileIndex,
             notes.append(Note(shown_file, 'annotation of no image', f'{what}: image_id {shown(key)}: left out'))
             continue
         target, problem = _target(item, names)
-        if target is None:
-            notes.append(Note(shown_file, problem[0], f'{what}: {problem[1]}: left out'))
-        else:
+        if problem:
+            notes.append(Note(shown_file, problem[0], f'{what}: {problem[1]}'))
+        if target is not None:
             targets[key].append(target)
     return _by_image(root, file, entries, targets, index, notes)
 
@@ -169,20 +174,22 @@ def _categories(values: Any) -> dict[Any, str]:
     return names
 
 
-def _target(item: dict, names: dict[Any, str]) -> tuple[CocoTarget | None, tuple[str, str]]:
-    """An annotation that can be used, or why it cannot."""
+def _target(item: dict, names: dict[Any, str]) -> tuple[CocoTarget | None, tuple[str, str] | None]:
+    """An annotation that can be used, and what is wrong with it."""
     if item.get('iscrowd') not in (None, 0, False):
-        return None, ('crowd', 'a region of many targets and no single one')
+        return None, ('crowd', 'a region of many targets and no single one: left out')
     category, bbox = item.get('category_id'), item.get('bbox')
     if not isinstance(category, (int, str)) or category not in names:
-        return None, ('annotation of no category', f'category_id {shown(category)}')
+        return None, ('annotation of no category', f'category_id {shown(category)}: left out')
     segmentation = Segmentation.from_json(item.get('segmentation'))
     if bbox is None and segmentation is not None:
         bbox = segmentation.bbox()
     if not isinstance(bbox, (list, tuple)) or len(bbox) != 4 or not all(map(is_number, bbox)):
-        return None, ('box without four numbers', f'bbox {shown(bbox)}')
+        return None, ('box without four numbers', f'bbox {shown(bbox)}: left out')
     x, y, width, height = map(float, bbox)
-    return CocoTarget(names[category], (x, y, width, height), segmentation), ('', '')
+    is_bad = bool(item.get('segmentation')) and segmentation is None
+    return CocoTarget(names[category], (x, y, width, height), segmentation), (
+        'segmentation', 'neither polygons nor run lengths: its box alone is taken') if is_bad else None
 
 
 def read_coco_labels(targets: Sequence[CocoTarget], stated: tuple[Any, ...], masks: bool, file: str,

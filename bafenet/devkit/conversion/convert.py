@@ -86,10 +86,14 @@ _READERS: dict[str, Callable[[Path, ConvertOptions], Source]] = {
     'voc': lambda root, o: read_voc(root, o.images, o.labels, o.masks, o.threshold, o.splits, o.box_origin, o.box_ends),
     'coco': lambda root, o: read_coco(root, o.images, o.labels, o.splits, o.target_masks),
     'yolo': lambda root, o: read_yolo(root, o.images, o.labels, o.masks, o.threshold, o.splits),
-    'masks': lambda root, o: read_masks(root, o.images, o.masks or o.labels, o.threshold, o.splits),
+    'masks': lambda root, o: read_masks(root, o.images, o.masks, o.threshold, o.splits),
     'sirst': lambda root, o: read_sirst(root, o.threshold, o.splits, o.box_origin, o.box_ends),
 }
-FORMATS = tuple(_READERS)
+# Options that say something of one format alone, and the formats that they are for.
+_OPTIONS_OF = {
+    'images': ('voc', 'coco', 'yolo', 'masks'), 'labels': ('voc', 'coco', 'yolo'), 'masks': ('voc', 'yolo', 'masks'),
+    'box_origin': ('voc', 'sirst'), 'box_ends': ('voc', 'sirst'), 'threshold': ('voc', 'yolo', 'masks', 'sirst'),
+}
 
 
 def convert(source: str | Path, out: str | Path, source_format: str, options: ConvertOptions | None = None,
@@ -117,11 +121,15 @@ def convert(source: str | Path, out: str | Path, source_format: str, options: Co
     options = options or ConvertOptions()
     if source_format not in _READERS:
         raise InputError(f'--from {printable(source_format)}: give one of {", ".join(_READERS)}')
+    for name, formats in _OPTIONS_OF.items():
+        if getattr(options, name) is not None and source_format not in formats:
+            raise InputError(f'--{name.replace("_", "-")}: is for --from {", ".join(formats)}, and means nothing for '
+                             f'{source_format}; leave it out')
     require_writable_folder(out, 'OUT')
     root, out = Path(source).absolute(), Path(out)
     if not root.exists():
         raise InputError(f'{printable(source)}: no such file or folder; give that of the data set')
-    require_own(out, root if root.is_dir() else root / 'file')
+    require_own(out, root if root.is_dir() else root.parent)
     if not root.is_dir() and source_format != 'coco':
         raise InputError(f'{printable(source)}: is no folder; give that of the data set')
     read = _READERS[source_format](root, options)

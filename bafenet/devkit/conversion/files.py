@@ -103,6 +103,8 @@ def shown_path(root: Path, path: Path) -> str:
 
 
 def keys_of(root: Path, images: Sequence[Path]) -> list[str]:
-    """The key of each image: its path below the source."""
+    """The key of each image: its path below the source, or below the folder that all those elsewhere have in common."""
     root = Path(os.path.abspath(root))
-    return [key_of(image.relative_to(root) if image.is_relative_to(root) else Path(image.name)) for image in images]
+    elsewhere = [str(image.parent) for image in images if not image.is_relative_to(root)]
+    common = os.path.commonpath(elsewhere) if elsewhere else ''
+    return [key_of(image.relative_to(root if image.is_relative_to(root) else common)) for image in images]

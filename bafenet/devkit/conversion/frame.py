@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...errors import InputError, one_line
+from ...errors import InputError, one_line, printable
 from ..images import read_sky
 from ..layout import BOXES, IMAGES, SKY, SKY_BINARY, SKY_PALETTE, TARGET_BINARY, TARGET_PALETTE, file_below
 from ..write import TARGET_COLOURS, voc_palette, write_boxes, write_masks
@@ -46,9 +46,12 @@ class Task(NamedTuple):
     sky: Path | None
 
     def stamp(self) -> Stamp:
-        """Size and time of change of each file that the frame comes from."""
+        """Size and time of change of each file that the frame comes from; InputError if one is not there."""
         files = [self.frame.image, *self.frame.files, *([self.sky] if self.sky else [])]
-        return [[status.st_size, status.st_mtime_ns // 1000] for status in (file.stat() for file in files)]
+        try:
+            return [[status.st_size, status.st_mtime_ns // 1000] for status in (file.stat() for file in files)]
+        except OSError as error:
+            raise InputError(f'{printable(error.filename)}: cannot be read ({error.strerror})') from error
 
 
 def convert_frame(options: FrameOptions, task: Task) -> Record:
@@ -64,9 +67,7 @@ def convert_frame(options: FrameOptions, task: Task) -> Record:
         written = write_pixels(task.frame.image, _fresh(options, IMAGES, task.name), options.link, options.value_range)
         labels = fit_boxes(task.frame.read(written['size']), written['size'])
         sky = None if task.sky is None else read_sky(task.sky, written['size'][::-1])
-    except (InputError, OSError) as error:
-        if isinstance(error, OSError) and error.filename is None:
-            raise  # a full disk
+    except InputError as error:
         for folder in (IMAGES, BOXES, TARGET_BINARY, TARGET_PALETTE, SKY_BINARY, SKY_PALETTE):
             (options.out / file_below(folder, task.name)).unlink(missing_ok=True)
         return dict(name=task.name, key=task.frame.key, skipped=one_line(error))

@@ -111,8 +111,8 @@ def read_target_mask(path: Path, threshold: float | None, size: Size) -> tuple[n
     elif palette or values.max(initial=0) < full / 2 or len(np.unique(values)) <= 2:
         mask = values > 0
         if not palette and len(np.unique(values)) > 2:
-            notes.append(('mask of low values', f'its highest value is {values.max()}, below half of {full:g}: all that '
-                          'is not 0 counts; --threshold says otherwise'))
+            notes.append(('mask of low values', f'its highest value is {values.max()}, below half of {full:g}: all '
+                          'that is not 0 counts; --threshold says otherwise'))
     else:
         mask = values >= full / 2
     if mask.mean() > _MOST:
@@ -125,8 +125,8 @@ def _values(path: Path, deep: bool) -> tuple[np.ndarray, float, bool]:
     if not deep:
         image = read_image(path)
         if image.mode in ('P', 'L', '1'):
-            one = 255 if image.mode == '1' else 1
-            return np.asarray(image).astype(np.uint8) * one, 255, image.mode == 'P'
+            values = np.asarray(image).astype(np.uint8)
+            return values * (255 if image.mode == '1' else 1), 255, image.mode == 'P'
         return np.asarray(image.convert('RGB')).max(axis=2), 255, False
     values = next(iter(read_pages(path)))
     values = values if values.ndim == 2 else values.max(axis=2)

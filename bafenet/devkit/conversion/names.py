@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from ..read import MAX_NAME
 
-# Room for suffixes and for what makes a name unique; 4 bytes a letter at most fit a file system's 255.
-_LONGEST = min(MAX_NAME, 60) - 10
+# Bytes of 255 that a file system has for a name: the rest is for suffixes, and for what makes it unique.
+_LONGEST = min(MAX_NAME, 255) - 20
 
 
 def safe_names(keys: Sequence[str]) -> list[str]:
@@ -44,4 +44,5 @@ def _safe(text: str) -> str:
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST else name[-_LONGEST:].lstrip('.-')
+    # From its end, where frames have their numbers.
+    return name.encode()[-_LONGEST:].decode('utf-8', 'ignore').lstrip('.-')

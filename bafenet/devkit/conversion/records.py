@@ -83,7 +83,7 @@ def read_records(out: Path, tasks: Sequence[Task]) -> dict[str, Record]:
 def _is_current(out: Path, task: Task, record: Record) -> bool:
     try:
         return task.stamp() == record['stamp'] and all(path.is_file() for path in files_of(out, record))
-    except OSError:
+    except InputError:
         return False
 
 

@@ -1,7 +1,7 @@
 """Write labels, or predictions, as COCO JSON or YOLO text files, with links to the images or copies of them."""
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ class LabelledFrame:
 def write_coco(out: Path, split: str, frames: Iterable[LabelledFrame], classes: Sequence[str], images: str) -> int:
     """Write ``annotations/SPLIT.json``, of predictions ``results.json`` too, and the images to ``images``.
 
-    ``bbox`` is x, y, width and height; ``segmentation`` run lengths where there is a mask; predictions have a ``score``.
-    ``results.json`` holds predictions alone, as ``COCO.loadRes`` takes them.
+    ``bbox`` is x, y, width and height; ``segmentation`` run lengths where there is a mask; predictions have a
+    ``score``, and ``results.json`` holds predictions alone, as ``COCO.loadRes`` takes them.
 
     Args:
         out: Folder to write to.
@@ -82,7 +82,7 @@ def write_coco(out: Path, split: str, frames: Iterable[LabelledFrame], classes: 
     return len(content['annotations'])
 
 
-def write_yolo(out: Path, splits: dict[str, Sequence[LabelledFrame]], classes: Sequence[str], images: str,
+def write_yolo(out: Path, splits: Mapping[str, Sequence[LabelledFrame]], classes: Sequence[str], images: str,
                confidence: bool = False) -> int:
     """Write ``labels/SPLIT/NAME.txt``, ``images/SPLIT/NAME.png`` and ``data.yaml``.
 
