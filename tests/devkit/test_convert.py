@@ -27,9 +27,10 @@ from source_sets import (
 )
 
 from bafenet.datasets import DenseSIRSTDataset
-from bafenet.devkit import read_mask
+from bafenet.devkit import read_boxes, read_mask
 from bafenet.devkit.check import check_devkit
 from bafenet.devkit.conversion.convert import ConvertOptions, convert
+from bafenet.devkit.conversion.summary import training_needs
 
 NUDT = ROOT.parent / 'shared' / 'nudt_sirst'
 
@@ -323,3 +324,22 @@ def test_the_tool_ends_with_the_command_that_trains(tmp_path, capsys, monkeypatc
     (source / 'train/labels/a_1.txt').write_text('?')
     assert tool.main([str(source), str(tmp_path / 'out'), '--from', 'yolo']) == 3
     assert 'frame left out: 1 (' in capsys.readouterr().out
+
+
+def test_a_devkit_keeps_its_sky_maps_and_its_boxes(copy, tmp_path):
+    """One box of the source counts from 1, as 21 of DenseSIRST's do, and a sky map holds ignored pixels."""
+    xml = copy / 'SIRST/BBox/scene_0.xml'
+    (x1, y1, x2, y2), *_ = truth = read_boxes(xml)[1].astype(int).tolist()
+    text = xml.read_text()
+    for corner, value in (('xmin', x1), ('ymin', y1), ('xmax', x2), ('ymax', y2)):
+        text = text.replace(f'<{corner}>{value}<', f'<{corner}>{value + 1}<', 1)
+    xml.write_text(text)
+    sky = read_mask(copy / 'SkySeg/PaletteMask/scene_0.png', (64, 64)).copy()
+    sky[-5:] = 255
+    save(copy / 'SkySeg/PaletteMask/scene_0.png', sky)
+    summary = convert(copy, tmp_path / 'out', 'sirst')
+    assert [note.kind for note in summary.notes] == ['box moved onto its mask']
+    assert boxes_of(tmp_path / 'out', 'scene_0') == truth and summary.sky == summary.masks == 12
+    assert np.array_equal(read_mask(tmp_path / 'out/SkySeg/PaletteMask/scene_0.png', (64, 64)), sky)
+    assert not [problem for problem in check_devkit(tmp_path / 'out').problems if problem.severity == 'error']
+    assert training_needs(summary) == []

@@ -39,7 +39,7 @@ class ConvertOptions:
         images: Folder of the images, in the source or anywhere; None finds them.
         labels: Folder of the XML, JSON or text files, or the JSON file.
         masks: Folder of the target masks.
-        sky: Folder of sky maps, of 0 and 1 or 0 and 255.
+        sky: Folder of sky maps, of 0 and 1 (255 is ignored), or 0 and 255; None takes those of a SIRSTdevkit.
         box_origin: What VOC files call the first pixel, 0 or 1; None finds it out.
         box_ends: ``'inclusive'`` or ``'exclusive'``; None finds it out.
         threshold: Least share of the range of a target pixel of a mask, in (0, 1]; None: see ``read_target_mask``.
@@ -134,7 +134,7 @@ def convert(source: str | Path, out: str | Path, source_format: str, options: Co
         raise InputError(f'{printable(source)}: is no folder; give that of the data set')
     read = _READERS[source_format](root, options)
     tasks = _tasks(root, read, options)
-    settings = dict(source=root.name, source_format=source_format, sky=options.sky is not None,
+    settings = dict(source=root.name, source_format=source_format, sky=sum(task.sky is not None for task in tasks),
                     one_class=options.one_class, target_masks=options.target_masks, threshold=options.threshold,
                     value_range=options.value_range, link=options.link,
                     boxes=[fact for fact in read.facts if fact.startswith('boxes')],
@@ -155,11 +155,12 @@ def _tasks(root: Path, read: Source, options: ConvertOptions) -> list[Task]:
     if twice:
         raise InputError(f'{printable(min(twice))}: several images of --images are called so; give a folder in the '
                          'source')
-    sky = FileIndex([] if options.sky is None else filter(is_frame, list_files(root, options.sky)), _SKY_ENDINGS)
+    folder = read.sky if options.sky is None else options.sky
+    sky = FileIndex([] if folder is None else filter(is_frame, list_files(root, folder)), _SKY_ENDINGS)
     tasks = []
     for name, frame in zip(safe_names([frame.key for frame in frames]), frames, strict=True):
         found = sky.find(frame.image)
-        if options.sky is not None and len(found) != 1:
+        if folder is not None and len(found) != 1:
             read.notes.append(Note(shown_path(root, frame.image), 'frame without a sky map',
                                    f'{len(found)} files are called so'))
         tasks.append(Task(name, frame, found[0] if len(found) == 1 else None))

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import InputError, one_line, printable
-from ..images import read_sky
+from ..images import read_mask, read_sky
 from ..layout import BOXES, IMAGES, SKY, SKY_BINARY, SKY_PALETTE, TARGET_BINARY, TARGET_PALETTE, file_below
 from ..write import TARGET_COLOURS, voc_palette, write_boxes, write_masks
 from .boxes import fit_boxes
 from .pixels import write_pixels
-from .source import Labels, SourceFrame
+from .source import Labels, Size, SourceFrame
 
 Record = dict[str, Any]
 Stamp = list[list[int]]
@@ -66,7 +66,7 @@ def convert_frame(options: FrameOptions, task: Task) -> Record:
         stamp = task.stamp()
         written = write_pixels(task.frame.image, _fresh(options, IMAGES, task.name), options.link, options.value_range)
         labels = fit_boxes(task.frame.read(written['size']), written['size'])
-        sky = None if task.sky is None else read_sky(task.sky, written['size'][::-1])
+        sky = None if task.sky is None else _read_sky(task.sky, written['size'])
     except InputError as error:
         for folder in (IMAGES, BOXES, TARGET_BINARY, TARGET_PALETTE, SKY_BINARY, SKY_PALETTE):
             (options.out / file_below(folder, task.name)).unlink(missing_ok=True)
@@ -91,6 +91,13 @@ def _write(options: FrameOptions, name: str, labels: Labels, mask: np.ndarray | 
         write_masks(_fresh(options, SKY_BINARY, name), _fresh(options, SKY_PALETTE, name), sky == SKY, sky,
                     voc_palette())
     write_boxes(_fresh(options, BOXES, name), name, written['size'][::-1], written['channels'], names, labels.boxes)
+
+
+def _read_sky(path: Path, size: Size) -> np.ndarray:
+    """A sky map (H, W) uint8 of 0, 1 and 255; 255 is sky where there is no 1 and the map is none of a devkit."""
+    shape = size[::-1]
+    is_palette = path.parent.as_posix().endswith(SKY_PALETTE) or bool((read_mask(path, shape) == SKY).any())
+    return read_sky(path, shape, is_palette)
 
 
 def _fresh(options: FrameOptions, folder: str, name: str) -> Path:

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import InputError, printable
-from ..layout import BOXES, IMAGES, SIRST_V2, TARGET_BINARY, TARGET_PALETTE
+from ..layout import BOXES, IMAGES, SIRST_V2, SKY_PALETTE, TARGET_BINARY, TARGET_PALETTE
 from .files import is_frame, list_files, one_suffix_each
 from .masks import with_masks
 from .source import Source
@@ -69,5 +69,6 @@ def read_sirst(root: Path, threshold: float | None = None, splits: str | None = 
         source = with_xml(root, images, xmls, mask_files, notes, threshold, splits, origin, ends, lists)
     else:
         source = with_masks(root, images, mask_files, notes, threshold, splits, lists)
+    source.sky = SKY_PALETTE if (root / SKY_PALETTE).is_dir() else None
     source.facts.insert(0, f'layout: {layout.name}')
     return source

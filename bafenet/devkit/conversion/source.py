@@ -82,12 +82,14 @@ class Source:
         splits: Keys of frames by ``train``, ``val``, ``test``, ``trainval``, as far as it gives splits.
         facts: Sentences for the summary: how the source was read.
         notes: What is wrong with it.
+        sky: Folder of its sky maps; None where it has none.
     """
 
     frames: list[SourceFrame]
     splits: dict[str, list[str]]
     facts: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    sky: str | None = None
 
 
 def role_of(text: str) -> str | None:
