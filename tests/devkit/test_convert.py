@@ -320,6 +320,7 @@ def test_the_tool_ends_with_the_command_that_trains(tmp_path, capsys, monkeypatc
     assert any(line.startswith('check: 1 errors') for line in lines)
     assert any(line.startswith('to train: ') and 'sky map' in line for line in lines)
     assert 'train.py configs/bafenet/' in lines[-1] and str(tmp_path / 'out') in lines[-1]
+    assert any('BAG-CP' in line for line in lines) and lines[-1].endswith('BAGCopyPaste=None')
     shutil.rmtree(tmp_path / 'out')
     (source / 'train/labels/a_1.txt').write_text('?')
     assert tool.main([str(source), str(tmp_path / 'out'), '--from', 'yolo']) == 3

@@ -154,6 +154,9 @@ def training_needs(summary: Summary) -> list[str]:
     if summary.sky < summary.images:
         needs.append(f'the dataset class wants a sky map for each frame ({file_below(SKY_PALETTE, "NAME")}, 0 other, 1 '
                      f'sky): {summary.images - summary.sky} frames have none; give a folder of them by --sky')
+    if summary.masks < summary.images:
+        needs.append('BAG-CP cuts its targets with target masks, which not all frames have: the command below switches '
+                     'it off; pipeline.BAGCopyPaste.library takes a file of build_library of other data')
     others = [name for name in summary.targets if name not in CLASSES]
     if others:
         needs.append(f'the configs know the class {CLASSES[0]} alone: convert with --one-class {CLASSES[0]}, or set '
@@ -172,5 +175,7 @@ def train_command(summary: Summary) -> str:
     root = os.path.relpath(summary.out) if summary.out.absolute().is_relative_to(Path.cwd()) else str(
         summary.out.absolute())
     roots = [f'{loader}_dataloader.dataset.data_root={root}' for loader in ('train', 'val', 'test')]
+    if summary.masks < summary.images:
+        roots.append('train_dataloader.dataset.pipeline.BAGCopyPaste=None')
     call = call_of('train')
     return shlex.join([*(['python'] if call.endswith('.py') else []), *call.split(), CONFIG, '--cfg-options', *roots])
