@@ -49,6 +49,19 @@ def component_boxes(mask: np.ndarray) -> np.ndarray:
     return np.concatenate([corner, corner + extent], axis=1).astype(np.int64)[order]
 
 
+def component_labels(mask: np.ndarray) -> np.ndarray:
+    """The 8-connected component of each pixel: (H, W) int32, 0 for none, numbered as :func:`component_boxes` has them.
+
+    Args:
+        mask: (H, W) bool or uint8.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((mask != 0).view(np.uint8), connectivity=8)
+    order = np.lexsort(stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]].T)
+    number = np.zeros(len(stats), np.int32)
+    number[order + 1] = np.arange(1, len(stats))
+    return number[labels]
+
+
 def match_boxes(boxes: np.ndarray, components: np.ndarray) -> np.ndarray:
     """Say which box means which component: the equal ones first, the others one to one at the least total distance.
 

@@ -1,5 +1,6 @@
 """Write images with their annotations, and splits, in the layout of a SIRSTdevkit."""
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from .layout import (
 
 # The class of the one object in the XML that stands beside each binary mask.
 BINARY_CLASSES = {TARGET_BINARY: CLASSES[0], SKY_BINARY: 'Sky'}
+# The palette of DenseSIRST's target masks: black and red.
+TARGET_COLOURS = [0, 0, 0, 255, 0, 0]
 
 
 def make_folders(root: Path) -> None:
@@ -50,18 +53,34 @@ def write_sample(root: Path, name: str, image: np.ndarray, sky: np.ndarray, targ
         boxes: (n, 4) int, 0-based ``[x1, y1, x2, y2]`` with exclusive ends, one around each target of the mask.
     """
     Image.fromarray(image).save(root / file_below(IMAGES, name))
-    # The palettes of DenseSIRST: black and red, and the 256 colours of Pascal VOC.
-    _write_masks(root / file_below(TARGET_BINARY, name), root / file_below(TARGET_PALETTE, name), target_mask == TARGET,
-                 target_mask, [0, 0, 0, 255, 0, 0])
-    _write_masks(root / file_below(SKY_BINARY, name), root / file_below(SKY_PALETTE, name), sky == SKY, sky,
-                 _voc_palette())
-    targets = [{'name': CLASSES[0], 'bndbox': dict(zip(CORNERS, box, strict=True))} for box in boxes.tolist()]
-    _write_xml(root / file_below(BOXES, name), {'filename': name}, image.shape, 1, targets)
+    # Of sky maps DenseSIRST has the 256 colours of Pascal VOC.
+    write_masks(root / file_below(TARGET_BINARY, name), root / file_below(TARGET_PALETTE, name), target_mask == TARGET,
+                target_mask, TARGET_COLOURS)
+    write_masks(root / file_below(SKY_BINARY, name), root / file_below(SKY_PALETTE, name), sky == SKY, sky,
+                voc_palette())
+    write_boxes(root / file_below(BOXES, name), name, image.shape, 1, [CLASSES[0]] * len(boxes), boxes)
     for folder, label in BINARY_CLASSES.items():
-        _write_xml(root / _binary_xml(folder, name), {'folder': IMAGES, 'filename': f'{name}{SUFFIXES[IMAGES]}'},
-                   image.shape, 3, [{'name': label, 'difficult': 0, 'pixels': {'id': 0}}])
+        write_xml(root / _binary_xml(folder, name), {'folder': IMAGES, 'filename': f'{name}{SUFFIXES[IMAGES]}'},
+                  image.shape, 3, [{'name': label, 'difficult': 0, 'pixels': {'id': 0}}])
     points = [_centroid(target_mask, box) for box in boxes]
     (root / file_below(POINTS, name)).write_text(''.join(f'{x} {y}\n' for x, y in points))
+
+
+def write_boxes(path: Path, name: str, shape: tuple, depth: int, classes: Sequence[str], boxes: np.ndarray) -> None:
+    """Write the box XML of an image.
+
+    Args:
+        path: The file.
+        name: Of the image.
+        shape: Its height and width, and whatever follows.
+        depth: Its channels.
+        classes: Class of each box, n of them.
+        boxes: (n, 4), 0-based with exclusive ends; whole numbers are written as such.
+    """
+    rows = [[int(number) if number == int(number) else number for number in box] for box in boxes.tolist()]
+    targets = [{'name': label, 'bndbox': dict(zip(CORNERS, box, strict=True))}
+               for label, box in zip(classes, rows, strict=True)]
+    write_xml(path, {'filename': name}, shape, depth, targets)
 
 
 def sample_files(root: Path, name: str) -> list[Path]:
@@ -74,7 +93,7 @@ def _binary_xml(folder: str, name: str) -> str:
     return f'{folder}/{name}{SUFFIXES[BOXES]}'
 
 
-def _write_masks(binary: Path, palette: Path, shown: np.ndarray, mask: np.ndarray, colours: list[int]) -> None:
+def write_masks(binary: Path, palette: Path, shown: np.ndarray, mask: np.ndarray, colours: list[int]) -> None:
     """Write the pixels that are shown as grey levels 0 and 255, and the whole mask as palette indices."""
     Image.fromarray(shown.astype(np.uint8) * BINARY).save(binary)
     indexed = Image.fromarray(mask.astype(np.uint8))
@@ -82,7 +101,7 @@ def _write_masks(binary: Path, palette: Path, shown: np.ndarray, mask: np.ndarra
     indexed.save(palette)
 
 
-def _voc_palette() -> list[int]:
+def voc_palette() -> list[int]:
     """Pascal VOC's colours: red has bits 0, 3, 6 of the index as its highest, green 1, 4, 7, blue 2 and 5."""
     index = np.arange(256)[:, None]
     channel = np.arange(3)
@@ -90,7 +109,7 @@ def _voc_palette() -> list[int]:
     return np.sum(bits, axis=0).ravel().tolist()
 
 
-def _write_xml(path: Path, head: dict, shape: tuple, depth: int, objects: list[dict]) -> None:
+def write_xml(path: Path, head: dict, shape: tuple, depth: int, objects: list[dict]) -> None:
     size = {'width': shape[1], 'height': shape[0], 'depth': depth}
     root = _element('annotation', {**head, 'size': size})
     root.extend(_element('object', fields) for fields in objects)

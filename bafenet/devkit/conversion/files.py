@@ -1,0 +1,110 @@
+"""Find the images, labels and masks of a data set, and which of them go together by name and folder."""
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ...errors import InputError, printable
+from ..frame_files import files_below
+from ..frames import IMAGE_SUFFIXES
+from .source import Note
+
+# The one to take of several images that differ in their suffix alone: lossless ones first.
+_BY_QUALITY = ('.png', '.tif', '.tiff', '.npy', '.bmp', '.pgm', '.ppm', '.pnm', '.webp', '.gif', '.jpg', '.jpeg')
+FRAME_SUFFIXES = (*IMAGE_SUFFIXES, '.npy')
+# What follows the image's name in that of its mask.
+MASK_ENDINGS = ('_pixels0', '_mask', '-mask', '_gt', '_label', '_target')
+
+
+def is_frame(path: Path) -> bool:
+    """Whether a file is a frame, by its suffix."""
+    return path.suffix.lower() in FRAME_SUFFIXES
+
+
+def key_of(path: Path) -> str:
+    """A relative path without the suffix of an image, in posix notation."""
+    return (path.with_suffix('') if is_frame(path) else path).as_posix()
+
+
+def list_files(root: Path, folder: str | None = None) -> list[Path]:
+    """All files of a folder and of those below it, hidden ones not, as absolute paths in natural order.
+
+    Args:
+        root: The source.
+        folder: Folder instead of the whole source, below it or anywhere.
+
+    Raises:
+        InputError: If it is no folder.
+    """
+    place = root if folder is None else next((path for path in (root / folder, Path(folder)) if path.is_dir()), None)
+    if place is None or not place.is_dir():
+        raise InputError(f'{printable(folder or root)}: no such folder; give the folder of the data set')
+    return [Path(path) for path in files_below(os.path.abspath(place))]
+
+
+class FileIndex:
+    """Files by their stem, to find the one that goes with another.
+
+    Args:
+        files: Absolute paths.
+        endings: What may follow the name itself in a stem, as ``_pixels0`` of masks.
+    """
+
+    def __init__(self, files: Iterable[Path], endings: Sequence[str] = ()) -> None:
+        self._by_stem: dict[str, list[Path]] = {}
+        for file in files:
+            stem = file.stem
+            for ending in ('', *endings):
+                if stem.endswith(ending) and stem != ending:
+                    self._by_stem.setdefault(stem.removesuffix(ending), []).append(file)
+
+    def find(self, reference: Path) -> list[Path]:
+        """The files that go with a path: of its stem, and in folders of the same names, from either end.
+
+        Args:
+            reference: A path, absolute or not, with any suffix of an image or none.
+
+        Returns:
+            Those that fit best: none, one, or several that fit equally well.
+        """
+        parts = reference.parts
+        found = self._by_stem.get(reference.stem if is_frame(reference) else reference.name, [])
+        same = [file for file in found if file.suffix == reference.suffix and is_frame(file)]
+        found = same or found
+        if len(found) < 2:
+            return found
+        fits = [_in_common(parts[:-1], file.parts[:-1]) + _in_common(parts[-2::-1], file.parts[-2::-1])
+                for file in found]
+        return [file for file, fit in zip(found, fits, strict=True) if fit == max(fits)]
+
+
+def _in_common(first: Sequence[str], second: Sequence[str]) -> int:
+    pairs = zip(first, second, strict=False)
+    return next((number for number, (one, other) in enumerate(pairs) if one != other), min(len(first), len(second)))
+
+
+def one_suffix_each(root: Path, images: Sequence[Path]) -> tuple[list[Path], list[Note]]:
+    """Of images that differ in their suffix alone, one; the others are noted."""
+    groups: dict[Path, list[Path]] = {}
+    for image in images:
+        groups.setdefault(image.with_suffix(''), []).append(image)
+    kept, notes = [], []
+    for group in groups.values():
+        best, *others = sorted(group, key=lambda path: (_BY_QUALITY.index(path.suffix.lower()), path.suffix))
+        kept.append(best)
+        notes += [Note(shown_path(root, other), 'image of another suffix', f'left out, {printable(best.name)} is taken')
+                  for other in others]
+    return kept, notes
+
+
+def shown_path(root: Path, path: Path) -> str:
+    """A path below the source where it lies there, as a message names it."""
+    root = Path(os.path.abspath(root))
+    return printable(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def keys_of(root: Path, images: Sequence[Path]) -> list[str]:
+    """The key of each image: its path below the source, or below the folder that all those elsewhere have in common."""
+    root = Path(os.path.abspath(root))
+    elsewhere = [str(image.parent) for image in images if not image.is_relative_to(root)]
+    common = os.path.commonpath(elsewhere) if elsewhere else ''
+    return [key_of(image.relative_to(root if image.is_relative_to(root) else common)) for image in images]

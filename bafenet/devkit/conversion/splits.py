@@ -1,0 +1,168 @@
+"""Splits of a source: from its lists or folders; drawn by recording where it has none, or no validation split."""
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ...errors import InputError, printable
+from ...parallel import map_with_progress
+from ...reading import read_bytes
+from ..frames import read_grey_frame
+from ..images import read_mask
+from ..layout import BOXES, IMAGES, TARGET_PALETTE, file_below
+from ..near_duplicates import Scene, keypoints, near_duplicates
+from ..read import read_boxes
+from ..recordings import divide, group_recordings, prefix, traits
+from .files import FileIndex, list_files, shown_path
+from .source import TEST, TRAIN, TRAINVAL, VAL, Note, role_of, role_of_folders
+
+DRAWN = 'draw'
+_MAX_BYTES, _MAX_LINE = 2**24, 1000
+# A prefix of more of the frames than this says nothing about recordings: all are called img_1, img_2 and so on.
+_MOST = 0.5
+
+# --- Given ------------------------------------------------------------------------------------------------------------
+
+
+def given_splits(root: Path, images: Sequence[Path], keys: Sequence[str], splits: str | None, notes: list[Note],
+                 files: Sequence[Path] | None = None) -> tuple[dict[str, list[str]], list[str]]:
+    """The splits that a source has, as lists of names or as folders.
+
+    Args:
+        root: The source.
+        images: Its images.
+        keys: The key of each.
+        splits: Folder of lists; ``'draw'`` for none; None for those found in the source, else its folders ``train``,
+            ``val`` and ``test``.
+        notes: Gets what the lists name and the source lacks.
+        files: Lists to choose from instead of all text files.
+
+    Returns:
+        Keys by split, and how they were found.
+
+    Raises:
+        InputError: If a folder is given that holds no such list.
+    """
+    if splits == DRAWN:
+        return {}, []
+    candidates = list_files(root, splits) if splits is not None else files if files is not None else list_files(root)
+    families: dict[tuple[Path, str], dict[str, Path]] = {}
+    for file in candidates:
+        role = role_of(file.stem) if file.suffix == '.txt' else None
+        if role is not None:
+            families.setdefault((file.parent, re.sub('[a-z]*(train|val|test)[a-z]*', '', file.stem)), {})[role] = file
+    index, key_of_image = FileIndex(images), dict(zip(images, keys, strict=True))
+    read = {family: {role: _read_list(root, file, index) for role, file in lists.items()}
+            for family, lists in families.items()}
+    fits = {family: len({image for found, _ in lists.values() for image in found}) for family, lists in read.items()}
+    # Of several the one that names most images; of VOC's the lists of all classes.
+    best = max(sorted(fits), key=lambda family: (fits[family], family[1] == ''), default=None)
+    if best is not None and fits[best]:
+        for role, (_, absent) in read[best].items():
+            notes += [Note(shown_path(root, families[best][role]), 'split name without an image',
+                           f'{printable(name)}: left out') for name in absent]
+        lists = {role: [key_of_image[image] for image in found] for role, (found, _) in read[best].items()}
+        return disjoint(lists, notes), [f'splits: the lists in {shown_path(root, best[0])}']
+    if splits is not None:
+        raise InputError(f'{printable(splits)}: no list called train, val or test (.txt) that names an image of the '
+                         f"source; give such a folder, or '{DRAWN}'")
+    return by_folders(root, images, keys)
+
+
+def by_folders(root: Path, images: Sequence[Path], keys: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Splits by the folders ``train``, ``val`` (``valid``) and ``test`` that images are in."""
+    found: dict[str, list[str]] = {}
+    for image, key in zip(images, keys, strict=True):
+        role = role_of_folders(image.relative_to(root) if image.is_relative_to(root) else image)
+        if role is not None:
+            found.setdefault(role, []).append(key)
+    return found, [f'splits: the folders {", ".join(found)}'] if found else []
+
+
+def _read_list(root: Path, file: Path, index: FileIndex) -> tuple[list[Path], list[str]]:
+    """The images that a list names, each once, and the names that lead to none."""
+    try:
+        lines = read_bytes(file, _MAX_BYTES).decode('utf-8-sig').splitlines()
+    except UnicodeDecodeError:
+        return [], []
+    found, absent = [], []
+    for line in filter(None, map(str.strip, lines)):
+        # VOC's lists of a class say 1 or -1 behind the name, and a path may be another system's.
+        name = re.sub(r'\s+(-1|0|1)$', '', line[:_MAX_LINE]).replace('\\', '/').strip('/')
+        images = index.find(file.parent / name)
+        found += images[:1] if len(images) == 1 else []
+        absent += [name] if len(images) != 1 else []
+    return list(dict.fromkeys(found)), absent
+
+
+def disjoint(lists: dict[str, list[str]], notes: list[Note]) -> dict[str, list[str]]:
+    """Lists of which train, val and test share no image: what an earlier one of test, val, train has, it keeps."""
+    taken: set[str] = set()
+    for role in (TEST, VAL, TRAIN):
+        twice = [key for key in lists.get(role, ()) if key in taken]
+        notes += [Note(printable(key), 'in several splits', f'left out of {role}') for key in twice]
+        if role in lists:
+            lists[role] = [key for key in lists[role] if key not in taken]
+            taken.update(lists[role])
+    if TRAINVAL in lists:
+        rest = [key for key in lists.pop(TRAINVAL) if key not in taken]
+        if TRAIN not in lists:
+            lists[TRAIN] = rest
+        elif rest:
+            notes += [Note(printable(key), 'in trainval alone', 'put into train') for key in rest]
+            lists[TRAIN] += rest
+    return {role: members for role, members in lists.items() if members}
+
+
+# --- Drawn ------------------------------------------------------------------------------------------------------------
+
+
+def draw_splits(root: Path, names: Sequence[str], shares: dict[str, float], seed: int,
+                workers: int) -> tuple[dict[str, list[str]], str]:
+    """Divide the frames of a devkit by recording, so that no two splits share one.
+
+    A recording is what recordings.py says: near-duplicates, and names that begin alike. Where more than half of the
+    frames have one beginning, it does not count. Where there are fewer recordings than splits, the last splits stay
+    empty.
+
+    Args:
+        root: The devkit, as far as it is written.
+        names: Frames, n of them.
+        shares: Of each split; they need not add up to 1.
+        seed: Of the division.
+        workers: Processes.
+
+    Returns:
+        Names by split, and a sentence.
+    """
+    heads = list(map(prefix, names))
+    collections = sorted(head for head in set(heads) if heads.count(head) > max(_MOST * len(names), 1))
+    scenes = list(map_with_progress(partial(_read_scene, root), names, workers, 'recordings'))
+    groups = group_recordings(names, near_duplicates(scenes)[:, :2], collections)
+    count = int(groups.max(initial=-1)) + 1
+    roles = [role for role, share in shares.items() if share > 0][:max(count, 1)]
+    total = sum(shares[role] for role in roles)
+    parts = divide(groups, traits(scenes, collections), [shares[role] / total for role in roles], seed)
+    lists = {role: [name for name, part in zip(names, parts.tolist(), strict=True) if part == index]
+             for index, role in enumerate(roles)}
+    few = '' if count >= len([share for share in shares.values() if share > 0]) else (
+        ', too few for all splits; name lists of your own by --splits')
+    return lists, f'splits: drawn by recording, seed {seed}, {count} recordings of {len(names)} frames{few}'
+
+
+def _read_scene(root: Path, name: str) -> Scene:
+    """A frame as near_duplicates.py compares it; where no target mask is, the boxes are left out of the comparison."""
+    image = read_grey_frame(root / file_below(IMAGES, name))
+    boxes = read_boxes(root / file_below(BOXES, name))[1]
+    path = root / file_below(TARGET_PALETTE, name)
+    if path.is_file():
+        mask = read_mask(path, image.shape[:2]) > 0
+    else:
+        drawn = np.zeros(image.shape, np.uint8)
+        for x1, y1, x2, y2 in np.rint(boxes).astype(int).tolist():
+            cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), 1, -1)
+        mask = drawn > 0
+    return Scene(name, image.shape[::-1], len(boxes), *keypoints(image, mask))
