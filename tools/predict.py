@@ -35,7 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         'percentiles of each frame of more than 8 bits black and white [0.1 99.9]')
     levels.add_argument('--range', nargs=2, type=real(), metavar=('LOW', 'HIGH'), dest='value_range', help='values '
                         'that become black and white in every frame of more than 8 bits, for a sequence')
-    parser.add_argument('--tile', type=whole(0, 2**16), default=1024, metavar='PIXELS', help='larger frames are cut '
+    parser.add_argument('--tile', type=whole(0, 2**16), metavar='PIXELS', help='larger frames are cut '
                         'into tiles with an overlap of 256; a multiple of 64, 0 for whole frames [1024]')
     parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:N [cpu]')
     parser.add_argument('--batch', type=whole(1, 1024), help='frames of one size, or tiles, at once [1; 8 on a GPU]')
@@ -66,13 +66,13 @@ def _lines_of(stream: TextIO) -> Iterator[str]:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = vars(parse_args(argv))
-    args['tile'] = args['tile'] or None
     lines = _lines_of(sys.stdin) if '-' in args['inputs'] else ()
     from bafenet.apis.predict import predict
     summary = predict(**args, lines=lines)
     before = summary.frames - summary.predicted
+    likely = f', {summary.likely} of them at 0.3 or more' if summary.detections else ''
     print(f'{_count(summary.frames, "frame")}{f" ({before} of an earlier call)" if before else ""}, '
-          f'{_count(summary.detections, "detection")}, {_count(len(summary.skipped), "file")} skipped')
+          f'{_count(summary.detections, "detection")}{likely}, {_count(len(summary.skipped), "file")} skipped')
     if summary.predicted:
         print(f'{summary.median_ms:.1f} ms a frame (median; 95 % within {summary.p95_ms:.1f} ms), '
               f'{summary.predicted / summary.seconds:.1f} frames/s with reading and writing')

@@ -1,6 +1,7 @@
 """A trained network with its config, loaded by the name of shipped weights, a checkpoint file or a work dir."""
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import IOBase
 from os import PathLike
 from pathlib import Path
 from typing import Any, overload
@@ -36,6 +37,9 @@ from .settings import Settings
 from .tiles import Tile, merge_boxes, merge_sky, tiles_of
 
 Source = str | Path | PathLike | np.ndarray | Frame
+_SOURCES = (str, PathLike, np.ndarray, Frame)
+# They give items, and these are no frames.
+_NO_FRAMES = (bytes, bytearray, memoryview, Mapping, Tensor, IOBase, range)
 
 
 class Detector:
@@ -51,6 +55,7 @@ class Detector:
         classes: Names of the classes.
         resizes: Whether it resizes its frames.
         segments_sky: Whether it gives a sky.
+        takes_tiles: Whether frames can be cut into tiles: an ``.onnx`` file with NMS inside takes whole ones.
 
     Raises:
         InputError: If the config has no test pipeline that can be built.
@@ -64,6 +69,7 @@ class Detector:
         self.classes: tuple[str, ...] = tuple((getattr(model, 'dataset_meta', None) or {}).get('classes', ('Target', )))
         self.resizes = resizes(cfg)
         self.segments_sky = bool(getattr(getattr(model, 'bbox_head', None), 'with_seg', False))
+        self.takes_tiles = not getattr(getattr(model, 'bbox_head', None), 'has_nms', False)
         self._pipeline: Compose = build_pipeline(cfg, resize=not isinstance(model, OnnxNetwork))
         loader = next(step for step in self._pipeline.transforms if isinstance(step, LoadInfraredImage))
         self._levels = loader.levels
@@ -105,10 +111,12 @@ class Detector:
         if wanted.sky_only and not self.segments_sky:
             raise InputError('sky_only: this network segments no sky; take another, or all boxes')
         batch = batch or (1 if self._device.type == 'cpu' else 8)
-        if isinstance(frame, (str, PathLike, np.ndarray, Frame)):
+        if isinstance(frame, _SOURCES):
             return next(self._stream([frame], 1, wanted))
-        if not isinstance(frame, Iterable):
-            as_frame(frame)  # says what it should be
+        for source in frame if isinstance(frame, (list, tuple)) else ():
+            _require_source(source)
+        if not isinstance(frame, Iterable) or isinstance(frame, _NO_FRAMES):
+            _require_source(frame)
         results = self._stream(frame, batch, wanted)
         return list(results) if isinstance(frame, (list, tuple)) else results
 
@@ -146,6 +154,7 @@ class Detector:
                 raise InputError(f'{printable(source)}: holds {count} frames; give detector(read_frames(…)), of '
                                  'bafenet.apis')
             return read_frame(source, levels)
+        _require_source(source)
         return Frame('', 0, *levels.apply(as_frame(source)))
 
     def _predict(self, frames: Sequence[Frame], batch: int, settings: Settings) -> list[Result]:
@@ -196,6 +205,17 @@ class Detector:
         found = found[:limit] if limit is not None else found
         boxes, scores, labels = (value.cpu().numpy() for value in (found.bboxes, found.scores, found.labels))
         return boxes.astype(np.float32), scores.astype(np.float32), labels.astype(np.int64), probability, sky
+
+
+def _require_source(source: Any) -> None:
+    """Refuse what is no frame.
+
+    Raises:
+        InputError: If it is none.
+    """
+    if not isinstance(source, _SOURCES):
+        raise InputError(f'the frame is a {type(source).__name__}: give a path as str, an array of NumPy, a Frame of '
+                         'bafenet.apis, or a list or iterator of these')
 
 
 def _sky(logits: Tensor | None) -> tuple[np.ndarray | None, np.ndarray | None]:

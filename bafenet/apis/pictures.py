@@ -1,10 +1,11 @@
 """Files of pixels that a prediction writes: overlays as PNG or, of a video, as MP4, and sky maps."""
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from io import BytesIO
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -29,21 +30,49 @@ def common_folder(files: Sequence[str]) -> str:
     return os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
 
 
+def places_of(files: Sequence[str], base: str, suffix: str, owners: Mapping[str, str]) -> dict[str, str]:
+    """Where each file's picture goes, no two to one place: ``x.png`` for ``x.png``, and then ``x-2.png`` for ``x``.
+
+    Args:
+        files: The files of a call.
+        base: See :func:`common_folder`.
+        suffix: Of the pictures: a name that has it already is kept.
+        owners: Frames of earlier calls by the places of their pictures.
+    """
+    names = {file: os.path.relpath(os.path.abspath(file), base) for file in files}
+    taken = {*names.values(), *(str(folder) for name in names.values() for folder in PurePath(name).parents)}
+    places = {}
+    for file, name in names.items():
+        stem = name.removesuffix(suffix)
+        for number in count(1):
+            place = f'{stem}{suffix}' if number == 1 else f'{stem}-{number}{suffix}'
+            owner = owners.get(place, file)
+            if (place == name or place not in taken) and (owner == file or owner.startswith(f'{file}#')):
+                break
+        taken.add(place)
+        places[file] = place
+    return places
+
+
 class Pictures:
     """Writes the pictures and sky maps of results; a context, in whose end a video that is whole is kept.
 
     Args:
         folder: The folder of the prediction.
-        base: See :func:`common_folder`.
+        files: The files of the call.
+        owners: Frames of earlier calls by the places of their pictures, below ``pictures`` or ``sky``.
         overlays: Write overlays.
         sky_maps: Write sky maps.
         videos: Write the overlays of a video as an MP4; else frame by frame.
         min_score: Boxes below it are not drawn.
     """
 
-    def __init__(self, folder: Path, base: str, overlays: bool, sky_maps: bool, videos: bool = True,
-                 min_score: float = MIN_SCORE) -> None:
-        self.folder, self.base = folder, base
+    def __init__(self, folder: Path, files: Sequence[str], owners: Mapping[str, str], overlays: bool, sky_maps: bool,
+                 videos: bool = True, min_score: float = MIN_SCORE) -> None:
+        self.folder, self.base = folder, common_folder(files)
+        wanted = files if overlays or sky_maps else []
+        self._places = places_of(wanted, self.base, '.png', owners)
+        self._films = places_of(wanted, self.base, '.mp4', owners)
         self.overlays, self.sky_maps, self.videos = overlays, sky_maps, videos
         self.min_score = min_score
         self._film: _Film | None = None
@@ -58,8 +87,7 @@ class Pictures:
         """The MP4 of a file; None if it gets none."""
         if not (self.overlays and self.videos and kind == VIDEO):
             return None
-        place = Path(PICTURES, os.path.relpath(os.path.abspath(file), self.base))
-        return self.folder / (place if place.suffix == '.mp4' else f'{place}.mp4')
+        return self.folder / PICTURES / self._films[file]
 
     def write(self, result: Result, file: str, number: int, kind: str) -> dict[str, str]:
         """Write what is wanted of a frame.
@@ -76,11 +104,14 @@ class Pictures:
         Raises:
             OSError: If they cannot be written.
         """
-        place = os.path.relpath(os.path.abspath(file), self.base)
+        written: dict[str, str] = {}
+        if not (self.overlays or self.sky_maps):
+            return written
+        place = self._places[file]
         if result.name.endswith(f'#{number}') and result.name != file:
-            place = f'{place}/{number:06d}.png'
-        place = place if place.endswith('.png') else f'{place}.png'
-        written = {}
+            name = os.path.relpath(os.path.abspath(file), self.base)
+            # Pictures end in .png, so that a folder of another name is nobody else's.
+            place = f'{place if name.endswith(".png") else name}/{number:06d}.png'
         film = self.film_of(file, kind)
         if film is not None:
             if self._film is None or self._film.path != film:

@@ -25,7 +25,7 @@ from ..visualization.overlay import MIN_SCORE
 from .detector import Detector, load
 from .pictures import Pictures, common_folder
 from .records import RESULTS, Records, Stamp, stamp_of, write_results
-from .settings import Settings
+from .settings import TILE, Settings
 
 
 class Place(NamedTuple):
@@ -44,6 +44,7 @@ class Summary(NamedTuple):
         frames: Frames in the results.
         predicted: Those that went through the network now; the others were there.
         detections: Boxes in the results.
+        likely: Those of a score of 0.3 or more.
         skipped: ``file_name`` and ``reason`` of each file that could not be read.
         median_ms: From the frame in memory to its result, of those predicted now; NaN where there are none.
         p95_ms: Likewise.
@@ -53,6 +54,7 @@ class Summary(NamedTuple):
     frames: int
     predicted: int
     detections: int
+    likely: int
     skipped: list[dict[str, str]]
     median_ms: float
     p95_ms: float
@@ -69,6 +71,7 @@ def predict(inputs: Sequence[str],
             pictures: bool = False,
             sky_maps: bool = False,
             shard: tuple[int, int] | None = None,
+            tile: int | None = None,
             lines: Iterable[str] = (),
             **settings: Any) -> Summary:
     """Predict frames into a folder; where it holds results of a call that was stopped, go on from there.
@@ -85,13 +88,16 @@ def predict(inputs: Sequence[str],
         sky_maps: Write sky maps.
         shard: Number, from 1, and count of the processes that share the frames; each has a folder of its own below
             ``out``, and the last one to end puts their results together.
+        tile: Longest side in pixels of what goes through the network at once; None for 1024, and for whole frames
+            where the network cannot take tiles; 0 for whole frames.
         lines: The list of files that ``-`` stands for.
-        **settings: See :class:`~bafenet.apis.Settings`.
+        **settings: Others of :class:`~bafenet.apis.Settings`.
 
     Raises:
-        InputError: If there is no frame, or the folder cannot be written or was made with other settings.
+        InputError: If there is no frame, the network cannot take the tiles that are asked for, or the folder cannot
+            be written or was made with other settings.
     """
-    wanted = Settings(**settings)
+    Settings(tile=tile or None, **settings)  # before the network is loaded
     require_writable_folder(out, '--out')
     files, ignored = find_frame_files(inputs, lines, apart_from=out)
     if ignored:
@@ -100,24 +106,40 @@ def predict(inputs: Sequence[str],
     detector = load(weights, device, config, precision=precision)
     if sky_maps and not detector.segments_sky:
         raise InputError('--sky-maps: this network segments no sky; leave it out')
+    wanted = Settings(tile=_tile(tile, detector, weights), **settings)
     folder = Path(out) if shard is None else Path(out, f'shard-{shard[0]}-of-{shard[1]}')
     about = _about(weights, detector, wanted, pictures, sky_maps, shard, common_folder(files))
     with ExitStack() as stack:
         _silence_libraries()
         stack.enter_context(owned(folder))
         records = stack.enter_context(Records(folder, about))
-        writer = stack.enter_context(Pictures(folder, common_folder(files), pictures, sky_maps, videos=shard is None,
+        writer = stack.enter_context(Pictures(folder, files, records.owners(), pictures, sky_maps, videos=shard is None,
                                               min_score=MIN_SCORE if wanted.score is None else wanted.score))
         run = Run(files, detector, wanted, records, writer, shard)
         start = time.perf_counter()
         run.predict(batch)
         writer.finish()
-        detections = write_results(folder, run.names, records.get, detector.classes, run.skipped, about)
+        detections, likely = write_results(folder, run.names, records.get, detector.classes, run.skipped, about)
         seconds = time.perf_counter() - start
     if shard is not None:
         _merge_shards(Path(out), shard[1], detector.classes, about)
     median, p95 = np.percentile(run.milliseconds, [50, 95]).tolist() if run.milliseconds else (np.nan, np.nan)
-    return Summary(len(run.names), len(run.milliseconds), detections, run.skipped, median, p95, seconds)
+    return Summary(len(run.names), len(run.milliseconds), detections, likely, run.skipped, median, p95,
+                   seconds)
+
+
+def _tile(asked: int | None, detector: Detector, weights: str) -> int | None:
+    """The tile to predict with; None for whole frames.
+
+    Raises:
+        InputError: If one is asked for that the network cannot take.
+    """
+    if asked is None:
+        return TILE if detector.takes_tiles else None
+    if asked and not detector.takes_tiles:
+        raise InputError(f'--tile {asked}: {printable(weights)} has NMS inside, so its frames are taken whole; leave '
+                         '--tile out, or export it without --nms')
+    return asked or None
 
 
 class Run:
@@ -151,14 +173,16 @@ class Run:
                 self.records.add({**result.to_dict(), **written}, place.stamp)
                 self.milliseconds.append(result.milliseconds)
                 self.deep += result.levels is not None
-                self._too_large |= self.settings.tile is not None and max(result.size) > self.settings.tile
+                self._too_large |= max(result.size) > (self.settings.tile or TILE)
                 bar.update()
         if self.deep:
             levels = self.detector.levels(self.settings)
             _say(f'frames of more than 8 bits: {self.deep} were brought to 8 {levels.describe()} (--percentiles, '
                  '--range)')
-        if self._too_large and self.detector.resizes:
+        if self._too_large and self.detector.resizes and self.settings.tile is not None:
             _say('this network resizes its frames: they were taken whole, and --tile was not used')
+        elif self._too_large and not self.detector.takes_tiles:
+            _say(f'this network has NMS inside: frames larger than {TILE} pixels were taken whole, not in tiles')
 
     def _frames(self) -> Iterator[Frame]:
         """The frames that are to be predicted; files that cannot be read are reported and left out."""

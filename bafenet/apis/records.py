@@ -13,6 +13,8 @@ from .result import coco_results
 
 SETTINGS, LINES, RESULTS, TABLE = 'settings.json', 'predictions.jsonl', 'predictions.json', 'detections.csv'
 COLUMNS = ('frame', 'x1', 'y1', 'x2', 'y2', 'score', 'in_sky')
+LIKELY = 0.3  # boxes below are mostly false
+_TOLD = 3  # settings in a message
 Stamp = list[int]
 
 
@@ -70,11 +72,14 @@ class Records:
         before = read_json(file, 'the settings of a prediction', 'give another --out')
         before = before if isinstance(before, dict) else {}
         settings = json.loads(json.dumps(settings))
-        for key in [*settings, *before]:
-            if before.get(key) != settings.get(key):
-                raise InputError(f'{printable(self.folder)}: holds results with other settings ('
-                                 f'{key}={printable(before.get(key))}, and now {printable(settings.get(key))}); give '
-                                 'another --out, or delete the folder')
+        differing = [key for key in dict.fromkeys([*settings, *before]) if before.get(key) != settings.get(key)]
+        # Digests say little beside a name.
+        told = [key for key in differing if not key.endswith('_sha256')] or differing
+        if told:
+            words = '; '.join(f'{key}={printable(before.get(key))}, and now {printable(settings.get(key))}'
+                              for key in told[:_TOLD])
+            raise InputError(f'{printable(self.folder)}: holds results with other settings ({words}); give another '
+                             '--out, or delete the folder')
 
     def _find_lines(self) -> int:
         """Note where each frame's line begins; gives the end of the last one that is whole."""
@@ -113,6 +118,11 @@ class Records:
         self._offsets[name], self._stamps[name] = offset, stamp
         self._files[name] = self._written(record)
 
+    def owners(self) -> dict[str, str]:
+        """Frames by the places of their files of pixels, without the first folder (``pictures`` or ``sky``)."""
+        return {str(Path(*Path(os.path.relpath(file, self.folder)).parts[1:])): name
+                for name, files in self._files.items() for file in files}
+
     def _written(self, record: dict[str, Any]) -> list[Path]:
         """The files of pixels that belong to a result."""
         return [self.folder / record[key] for key in ('picture', 'sky_map') if key in record]
@@ -127,7 +137,7 @@ class Records:
 
 
 def write_results(folder: Path, names: Sequence[str], get: Callable[[str], dict[str, Any]], classes: Sequence[str],
-                  skipped: Iterable[dict[str, str]], settings: dict[str, Any]) -> int:
+                  skipped: Iterable[dict[str, str]], settings: dict[str, Any]) -> tuple[int, int]:
     """Write ``predictions.json`` and ``detections.csv``, frame by frame, so that any number of them fits in memory.
 
     Args:
@@ -139,7 +149,7 @@ def write_results(folder: Path, names: Sequence[str], get: Callable[[str], dict[
         settings: What the results depend on.
 
     Returns:
-        How many detections there are.
+        How many detections there are, and how many of them have a score of ``LIKELY`` or more.
     """
     with atomic_path(folder / RESULTS) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         head = dict(info=settings, skipped=list(skipped),
@@ -153,9 +163,12 @@ def write_results(folder: Path, names: Sequence[str], get: Callable[[str], dict[
             temporary, 'w', encoding='utf-8', errors='surrogateescape', newline='') as file:
         table = csv.writer(file, lineterminator='\n')
         table.writerow(COLUMNS)
+        likely = 0
         for name in names:
-            table.writerows(_rows(name, get(name)))
-    return count
+            record = get(name)
+            table.writerows(_rows(name, record))
+            likely += sum(score >= LIKELY for score in record['scores'])
+    return count, likely
 
 
 def _image(number: int, record: dict) -> dict:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import is_whole, shown
 from ..errors import InputError, printable
 from ..evaluation.sky import centre_in_sky
 from ..fileio import write_json
@@ -113,8 +114,16 @@ class Result:
             milliseconds=round(self.milliseconds, 3))
 
     def to_coco(self, image_id: int | str = 0) -> list[dict[str, Any]]:
-        """COCO results: ``image_id``, ``category_id`` (label + 1), ``bbox`` as ``[x, y, width, height]``, ``score``."""
-        return coco_results(self.to_dict(), image_id)
+        """COCO results: ``image_id``, ``category_id`` (label + 1), ``bbox`` as ``[x, y, width, height]``, ``score``.
+
+        Raises:
+            InputError: If ``image_id`` is neither a whole number, Python's or NumPy's, nor a string.
+        """
+        if isinstance(image_id, str):
+            return coco_results(self.to_dict(), str(image_id))
+        if not is_whole(image_id):
+            raise InputError(f'image_id is {shown(image_id)}; give a whole number or a string')
+        return coco_results(self.to_dict(), int(image_id))
 
 
 def coco_results(result: dict[str, Any], image_id: int | str) -> list[dict[str, Any]]:

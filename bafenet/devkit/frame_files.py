@@ -10,6 +10,8 @@ from ..errors import InputError, printable
 from .frames import SUFFIXES, starts_as_frames
 
 STANDARD_INPUT = '-'
+_MARK = '\ufeff'
+_MARK_IN_ASCII = _MARK.encode().decode('ascii', 'surrogateescape')
 
 
 class FoundFiles(NamedTuple):
@@ -40,7 +42,7 @@ def find_frame_files(arguments: Sequence[str], lines: Iterable[str] = (), apart_
     found, ignored = FoundFiles([], []), []
     apart = os.path.realpath(apart_from) if apart_from else None
     for argument in arguments:
-        names = [line.rstrip('\r\n') for line in lines] if argument == STANDARD_INPUT else [argument]
+        names = _listed(lines) if argument == STANDARD_INPUT else [argument]
         for name in filter(None, names):
             for path in _matches(name):
                 is_pattern = path != name
@@ -66,6 +68,12 @@ def find_frame_files(arguments: Sequence[str], lines: Iterable[str] = (), apart_
 def natural(text: str) -> list:
     """A key that sorts ``frame_10`` after ``frame_2``."""
     return [(0, int(part), '') if part.isdecimal() else (1, 0, part) for part in re.split(r'(\d+)', text) if part]
+
+
+def _listed(lines: Iterable[str]) -> list[str]:
+    """The lines of a list, without the mark that some editors put before the first one."""
+    names = [line.rstrip('\r\n') for line in lines]
+    return [name.removeprefix(_MARK).removeprefix(_MARK_IN_ASCII) for name in names[:1]] + names[1:]
 
 
 def _matches(name: str) -> list[str]:

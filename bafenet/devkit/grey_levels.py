@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import require_number, require_range
+from ..arguments import require_range
 from ..errors import InputError
 from .images import MAX_PIXELS
 
@@ -36,7 +36,9 @@ class GreyLevels:
             raise InputError(f'percentiles is {self.percentiles[0]} twice; give two, as 0.1 and 99.9')
         if self.value_range is not None:
             require_range('value_range', self.value_range, -_LARGEST, _LARGEST)
-            require_number('value_range: the span', self.value_range[1] - self.value_range[0], 0, above=True)
+            low, high = self.value_range
+            if not low < high:
+                raise InputError(f'value_range is {low:g} twice; the second value must be larger')
 
     def apply(self, image: np.ndarray) -> tuple[np.ndarray, tuple[float, float] | None]:
         """Bring a frame to 8 bits.

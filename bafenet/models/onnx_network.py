@@ -125,7 +125,7 @@ class OnnxHead(BaseDenseHead):
     def _require_own(self, cfg: ConfigDict, with_nms: bool) -> None:
         if not with_nms:
             raise InputError(f'{self.source} has NMS inside, so a frame cannot be cut into tiles: take frames whole '
-                             '(--tile 0), or export it without --nms')
+                             '(leave --tile out), or export it without --nms')
         lowest = self.own_cfg.get('score_thr', 0)
         if cfg.get('score_thr', 0) < lowest:
             raise InputError(f'{self.source} has NMS inside, above a score of {lowest:g}: ask for no lower one, or '

@@ -100,11 +100,9 @@ def compare(reference: Reference, exported: OnnxNetwork, frames: Sequence[np.nda
 
 
 def _compare_frame(reference: Reference, exported: OnnxNetwork, frame: np.ndarray, exact: bool) -> Comparison:
-    threshold = reference.network.bbox_head.test_cfg.get('score_thr', 0)
     start = time.perf_counter()
     run = reference.run(frame)
-    # A score beside the threshold may lie on either side of it.
-    picked = reference.pick(run, score_thr=threshold + (0 if exact else FLOAT16))
+    picked = reference.pick(run)
     between = time.perf_counter()
     outputs, = exported.extract_feat([torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))])
     found = _pick(exported, outputs, frame.shape[:2])
@@ -113,20 +111,57 @@ def _compare_frame(reference: Reference, exported: OnnxNetwork, frame: np.ndarra
     differences = [0.0]
     if sky is not None:
         differences.append(float((outputs['sky_probability'] - sky).abs().max()))
-    distances = _distances if exact else _score_distances
-    if not exported.bbox_head.has_nms:
+    head, theirs = exported.bbox_head, found
+    rounds = head.has_nms and head.test_cfg.get('whole_pixels', False)
+    if not head.has_nms:
         filled = outputs['class_scores'] > 0
         theirs = InstanceData(bboxes=outputs['boxes'][filled], scores=outputs['scores'][filled])
+        distances = _distances if exact else _score_distances
         for few, many in ((candidates, theirs), (theirs, candidates)):
             best = few.scores.topk(min(_BEST, len(few))).indices
             differences.append(float(_nearest(distances(few[best], many)).max()) if len(best) else 0.0)
-    known = picked if exact else candidates
-    if exact and exported.bbox_head.has_nms and exported.bbox_head.test_cfg.get('whole_pixels', False):
-        distances = _rounded_distances
-    limit = FLOAT32 if exact else FLOAT16
-    missing = int((_nearest(distances(picked, found)) > limit).sum())
-    extra = int((_nearest(distances(known, found).T) > limit).sum())
-    return Comparison(max(differences), missing + extra, len(picked), 1000 * (between - start), 1000 * (end - between))
+    if exact:
+        pairs = (_rounded_distances if rounds else _distances)(picked, found)
+        missing = int((_nearest(pairs) > FLOAT32).sum()) + int((_nearest(pairs.T) > FLOAT32).sum())
+    else:
+        missing = _lacking(picked, candidates, found, theirs, reference.network.bbox_head.test_cfg, rounds)
+    return Comparison(max(differences), missing, len(picked), 1000 * (between - start), 1000 * (end - between))
+
+
+def _lacking(picked: InstanceData, candidates: InstanceData, found: InstanceData, theirs: InstanceData,
+             cfg: ConfigDict, rounds: bool) -> int:
+    """How many boxes one lacks of the other: of PyTorch after and before NMS, of the file likewise."""
+    own = picked
+    if rounds:
+        own = InstanceData(bboxes=to_whole_pixels(picked.bboxes), scores=picked.scores)
+        # A side in the middle of a pixel may go either way.
+        candidates = InstanceData(bboxes=torch.cat([candidates.bboxes, to_whole_pixels(candidates.bboxes)]),
+                                  scores=candidates.scores.repeat(2))
+    return (without_counterpart(own, theirs, _bar(cfg, found))
+            + without_counterpart(found, candidates, _bar(cfg, picked)))
+
+
+def _bar(cfg: ConfigDict, final: InstanceData) -> float:
+    """The score that a box needs to be among ``final``: the threshold, or the lowest one where the maximum is full."""
+    threshold = float(cfg.get('score_thr', 0))
+    full = 0 < cfg.get('max_per_img', -1) <= len(final)
+    return max(threshold, float(final.scores.min())) if full else threshold
+
+
+def without_counterpart(own: InstanceData, others: InstanceData, bar: float, limit: float = FLOAT16) -> int:
+    """How many boxes of one network the other lacks, beyond what rounding of scores explains.
+
+    A box whose score is no more than ``limit`` above ``bar`` may come and go; any other one needs a box of the other
+    network that overlaps it (IoU ≥ 0.5) with a score no further than ``limit`` from its own.
+
+    Args:
+        own: ``bboxes`` (n, 4) and ``scores`` (n), what is left after NMS.
+        others: Those of the other network: before NMS where they are at hand, since NMS decides by scores this close.
+        bar: The score that a box needs.
+        limit: The allowed difference of scores.
+    """
+    far = _nearest(_score_distances(own, others)) > limit
+    return int((far & (own.scores > bar + limit)).sum())
 
 
 def _pick(exported: OnnxNetwork, outputs: dict[str, Tensor], shape: tuple) -> InstanceData:

@@ -1,11 +1,12 @@
 """Overlay of a frame: boxes, their outcomes and the sky on the whole frame, and insets that enlarge each cluster."""
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from bafenet.arguments import require_number, require_range
+from bafenet.errors import InputError
 
 from .caption import caption_of, draw_caption
 from .contrast import contrast_limits, stretch
@@ -112,9 +113,11 @@ def draw_overlay(image: np.ndarray,
         uint8 (height, width, 3), RGB; both sides are even.
 
     Raises:
-        InputError: If an option is out of range.
+        InputError: If an option is out of range, a box is none, or a sky has another size than the image.
     """
     _check(min_score, iou_thr, insets, stretch_to, side)
+    _check_arrays(image.shape[:2], dict(true_boxes=true_boxes, boxes=boxes, ignored_boxes=ignored_boxes),
+                  dict(true_sky=true_sky, sky=sky))
     rgb = np.ascontiguousarray(image) if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     height, width = rgb.shape[:2]
     given = np.zeros((0, 4)) if boxes is None else np.asarray(boxes, np.float64).reshape(-1, 4)
@@ -148,6 +151,20 @@ def _check(min_score: float, iou_thr: float, insets: int, stretch_to: Sequence[f
     require_number('side', side, 64, 2**14, whole=True)
     if stretch_to is not None:
         require_range('stretch_to', stretch_to, 0, 100)
+
+
+def _check_arrays(size: tuple[int, ...], boxes: dict[str, Any], skies: dict[str, Any]) -> None:
+    for name, value in boxes.items():
+        array = np.zeros((0, 4)) if value is None else np.asarray(value)
+        if array.dtype.kind not in 'uif' or array.size and (array.ndim != 2 or array.shape[1] != 4):
+            raise InputError(f'{name} is {array.dtype} {"x".join(map(str, array.shape))}; give numbers, (n, 4)')
+        # A network may find NaN, which is drawn nowhere; the truth is no such thing.
+        if name != 'boxes' and not np.isfinite(array).all():
+            raise InputError(f'{name} holds a number that is not finite; give x1, y1, x2, y2 in pixels')
+    for name, value in skies.items():
+        if value is not None and np.shape(value) != tuple(size):
+            raise InputError(f'{name} is of {"x".join(map(str, np.shape(value)))} and the image of '
+                             f'{"x".join(map(str, size))} (height x width); give one of the same size')
 
 
 def _from_top(places: np.ndarray, areas: np.ndarray) -> np.ndarray:

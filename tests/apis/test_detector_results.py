@@ -1,10 +1,12 @@
 """A detector called on frames: the numbers of tools/test.py, every form of a frame, streams, threads, results."""
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 from PIL import Image
 
@@ -160,3 +162,27 @@ def test_a_file_of_several_frames_is_read_by_name(detector, frame, tmp_path):
     for bad in ('absent.png', tmp_path, np.zeros((4, 4), bool), None, [None]):
         with pytest.raises((InputError, TypeError)):
             detector(bad)
+
+
+@pytest.mark.parametrize('wrong', [torch.zeros(64, 64), b'a.png', {'frame': 1}, range(3), 7, None, [b'a.png'],
+                                   ['a.png', torch.zeros(4, 4)], io.BytesIO(b'a')])
+def test_what_is_no_frame_is_refused_at_once(detector, wrong):
+    with pytest.raises(InputError, match='^the frame is a .*: give a path as str, an array of NumPy'):
+        detector(wrong)
+
+
+def test_what_results_refuse(detector, frame):
+    result = detector(frame)
+    for options, message in ((dict(true_sky=np.zeros((4, 5))), 'true_sky is of 4x5 and the image of 96x160'),
+                             (dict(sky=np.zeros((96, 160, 3))), 'sky is of 96x160x3'),
+                             (dict(true_boxes=np.full((1, 4), np.nan)), 'true_boxes holds a number that is not finite'),
+                             (dict(true_boxes=np.zeros((2, 3))), r'true_boxes is float64 2x3; give numbers, \(n, 4\)')):
+        with pytest.raises(InputError, match=message):
+            result.plot(**options)
+    assert json.loads(json.dumps(result.to_coco(np.int64(3))))[0]['image_id'] == 3
+    assert result.to_coco('a')[0]['image_id'] == 'a'
+    for wrong in (1.5, True, None, [1]):
+        with pytest.raises(InputError, match='image_id is .*; give a whole number or a string'):
+            result.to_coco(wrong)
+    with pytest.raises(InputError, match='value_range is 5 twice; the second value must be larger'):
+        detector(frame, value_range=(5, 5))

@@ -12,11 +12,14 @@ import pytest
 import torch
 from conftest import ROOT, load_tool
 from mmdet.registry import MODELS
+from onnx_networks import write_network
 from PIL import Image
 
 from bafenet.apis.predict import predict
+from bafenet.devkit.frame_files import find_frame_files
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
+from bafenet.release.onnx_export import export_onnx
 from bafenet.visualization import draw_overlay
 
 RNG = np.random.default_rng(0)
@@ -201,3 +204,33 @@ def test_a_network_without_a_sky(folder, tmp_path, capsys):
     assert call(frame, '--out', 'free', '--weights', 'fcos.pth', '--score', 0, '--pictures') == 0
     row = open('free/detections.csv').read().splitlines()[1]  # noqa: SIM115
     assert row.endswith(',') and results('free')['annotations'][0]['in_sky'] is None
+
+
+def test_the_summary_counts_likely_targets_and_a_refusal_names_what_differs(folder, capsys):
+    frame = f'{folder}/ü.jpg'
+    assert call(frame, '--out', 'out', '--pictures', '--score', 0) == 0
+    scores = [one['score'] for one in results()['annotations']]
+    assert f'{len(scores)} detections, {sum(score >= 0.3 for score in scores)} of them at 0.3 or more, ' \
+        in capsys.readouterr().out
+    assert call(frame, '--out', 'out', '--score', 0.5) == 2
+    assert '(score=0.0, and now 0.5; pictures=True, and now False; ' in capsys.readouterr().err
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(folder):
+    for mark in ('\ufeff', b'\xef\xbb\xbf'.decode('ascii', 'surrogateescape')):
+        assert find_frame_files(['-'], [f'{mark}{folder}/ü.jpg\r\n', f'{folder}/sub\n']).files == [
+            f'{folder}/ü.jpg', f'{folder}/sub/deep.tif']
+
+
+def test_a_file_with_nms_inside_takes_large_frames_whole(folder, capsys, tmp_path):
+    export_onnx(str(write_network('hr_tiny', tmp_path / 'a.pth', nms_pre=300)), 'a.onnx', nms=True)
+    for name in ('large.png', 'larger.png'):
+        cv2.imwrite(name, np.pad(scene(), ((0, 0), (0, 1024))))
+    assert call('large.png', 'larger.png', '--weights', 'a.onnx', '--out', 'out') == 0
+    assert capsys.readouterr().err.count('larger than 1024 pixels were taken whole') == 1
+    assert [image['width'] for image in results()['images']] == [1120, 1120]
+    assert call('large.png', '--weights', 'a.onnx', '--tile', 0, '--out', 'b') == 0
+    assert call('large.png', '--weights', 'a.onnx', '--tile', 1024, '--out', 'c') == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert '--tile 1024: a.onnx has NMS inside' in error and 'leave --tile out' in error
+    assert not os.path.exists('c')
