@@ -71,6 +71,10 @@ class Result:
         Raises:
             InputError: If an option is out of range.
         """
+        for name in ('true_boxes', 'ignored_boxes'):
+            given = np.asarray([] if options.get(name) is None else options[name])
+            if given.dtype.kind == 'f' and not np.isfinite(given).all():
+                raise InputError(f'{name} holds a number that is not finite; give x1, y1, x2, y2 in pixels')
         own: dict[str, Any] = dict(boxes=self.boxes, scores=self.scores, sky=self.sky, levels=self.levels,
                                    title=os.path.basename(self.name))
         return draw_overlay(as_rgb(self.frame), min_score=min_score, **{**own, **options})

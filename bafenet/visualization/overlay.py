@@ -158,9 +158,6 @@ def _check_arrays(size: tuple[int, ...], boxes: dict[str, Any], skies: dict[str,
         array = np.zeros((0, 4)) if value is None else np.asarray(value)
         if array.dtype.kind not in 'uif' or array.size and (array.ndim != 2 or array.shape[1] != 4):
             raise InputError(f'{name} is {array.dtype} {"x".join(map(str, array.shape))}; give numbers, (n, 4)')
-        # A network may find NaN, which is drawn nowhere; the truth is no such thing.
-        if name != 'boxes' and not np.isfinite(array).all():
-            raise InputError(f'{name} holds a number that is not finite; give x1, y1, x2, y2 in pixels')
     for name, value in skies.items():
         if value is not None and np.shape(value) != tuple(size):
             raise InputError(f'{name} is of {"x".join(map(str, np.shape(value)))} and the image of '
