@@ -13,6 +13,7 @@ from bafenet.report import write_report
 from bafenet.report.collect import collect
 from bafenet.report.figures import short_names
 from bafenet.report.frames import tally, worst
+from bafenet.report.numbers import columns_of, metric_rows
 
 
 @pytest.fixture(scope='module')
@@ -112,6 +113,18 @@ def test_metrics_stand_beside_the_papers_each_with_its_sides(page):
     paper = rows['Paper, Table VII: BAFE-Net R50']
     assert paper['mAP_07 (IoU 0.5)'] == '0.270 +1' and paper['recall (IoU 0.5)'] == '0.332 and 0.329 +1'
     assert paper['sky IoU'] == '' and paper['Tested on'] == 'DenseSIRST test_v2'
+
+
+@pytest.mark.parametrize(('scores', 'said'), [
+    ((None, None), 'at scores ≥ 0.3'), ((0.1, 0.1), 'at scores ≥ 0.1'), ((0.1, None), "at the config's fppi_score"),
+    (('none', 0.3), "at the config's fppi_score")])
+def test_the_heading_says_at_which_score_false_alarms_count(tmp_path, scores, said):
+    files = []
+    for number, score in enumerate(scores):
+        own = '' if score is None else f', fppi_score={score}'
+        text = '' if score == 'none' else f"test_evaluator = dict(type='DenseSIRSTMetric'{own})\n"
+        files.append(str(write_results(tmp_path / f'{number}.json', resolved_config=text)))
+    assert columns_of(metric_rows(collect(files)))['FPPI_sky'] == f'false alarms per image, in the sky, {said}'
 
 
 def test_what_a_run_is_and_in_what_configs_differ(page):
