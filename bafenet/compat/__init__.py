@@ -5,8 +5,7 @@ Nothing else in the package changes another library; registered classes (dataset
 from collections.abc import Callable
 from typing import NamedTuple
 
-from . import (checkpoint_loading, checkpoint_types, config_text, file_backend, inference, notices, operators,
-               optimizers)
+from . import checkpoint_loading, checkpoint_types, config_text, file_backend, inference, notices, operators, optimizers
 
 
 class Change(NamedTuple):
