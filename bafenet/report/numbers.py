@@ -12,6 +12,8 @@ from bafenet.reproduction.tables import Row, Table, read_tables
 from .collect import Run
 
 TRUE_SIDES, LEGACY_SIDES = 'true', '+1'
+# What says how well targets are found; the others are false alarms by image, and the sky.
+ACCURACY = frozenset(key for key in ROWS if not key.startswith('FPPI') and key != 'sky_iou')
 PAPER_SPLIT = 'DenseSIRST test_v2'
 # The rows that every reader looks for, of Table VII.
 _ALWAYS = ('fcos_r50', 'bafenet_r50')
