@@ -32,6 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     args = vars(parse_args(argv))
     from bafenet.report import write_report
     done = write_report(**args)
+    for line in done['damaged']:
+        print(f'report.py: left out: {line}', file=sys.stderr)
     without = f' ({done["without"]} frames without one)' if done['without'] else ''
     print(f'{done["runs"]} run{"s" * (done["runs"] != 1)}, {done["pictures"]} pictures of frames{without}')
     print(f'wrote {printable(args["out"])}, {done["bytes"] / 10**6:.1f} MB')

@@ -3,7 +3,6 @@ import hashlib
 import json
 import sys
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -110,7 +109,7 @@ def predict(inputs: Sequence[str],
     folder = Path(out) if shard is None else Path(out, f'shard-{shard[0]}-of-{shard[1]}')
     about = _about(weights, detector, wanted, pictures, sky_maps, shard, common_folder(files))
     with ExitStack() as stack:
-        _silence_libraries()
+        _silence_opencv()
         stack.enter_context(owned(folder))
         records = stack.enter_context(Records(folder, about))
         writer = stack.enter_context(Pictures(folder, files, records.owners(), pictures, sky_maps, videos=shard is None,
@@ -292,9 +291,8 @@ def _merge_shards(out: Path, count: int, classes: Sequence[str], about: dict[str
                           skipped.values(), dict(about, shard=None))
 
 
-def _silence_libraries() -> None:
-    """Keep PyTorch and OpenCV from warnings beside our own lines: of a function's future, of files that are damaged."""
-    warnings.filterwarnings('ignore', 'torch.meshgrid', UserWarning)
+def _silence_opencv() -> None:
+    """Keep OpenCV from warnings of damaged files beside our own lines."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 

@@ -77,7 +77,8 @@ def test(config: str,
             write_results(out, runner, metrics, provenance, trained_on)
         if cfg.get('splits', DEFAULT_SPLITS) != DEFAULT_SPLITS:
             print(f'splits: {cfg.splits}')
-        print_metrics(metrics, trained_on or 0)
+        scores = {metric.fppi_score for metric in runner.test_evaluator.metrics if isinstance(metric, DenseSIRSTMetric)}
+        print_metrics(metrics, trained_on or 0, scores.pop() if len(scores) == 1 else None)
     return metrics
 
 

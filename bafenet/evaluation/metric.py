@@ -12,7 +12,7 @@ from mmengine.logging import MessageHub, print_log
 
 from ..errors import InputError, printable
 from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, voc_scores
-from .report import LEGACY, ROWS
+from .report import FPPI_SCORE, LEGACY, ROWS
 from .sky import centre_in_sky, sky_overlap
 
 # What the keys of each IoU threshold end in.
@@ -72,7 +72,7 @@ class DenseSIRSTMetric(BaseMetric):
 
     default_prefix = 'densesirst'
 
-    def __init__(self, fppi_score: float = 0.3, legacy_coordinates: bool = False, collect_device: str = 'cpu',
+    def __init__(self, fppi_score: float = FPPI_SCORE, legacy_coordinates: bool = False, collect_device: str = 'cpu',
                  prefix: str | None = None, collect_dir: str | None = None) -> None:
         _check_arguments(fppi_score, legacy_coordinates, collect_device, prefix)
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)

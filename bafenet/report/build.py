@@ -9,7 +9,7 @@ from bafenet.fileio import require_writable_file, write_bytes
 
 from .collect import Run, collect
 from .figures import detection_part, training_part
-from .numbers import LEGACY_SIDES, MetricRow, columns_of, metric_rows, notes_on
+from .numbers import ACCURACY, LEGACY_SIDES, MetricRow, columns_of, metric_rows, notes_on
 from .page import render
 from .runs import differences, facts_of
 from .sheets import RunSheets, add_pictures, make_sheets
@@ -22,7 +22,7 @@ INTRO = ('A target is missed, and a false alarm is one, at IoU 0.5 and at the sc
 
 def write_report(places: Sequence[str], out: str, labels: Sequence[str] | None = None, title: str = 'BAFE-Net runs',
                  worst: int = 6, score: float | None = None, frames: str | None = None, predict_sky: bool = True,
-                 max_mb: float = 10) -> dict[str, int]:
+                 max_mb: float = 10) -> dict[str, Any]:
     """Write one HTML file about runs that needs no other file and no network; the same runs give the same bytes.
 
     Args:
@@ -37,7 +37,8 @@ def write_report(places: Sequence[str], out: str, labels: Sequence[str] | None =
         max_mb: Largest size of the file, in units of 10^6 bytes; pictures that do not fit are left out, with a note.
 
     Returns:
-        ``bytes``, ``runs``, ``pictures`` and ``without``, the frames of the sheets that have no picture.
+        ``bytes``, ``runs``, ``pictures`` and ``without``, the frames of the sheets that have no picture, as numbers;
+        ``damaged``, a line for each results file of a work dir that is left out because it cannot be read.
 
     Raises:
         InputError: If a place holds no run, a file is spoiled, the output cannot be written, or the report is larger
@@ -62,7 +63,8 @@ def write_report(places: Sequence[str], out: str, labels: Sequence[str] | None =
     assert len(page) <= limit
     write_bytes(out, page)
     return dict(bytes=len(page), runs=len(runs), pictures=sum(bool(card.source) for card in cards),
-                without=sum(not card.source and not card.see for card in cards))
+                without=sum(not card.source and not card.see for card in cards),
+                damaged=list(dict.fromkeys(line for run in runs for line in run.damaged)))
 
 
 def _content(runs: Sequence[Run], title: str, score: float | None, frames: str | None) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def _content(runs: Sequence[Run], title: str, score: float | None, frames: str |
     table, notes = differences(runs)
     content = dict(
         title=title, subtitle=f'{len(runs)} run{"s" * (len(runs) > 1)}: {", ".join(run.label for run in runs)}',
-        metrics=_metrics_table(rows), metrics_notes=notes_on(rows),
+        metrics=_metrics_tables(rows), metrics_notes=notes_on(rows),
         runs=[dict(number=number, label=run.label, facts=facts_of(run), notes=run.notes, config_text=run.config_text)
               for number, run in enumerate(runs, 1)],
         differences=table, differences_notes=notes,
@@ -84,9 +86,18 @@ def _content(runs: Sequence[Run], title: str, score: float | None, frames: str |
     return dict(content, sections=[(key, name) for key, name, there in parts if there])
 
 
-def _metrics_table(rows: Sequence[MetricRow]) -> dict[str, Any]:
-    """The table of metrics for the template."""
+def _metrics_tables(rows: Sequence[MetricRow]) -> list[tuple[str, dict[str, Any]]]:
+    """Captions and tables of metrics for the template: one of all columns is wider than a screen."""
     columns = columns_of(rows)
+    accuracy = {key: text for key, text in columns.items() if key in ACCURACY}
+    others = {key: text for key, text in columns.items() if key not in ACCURACY}
+    return [(caption, _metrics_table(having, own)) for caption, own in (
+        ('Accuracy of each run, and the paper’s', accuracy), ('False alarms and sky of each run', others))
+        if (having := [row for row in rows if set(own) & set(row.values)])]
+
+
+def _metrics_table(rows: Sequence[MetricRow], columns: dict[str, str]) -> dict[str, Any]:
+    """A table of some of the metrics."""
     return dict(
         columns=['Run', 'Tested on', 'Sides of boxes', *columns.values()],
         rows=[dict(name=row.label, kind=row.kind, cells=[

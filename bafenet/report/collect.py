@@ -13,13 +13,14 @@ from bafenet.engine.provenance import RUN_FILE
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.results import check_metrics, check_provenance, read_results
 from bafenet.fields import require_dict
-from bafenet.reading import MAX_BYTES, read_json, read_regular, reason_of
+from bafenet.reading import MAX_BYTES, parse_json, read_json, read_regular, reason_of
 from bafenet.reproduction.stored import RESULT_FILE, SETTINGS_FILE, read_result, read_settings
 from bafenet.visualization.curves import find_log, read_scalars
 from bafenet_command import call_of
 
 MAX_RUNS = 16
 _MAX_FILES = 200  # JSON files of a work dir that are looked into
+_MARKS = (b'"gt_boxes"', b'"checkpoint_sha256"')  # of a results file, even where its end is lost
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Run:
         results_file: Its name.
         tested: Metrics of a test that wrote no results file; empty where there is none.
         notes: What is not there, and what would make it.
+        damaged: A line for each file of the work dir that should hold results and cannot be read.
     """
 
     label: str
@@ -53,6 +55,7 @@ class Run:
     results_file: str = ''
     tested: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
     @property
     def images(self) -> list[dict]:
@@ -74,7 +77,8 @@ def collect(places: Sequence[str], labels: Sequence[str] | None = None) -> list[
         labels: Names of the places in the report; by default those of their folders or files.
 
     Raises:
-        InputError: If a place holds no run, a file of it is spoiled, or there are too many.
+        InputError: If a place holds no run, a file of it is spoiled, or there are too many. A results file of a work
+            dir that cannot be read is no reason: the run's ``damaged`` names it.
     """
     if labels is not None and len(labels) != len(places):
         raise InputError(f'--labels: {len(labels)} for {len(places)} runs')
@@ -103,22 +107,26 @@ def _runs_of(place: str, name: str) -> Iterator[Run]:
         raise InputError(f'{printable(place)}: no such file or folder; give a work dir of {call_of("train")}, or a '
                          f'file of {call_of("test")} --out')
     if not os.path.isdir(place):
-        yield _with_results(Run(name), place)
+        yield _with_results(Run(name), place, read_results(place))
         return
-    common, files = _of_work_dir(place, name), list(_results_files(Path(place)))
+    common, (files, damaged) = _of_work_dir(place, name), _read_results_files(Path(place))
+    common = Run(**{**vars(common), 'damaged': damaged, 'notes': (*common.notes, *(f'Left out: {line}.'
+                                                                                    for line in damaged))})
     if not (common.config_text or common.scalars or common.tested or files):
+        if damaged:
+            raise InputError(damaged[0])
         raise InputError(f'{printable(place)}: no run here, neither a config nor a log nor results; give a work dir of '
                          f'{call_of("train")}, or a file of {call_of("test")} --out')
-    for file in files:
+    for file, results in files.items():
         # All of one work dir have its training.
         label = name if len(files) == 1 else f'{name}: {file.relative_to(place).with_suffix("").as_posix()}'
-        yield _with_results(Run(**{**vars(common), 'label': label}), str(file))
+        yield _with_results(Run(**{**vars(common), 'label': label}), str(file), results)
     if not files:
         config = Path(place, f'{common.config_name or "CONFIG"}.py')
         command = shlex.join([*call_of('test').split(), str(config), place, '--out', str(Path(place, 'results.json'))])
         yield Run(**{**vars(common), 'notes': (
-            *common.notes, 'There is no results file with what was found in each frame, and so no detection curves and '
-            f'no worst frames. This command makes one: {command}')})
+            *common.notes, f'There is no {"other " * bool(damaged)}results file with what was found in each frame, and '
+            f'so no detection curves and no worst frames. This command makes one: {command}')})
 
 
 # --- Of a work dir ----------------------------------------------------------------------------------------------------
@@ -207,21 +215,40 @@ def _metrics_of_test(folder: Path) -> dict[str, float]:
 # --- Results of tests -------------------------------------------------------------------------------------------------
 
 
+def _read_results_files(folder: Path) -> tuple[dict[Path, dict], tuple[str, ...]]:
+    """What the files of ``tools/test.py --out`` in a work dir hold, and a line for each that is damaged."""
+    files, damaged = {}, []
+    for file in _results_files(folder):
+        try:
+            files[file] = read_results(str(file))
+        except InputError as error:
+            damaged.append(printable(error))
+    return files, tuple(damaged)
+
+
 def _results_files(folder: Path) -> Iterator[Path]:
-    """The files of ``tools/test.py --out`` in a work dir or one folder below it, known by their content."""
+    """The files in a work dir or one folder below it that hold results, or should, by their name or content."""
     files = sorted({*folder.glob('*.json'), *folder.glob('*/*.json')})
     for file in [file for file in files if file.is_file()][:_MAX_FILES]:
         # A cheap look first: most JSON files of a work dir are small, and none of these.
         try:
             data = read_regular(file, MAX_BYTES)
         except (OSError, ValueError):
-            continue
-        if b'"images"' in data and b'"metrics"' in data and b'"gt_boxes"' in data:
+            data = b''
+        if file.match('results*.json') or all(key in data for key in (b'"images"', b'"metrics"', b'"gt_boxes"')) or (
+                any(key in data for key in _MARKS) and not _is_json(data)):
             yield file
 
 
-def _with_results(run: Run, file: str) -> Run:
-    results = read_results(file)
+def _is_json(data: bytes) -> bool:
+    try:
+        parse_json(data)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_results(run: Run, file: str, results: dict) -> Run:
     text = run.config_text or results.get('resolved_config')
     name = run.config_name or Path(results.get('config') or '').stem
     return Run(**{**vars(run), 'results': results, 'results_file': Path(file).name, 'config_text': text,

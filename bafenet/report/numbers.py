@@ -4,13 +4,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bafenet.analysis.complexity import network_of
+from bafenet.engine.config_paths import setting
 from bafenet.engine.training_images import split_settings
-from bafenet.evaluation.report import LEGACY, ROWS
+from bafenet.evaluation.report import FPPI_SCORE, LEGACY, ROWS, row_labels
 from bafenet.reproduction.tables import Row, Table, read_tables
 
 from .collect import Run
 
 TRUE_SIDES, LEGACY_SIDES = 'true', '+1'
+# What says how well targets are found; the others are false alarms by image, and the sky.
+ACCURACY = frozenset(key for key in ROWS if not key.startswith('FPPI') and key != 'sky_iou')
 PAPER_SPLIT = 'DenseSIRST test_v2'
 # The rows that every reader looks for, of Table VII.
 _ALWAYS = ('fcos_r50', 'bafenet_r50')
@@ -27,6 +30,7 @@ class MetricRow:
         sides: ``'true'`` or ``'+1'``: sides x2 - x1 and x2 - x1 + 1; empty where no metric depends on it.
         values: By the metric's name without prefix and ending.
         cells: Text of the cells that are not simply the value.
+        fppi_score: The lowest score of a false alarm in ``FPPI_sky`` and ``FPPI_other``; None where it is not known.
     """
 
     label: str
@@ -35,6 +39,7 @@ class MetricRow:
     sides: str
     values: dict[str, float]
     cells: dict[str, str] = field(default_factory=dict)
+    fppi_score: float | None = None
 
 
 def metric_rows(runs: Sequence[Run]) -> list[MetricRow]:
@@ -45,7 +50,10 @@ def metric_rows(runs: Sequence[Run]) -> list[MetricRow]:
 def columns_of(rows: Sequence[MetricRow]) -> dict[str, str]:
     """The metrics that some row has, and what a person reads for them; unknown ones last."""
     present = {key for row in rows for key in row.values}
-    return {**{key: text for key, text in ROWS.items() if key in present},
+    # One heading for all rows: with the score only where they share it.
+    scores = {row.fppi_score for row in rows if {'FPPI_sky', 'FPPI_other'} & set(row.values)}
+    labels = row_labels(scores.pop() if len(scores) == 1 else None)
+    return {**{key: text for key, text in labels.items() if key in present},
             **{key: key for key in sorted(present) if key not in ROWS}}
 
 
@@ -62,14 +70,25 @@ def by_sides(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
 def _rows_of(run: Run) -> Iterator[MetricRow]:
     if run.metrics:
         for sides, values in by_sides(run.metrics).items():
-            yield MetricRow(run.label, 'test', tested_on(run), sides, values)
+            yield MetricRow(run.label, 'test', tested_on(run), sides, values,
+                            fppi_score=_fppi_score(run, 'test_evaluator'))
         return
     last = {name: points[-1] for name, points in run.scalars.items() if name.removesuffix(LEGACY) in ROWS}
     if last:
         epoch = max(int(step) for step, _ in last.values())
         splits = _splits_text(run, 'val_dataloader')
         for sides, values in by_sides({name: float(value) for name, (_, value) in last.items()}).items():
-            yield MetricRow(run.label, 'validation', f'{splits}, while training, epoch {epoch}', sides, values)
+            yield MetricRow(run.label, 'validation', f'{splits}, while training, epoch {epoch}', sides, values,
+                            fppi_score=_fppi_score(run, 'val_evaluator'))
+
+
+def _fppi_score(run: Run, evaluator: str) -> float | None:
+    """The ``fppi_score`` of a run's metric; None where its config is not known, or has another metric."""
+    if setting(run.config, evaluator, 'type') != 'DenseSIRSTMetric':
+        return None
+    score = setting(run.config, evaluator, 'fppi_score')
+    score = FPPI_SCORE if score is None else score
+    return float(score) if isinstance(score, (int, float)) else None
 
 
 def tested_on(run: Run) -> str:

@@ -8,18 +8,29 @@ from bafenet.devkit.layout import SKY
 
 from .contrast import describe_limits
 from .insets import Layers
-from .marks import FOUND_COLOR, FOUND_GAPS, LIGHT, MARK, SKY_COLOR, TRUE_COLOR, TRUE_GAPS, draw_mark, draw_outlines
+from .marks import (
+    FOUND_COLOR,
+    FOUND_GAPS,
+    LIGHT,
+    MARK,
+    SKY_COLOR,
+    TICK,
+    TRUE_COLOR,
+    TRUE_GAPS,
+    draw_mark,
+    draw_outlines,
+)
 from .outcomes import FALSE_ALARM, FOUND, HIT, MISS, OUTCOME_NAMES, OUTCOME_PLURALS, Outcomes
 from .text import LINE, Text, shorten, text_width, write_texts
 
 # What stands before a text of the legend, by name; outcomes are their numbers.
 TRUE_BOX, FOUND_BOX, SKY_EDGE, TRUE_SKY_EDGE, PLACE = 'true box', 'found box', 'sky', 'true sky', 'place'
-_LEGEND = {TRUE_BOX: 'true box', FOUND_BOX: 'found box', SKY_EDGE: 'predicted sky', TRUE_SKY_EDGE: 'true sky',
-           PLACE: 'place of an inset'}
+_LEGEND = {TRUE_BOX: 'true box', FOUND_BOX: 'found box', SKY_EDGE: 'predicted sky (ticks point into it)',
+           TRUE_SKY_EDGE: 'true sky (ticks point into it)', PLACE: 'place of an inset'}
 _SYMBOL, _BETWEEN, _EDGE = 26, 18, 8
 # Of a caption whose height must not depend on the frame: its widest facts.
 _WIDEST = ('99999×99999', 'grey 999999–999999 of 0–255', '99999 hits, 99999 misses, 99999 false alarms',
-           '99 of 99999 places shown', '99999 below 0.99 not drawn', 'sky 100 %', 'true sky 100 %')
+           '99 of 99999 places shown', '99999 below 0.0999 not drawn', 'sky 100 %', 'true sky 100 %')
 
 
 class Item(NamedTuple):
@@ -100,7 +111,7 @@ def caption_of(layers: Layers, title: str, limits: tuple[int, int], levels: tupl
     outcomes, (height, width) = layers.outcomes, layers.image.shape[:2]
     facts = [f'{width}×{height}', describe_limits(limits, levels), _counted(outcomes)]
     facts += [f'{shown} of {places} places shown'] if 0 < shown < places else []
-    facts += [f'{hidden} below {min_score:g} not drawn'] if hidden else []
+    facts += [f'{hidden} below {min_score:.3g} not drawn'] if hidden else []
     facts += [f'sky {_share(layers.sky)}'] if layers.sky is not None else []
     facts += [f'true sky {_share(layers.true_sky)}'] if layers.true_sky is not None else []
     occurs = {TRUE_BOX: not outcomes.found.all(), FOUND_BOX: outcomes.found.any(), PLACE: shown,
@@ -155,6 +166,9 @@ def _draw_symbol(pixels: np.ndarray, symbol: str | int, x: int, y: int) -> None:
     elif symbol == PLACE:
         cv2.rectangle(pixels, (x - half, y - half), (x + half, y + half), LIGHT, 1)
     else:
+        color = SKY_COLOR if symbol == SKY_EDGE else TRUE_COLOR
         dashes = ((0, 16), ) if symbol == SKY_EDGE else ((0, 4), (6, 10), (12, 16))
         for start, end in dashes:
-            cv2.line(pixels, (x - 8 + start, y), (x - 8 + end, y), SKY_COLOR if symbol == SKY_EDGE else TRUE_COLOR, 1)
+            cv2.line(pixels, (x - 8 + start, y + 2), (x - 8 + end, y + 2), color, 1)
+        for tick in (2, 14):
+            cv2.line(pixels, (x - 8 + tick, y + 2), (x - 8 + tick, y + 2 - TICK), color, 1)

@@ -16,7 +16,7 @@ LINE_WIDTH = 1  # of the line around an inset
 # Of an inset with what belongs to it, in pixels of the picture: the strip beside it for scores, the heading above it
 # and the gutter above that, in which leaders run.
 STRIP, HEADING, GUTTER = 56, 16, 12
-SLOT_WIDTH, SLOT_HEIGHT = INSET + STRIP + 12, INSET + HEADING + GUTTER
+SLOT_WIDTH, SLOT_HEIGHT = INSET + STRIP + 12, GUTTER + HEADING + INSET + LINE_WIDTH
 
 
 class Layers(NamedTuple):
@@ -60,22 +60,24 @@ class Marked(NamedTuple):
     corners: np.ndarray
 
 
-def draw_boxes(view: View, outcomes: Outcomes) -> Marked:
-    """Outline the boxes of a view, in place, and choose where their marks go."""
-    shown = view.inside(outcomes.boxes)
-    placed, found = view.place(outcomes.boxes), outcomes.found
+def draw_boxes(view: View, outcomes: Outcomes) -> None:
+    """Outline the boxes of a view, in place."""
+    shown, found = view.inside(outcomes.boxes), outcomes.found
+    placed = view.place(outcomes.boxes)
     draw_outlines(view.pixels, placed[shown & ~found], marks.TRUE_COLOR, TRUE_GAPS)
     draw_outlines(view.pixels, placed[shown & found], marks.FOUND_COLOR, marks.FOUND_GAPS, corners_only=True)
+
+
+def place_marks(view: View, outcomes: Outcomes) -> Marked:
+    """Choose where the marks of the boxes of a view go."""
+    shown, placed = view.inside(outcomes.boxes), view.place(outcomes.boxes)
     marked = np.flatnonzero(shown & outcomes.listed)
     height, width = view.pixels.shape[:2]
     return Marked(marked, *mark_spots(placed[shown], placed[marked], width, height))
 
 
-def draw_marks(view: View, outcomes: Outcomes, marked: Marked, leaders: bool) -> None:
-    """Draw the marks of boxes in place; with ``leaders``, a line goes from each, and where it would be, to its box."""
-    for spot, corner in zip(marked.spots.tolist(), marked.corners.tolist(), strict=True):
-        if leaders:
-            draw_leader(view.pixels, [spot, corner])
+def draw_marks(view: View, outcomes: Outcomes, marked: Marked) -> None:
+    """Draw the marks of boxes in place."""
     for index, (x, y) in zip(marked.indices.tolist(), marked.spots.tolist(), strict=True):
         draw_mark(view.pixels, int(outcomes.outcome[index]), x, y)
 
@@ -149,12 +151,16 @@ def draw_inset(slot: np.ndarray, layers: Layers, region: np.ndarray, factor: int
     view = View(pixels, (x1, y1), factor)
     kept = marks.keep_targets(view, layers.outcomes.targets, layers.outcomes.boxes)
     draw_sky(view, layers)
-    marked = draw_boxes(view, layers.outcomes)
+    marked = place_marks(view, layers.outcomes)
+    # Leaders first, so that none cuts the outline of a box that it crosses.
     texts = _draw_list(slot, layers.outcomes, marked, top)
-    draw_marks(view, layers.outcomes, marked, leaders=True)
+    for spot, end in zip(marked.spots.tolist(), marked.corners.tolist(), strict=True):
+        draw_leader(view.pixels, [spot, end], marks.FAINT, casing=False)
+    draw_boxes(view, layers.outcomes)
+    draw_marks(view, layers.outcomes, marked)
     marks.restore(kept)
     cv2.rectangle(slot, (0, top - 1), (pixels.shape[1] + 1, top + pixels.shape[0]), marks.LIGHT, 1)
-    return [Text(2, GUTTER + HEADING // 2 - 1, f'{number}   {factor}×   at {x1}, {y1}'), *texts]
+    return [Text(2, GUTTER + HEADING // 2 - 1, f'{number}   {factor}×   corner x {x1}  y {y1}'), *texts]
 
 
 def _draw_list(slot: np.ndarray, outcomes: Outcomes, marked: Marked, top: int) -> list[Text]:
@@ -169,7 +175,7 @@ def _draw_list(slot: np.ndarray, outcomes: Outcomes, marked: Marked, top: int) -
     x = INSET + 14
     texts = []
     for (at_x, at_y), row in zip(marked.spots[order].tolist(), rows.tolist(), strict=True):
-        draw_leader(slot, [(at_x + LINE_WIDTH, at_y + top), (x - 8, row)], marks.FAINT)
+        draw_leader(slot, [(at_x + LINE_WIDTH, at_y + top), (x - 8, row)], marks.FAINT, casing=False)
     for index, row in zip(marked.indices[order].tolist(), rows.tolist(), strict=True):
         outcome, score = int(outcomes.outcome[index]), float(outcomes.scores[index])
         draw_mark(slot, outcome, x, row)

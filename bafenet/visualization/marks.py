@@ -23,6 +23,7 @@ Color = tuple[int, int, int]
 TRUE_GAPS, FOUND_GAPS = (3, ), (6, 7)
 OUTER = FOUND_GAPS[-1] + 1  # the outermost line
 MARK = 11  # side of a mark
+TICK, TICK_STEP = 5, 20  # of the sky's edge: length of a tick, and from one to the next along it
 _ARM = 7  # of a corner bracket
 _FAR = 2**14  # beyond any picture; OpenCV's coordinates overflow later
 
@@ -112,15 +113,17 @@ def draw_mark(pixels: np.ndarray, outcome: int, x: int, y: int) -> None:
         cv2.fillPoly(pixels, [triangle.astype(np.int32)], color, cv2.LINE_AA)
 
 
-def draw_leader(pixels: np.ndarray, corners: Sequence[tuple[int, int]], color: Color = LIGHT) -> None:
-    """Draw a thin line through corners (x, y), in place, with a dark casing."""
+def draw_leader(pixels: np.ndarray, corners: Sequence[tuple[int, int]], color: Color = LIGHT,
+                casing: bool = True) -> None:
+    """Draw a thin line through corners (x, y), in place, with a dark casing where that hides nothing."""
     line = [np.array(corners, np.int32)]
-    cv2.polylines(pixels, line, False, CASING, 3)
+    if casing:
+        cv2.polylines(pixels, line, False, CASING, 3)
     cv2.polylines(pixels, line, False, color, 1)
 
 
 def draw_sky_edge(view: View, sky: np.ndarray, color: Color = SKY_COLOR, dashed: bool = False) -> None:
-    """Draw the edge of the sky into a view, in place: a line on the sky's side, solid or dashed.
+    """Draw the edge of the sky into a view, in place: a line, solid or dashed, and ticks from it into the sky.
 
     Args:
         view: Where.
@@ -140,10 +143,35 @@ def draw_sky_edge(view: View, sky: np.ndarray, color: Color = SKY_COLOR, dashed:
     edge = (points > 0).all(axis=1) & (points < (width - 1, height - 1)).all(axis=1)
     if dashed:
         edge &= along % 10 < 5
-    x, y = points[edge].T
+    ticks = _ticks(is_sky, points[edge & (along % TICK_STEP == 0)])
+    x, y = np.concatenate([points[edge], ticks]).T
     for away_x, away_y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
         view.pixels[y + away_y, x + away_x] = CASING
     view.pixels[y, x] = color
+
+
+def _ticks(is_sky: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The pixels of ticks that go from points on the edge of the sky into it.
+
+    Args:
+        is_sky: uint8 (h, w), 0 or 1.
+        starts: int (n, 2), x and y.
+
+    Returns:
+        int (k, 2), none at the border of the view.
+    """
+    height, width = is_sky.shape
+    # Its slope points into the sky, whatever the steps of the edge.
+    smooth = cv2.blur(is_sky * np.uint8(255), (9, 9)).astype(np.int32)
+    x, y = starts.T
+    left, right = (x - 2).clip(0), (x + 2).clip(max=width - 1)
+    above, below = (y - 2).clip(0), (y + 2).clip(max=height - 1)
+    slope = np.stack([smooth[y, right] - smooth[y, left], smooth[below, x] - smooth[above, x]], axis=1)
+    length = np.linalg.norm(slope, axis=1)
+    known = length > 0
+    steps = np.arange(1, TICK + 1)[:, None, None]
+    pixels = np.rint(starts[known] + steps * (slope[known] / length[known, None])).astype(int).reshape(-1, 2)
+    return pixels[((pixels > 0) & (pixels < (width - 1, height - 1))).all(axis=1)]
 
 
 def target_pixels(boxes: np.ndarray, others: np.ndarray, reach: float) -> np.ndarray:

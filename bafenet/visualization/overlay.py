@@ -10,7 +10,18 @@ from bafenet.errors import InputError
 
 from .caption import caption_of, draw_caption
 from .contrast import contrast_limits, stretch
-from .insets import GUTTER, HEADING, SLOT_HEIGHT, SLOT_WIDTH, Layers, draw_boxes, draw_inset, draw_marks, draw_sky
+from .insets import (
+    GUTTER,
+    HEADING,
+    SLOT_HEIGHT,
+    SLOT_WIDTH,
+    Layers,
+    draw_boxes,
+    draw_inset,
+    draw_marks,
+    draw_sky,
+    place_marks,
+)
 from .marks import CASING, LIGHT, MARK, View, draw_leader, draw_mark, keep_targets, restore, shared_area
 from .outcomes import FOUND, OUTCOME_NAMES, judge
 from .places import cluster, rank, regions
@@ -86,7 +97,8 @@ def draw_overlay(image: np.ndarray,
     The whole frame is left, and right of it are insets that enlarge each cluster of boxes, or lone box, 8 to 12 times
     by nearest neighbour, with a leader to its place. True boxes are green lines, found ones orange corners, both
     outside the target's pixels, on which nothing is drawn. Hits have a dot, misses a cross, false alarms a triangle,
-    and scores stand beside the inset. The predicted sky has a line on its edge, the true one a dashed line.
+    and scores stand beside the inset. The predicted sky has a line on its edge, the true one a dashed line,
+    with ticks that point into the sky.
     Where there are more places than insets, those with misses come first, then those with false alarms, then those
     with the highest score. A caption says how the contrast was stretched, and explains what occurs in the picture.
 
@@ -183,7 +195,8 @@ def _draw_frame(picture: np.ndarray, layers: Layers, layout: Layout, limits: tup
     if insets:
         _draw_places(picture, view, layers, layout, labels, areas, chosen)
     else:
-        draw_marks(view, layers.outcomes, draw_boxes(view, layers.outcomes), leaders=False)
+        draw_boxes(view, layers.outcomes)
+        draw_marks(view, layers.outcomes, place_marks(view, layers.outcomes))
     restore(kept)
 
 

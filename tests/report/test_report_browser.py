@@ -5,6 +5,7 @@ import pytest
 from browser import CHROMIUM, DRIVER, started
 from report_runs import HOSTILE, write_frames, write_results, write_work_dir
 
+from bafenet.evaluation.report import ROWS
 from bafenet.report import write_report
 
 pytestmark = [
@@ -24,7 +25,8 @@ def report(tmp_path_factory):
     full = write_work_dir(root / HOSTILE)
     write_results(full / 'results.json', root / 'SIRSTdevkit')
     long = write_work_dir(root / ('a_long_name_of_a_run_' * 6), depth=50)
-    write_results(long / 'results.json', root / 'SIRSTdevkit', ending='_legacy')
+    metrics = {f'densesirst/{key}' if key == 'sky_iou' else f'densesirst/{key}_legacy': 0.123 for key in ROWS}
+    write_results(long / 'results.json', root / 'SIRSTdevkit', metrics=metrics)
     out = root / 'report.html'
     write_report([str(full), str(long)], str(out))
     return out
@@ -84,6 +86,17 @@ def test_the_page_is_never_scrolled_sideways(page):
 
 STATE = '''const dialog = document.getElementById('zoom'), picture = document.getElementById('zoom-picture');
            return [dialog.open, picture.naturalWidth > 0, document.getElementById('zoom-title').textContent]'''
+
+
+def test_all_metrics_are_seen_at_once(browser, report):
+    browser.open(report, 1280)
+    widths = browser.run('''return [...document.querySelectorAll('#metrics .scroll')].map(
+        (part) => [part.scrollWidth, part.clientWidth])''')
+    assert len(widths) == 2 and all(whole <= seen for whole, seen in widths)
+    browser.open(report, 400)
+    heights = browser.run('''return [...document.querySelectorAll('#metrics thead')].map(
+        (head) => head.offsetHeight)''')
+    assert max(heights) < 120  # of headings, pixels
 
 
 def test_a_picture_is_enlarged_by_mouse(page):
@@ -149,10 +162,10 @@ def test_the_table_is_sorted_by_keys_and_says_so(page):
         assert [float(text.split()[0]) for text in page.run(COLUMN, name)] == sorted(values, reverse=reverse)
         assert page.run(SORTED) == [[name, order]]
         assert page.run('return document.getElementById("status").textContent') == f'Sorted by {name}, {order}.'
-    page.run(FOCUS, 'sky IoU')
+    page.run(FOCUS, 'best F1')
     for _ in range(2):
         page.press('Enter')
-        empty = [text == '' for text in page.run(COLUMN, 'sky IoU')]
+        empty = [text == '' for text in page.run(COLUMN, 'best F1')]
         assert any(empty) and empty == sorted(empty)  # rows without a value stay last
 
 

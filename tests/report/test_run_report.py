@@ -13,6 +13,7 @@ from bafenet.report import write_report
 from bafenet.report.collect import collect
 from bafenet.report.figures import short_names
 from bafenet.report.frames import tally, worst
+from bafenet.report.numbers import columns_of, metric_rows
 
 
 @pytest.fixture(scope='module')
@@ -103,15 +104,32 @@ def test_the_same_runs_give_the_same_bytes(places, report, tmp_path):
 
 
 def test_metrics_stand_beside_the_papers_each_with_its_sides(page):
-    rows = page.table('Metrics')
+    rows = page.table('Accuracy')
     ours, legacy = rows[HOSTILE], rows['legacy']
     assert ours['mAP_12 (IoU 0.5)'] == '0.456' and ours['recall (IoU 0.5)'] == '0.571'
-    assert legacy['mAP_12 (IoU 0.5)'] == '0.456 +1' and legacy['sky IoU'] == '0.900'
+    assert legacy['mAP_12 (IoU 0.5)'] == '0.456 +1' and legacy['mAP_07 (IoU 0.5)'] == '0.500 +1'
     assert [row['Sides of boxes'] for row in rows.values()] == ['true', '+1', '+1', '+1']
     assert ours['Tested on'] == 'SIRSTdevkit test_v2'
     paper = rows['Paper, Table VII: BAFE-Net R50']
     assert paper['mAP_07 (IoU 0.5)'] == '0.270 +1' and paper['recall (IoU 0.5)'] == '0.332 and 0.329 +1'
-    assert paper['sky IoU'] == '' and paper['Tested on'] == 'DenseSIRST test_v2'
+    assert paper['Tested on'] == 'DenseSIRST test_v2'
+    # The paper has no false alarms, and no row where they stand.
+    others = page.table('False alarms')
+    assert set(others) == {HOSTILE, 'legacy'} and others['legacy']['sky IoU'] == '0.900'
+    alarms = [text for heading, text in others['legacy'].items() if heading.startswith('false alarms per image, in')]
+    assert alarms == ['0.400 +1']
+
+
+@pytest.mark.parametrize(('scores', 'said'), [
+    ((None, None), 'at scores ≥ 0.3'), ((0.1, 0.1), 'at scores ≥ 0.1'), ((0.1, None), "at the config's fppi_score"),
+    (('none', 0.3), "at the config's fppi_score")])
+def test_the_heading_says_at_which_score_false_alarms_count(tmp_path, scores, said):
+    files = []
+    for number, score in enumerate(scores):
+        own = '' if score is None else f', fppi_score={score}'
+        text = '' if score == 'none' else f"test_evaluator = dict(type='DenseSIRSTMetric'{own})\n"
+        files.append(str(write_results(tmp_path / f'{number}.json', resolved_config=text)))
+    assert columns_of(metric_rows(collect(files)))['FPPI_sky'] == f'false alarms per image, in the sky, {said}'
 
 
 def test_what_a_run_is_and_in_what_configs_differ(page):
@@ -182,7 +200,7 @@ def test_a_work_dir_without_results_says_which_command_makes_them(tmp_path, with
     page = Page((tmp_path / 'a.html').read_text())
     text = page.all('main')[0][1]
     assert f"test.py '{folder}/bafenet_r50_densesirst.py' '{folder}' --out '{folder}/results.json'" in text
-    row = page.table('Metrics')['my run']
+    row = page.table('Accuracy')['my run']
     assert row['mAP_12 (IoU 0.5)'] == '0.200' and row['Tested on'] == 'SIRSTdevkit val_v2, while training, epoch 2'
     assert 'Worst frames' not in text and 'Detection curves' not in text
 
@@ -196,9 +214,44 @@ def test_a_config_of_code_is_shown_and_not_run(tmp_path, without_curves):
     assert not mark.exists() and 'for i in range(3)' in (tmp_path / 'a.html').read_text()
 
 
+@pytest.mark.parametrize(('name', 'text', 'reason'), [
+    ('results.json', '{"broken', 'Unterminated string'), ('results_rec.json', '', 'Expecting value'),
+    ('results.json', '{}', 'it has no images'),
+    ('own.json', '{"images": [{"gt_boxes": 3}], "metrics": {}}', 'gt_boxes'),
+    ('own.json', '{"checkpoint_sha256": "00", "ima', 'Unterminated string')])
+@pytest.mark.parametrize('whole', [False, True])
+def test_a_damaged_results_file_is_named_and_the_rest_reported(tmp_path, capsys, without_curves, name, text, reason,
+                                                               whole):
+    folder = write_work_dir(tmp_path / 'run')
+    (folder / name).write_text(text)
+    if whole:
+        write_results(folder / 'whole.json')
+    assert load_tool('report.py').main([str(folder), '--out', str(tmp_path / 'a.html')]) == 0
+    line, = capsys.readouterr().err.splitlines()
+    assert str(folder / name) in line and reason in line
+    page = Page((tmp_path / 'a.html').read_text())
+    said = page.all('main')[0][1]
+    assert f'Left out: {folder / name}: ' in said and 'There is no results file' not in said
+    assert page.table('Accuracy')['run']['mAP_12 (IoU 0.5)'] == ('0.456' if whole else '0.200')
+
+
+def test_json_files_of_others_are_not_named(tmp_path, capsys, without_curves):
+    folder = write_work_dir(tmp_path / 'run')
+    (folder / 'notes.json').write_text('{"broken')
+    (folder / 'export.json').write_text('{"checkpoint_sha256": "00"}')
+    assert load_tool('report.py').main([str(folder), '--out', str(tmp_path / 'a.html')]) == 0
+    assert capsys.readouterr().err == '' and 'Left out' not in (tmp_path / 'a.html').read_text()
+
+
+def test_a_damaged_results_file_alone_is_refused(tmp_path):
+    (tmp_path / 'results.json').write_text('{"broken')
+    with pytest.raises(InputError, match=r'results\.json: not .*Unterminated'):
+        write_report([str(tmp_path)], str(tmp_path / 'a.html'))
+    assert not (tmp_path / 'a.html').exists()
+
+
 @pytest.mark.parametrize(('spoil', 'message'), [
     (lambda folder: [p.unlink() for p in folder.rglob('*') if p.is_file()], 'no run here'),
-    (lambda folder: (folder / 'results.json').write_text('{"images": [{"gt_boxes": 3}], "metrics": {}}'), 'gt_boxes'),
     (lambda folder: (folder / '20260101_000000/run.json').write_text('[]'), 'run.json'),
     (lambda folder: (folder / '20260101_000000/run.json').write_text('{"seed": "x"}'), 'seed'),
     (lambda folder: (folder / '20260101_000000/vis_data/scalars.json').write_text('x'), 'not a training log'),

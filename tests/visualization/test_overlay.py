@@ -6,9 +6,21 @@ from bafenet.errors import InputError
 from bafenet.visualization import draw_overlay
 from bafenet.visualization.contrast import contrast_limits, stretch
 from bafenet.visualization.insets import GUTTER, HEADING, SLOT_HEIGHT, SLOT_WIDTH
-from bafenet.visualization.marks import FOUND_COLOR, SKY_COLOR, TRUE_COLOR, TRUE_GAPS
+from bafenet.visualization.marks import (
+    FAINT,
+    FOUND_COLOR,
+    FOUND_GAPS,
+    LIGHT,
+    SKY_COLOR,
+    TICK,
+    TICK_STEP,
+    TRUE_COLOR,
+    TRUE_GAPS,
+    View,
+    draw_outlines,
+)
 from bafenet.visualization.overlay import BACKGROUND, lay_out
-from bafenet.visualization.places import INSET
+from bafenet.visualization.places import INSET, regions
 
 HEIGHT, WIDTH = 200, 300
 
@@ -92,11 +104,51 @@ def test_the_sky_has_a_line_and_the_true_one_dashes():
     scale = int(lay_out(WIDTH, HEIGHT, 0).scale)
     frame = draw_overlay(noise(), sky=sky)[:HEIGHT * scale, :WIDTH * scale]
     line = color_at(frame, SKY_COLOR)
-    assert line[90 * scale - 1, 1:-1].all() and line.sum() == WIDTH * scale - 2
+    assert line[90 * scale - 1, 1:-1].all() and not line[90 * scale:].any()
     frame = draw_overlay(noise(), true_sky=sky)[:HEIGHT * scale, :WIDTH * scale]
     assert 0.4 < color_at(frame, TRUE_COLOR)[90 * scale - 1].mean() < 0.6
     for whole in (np.zeros_like(sky), np.ones_like(sky)):
         assert not color_at(draw_overlay(noise(), sky=whole), SKY_COLOR).any()
+
+
+@pytest.mark.parametrize('above', [True, False])
+def test_ticks_point_into_the_sky(above):
+    sky = np.zeros((HEIGHT, WIDTH), np.uint8)
+    sky[:90] = above
+    sky[90:] = not above
+    scale = int(lay_out(WIDTH, HEIGHT, 0).scale)
+    line = color_at(draw_overlay(noise(), sky=sky)[:HEIGHT * scale, :WIDTH * scale], SKY_COLOR)
+    edge, into = (90 * scale - 1, -1) if above else (90 * scale, 1)
+    lengths = line.sum(axis=0)
+    ticks = np.flatnonzero(lengths > 1)
+    assert (lengths[ticks] == 1 + TICK).all() and (np.diff(ticks) == TICK_STEP).all() and len(ticks) > 50
+    assert line[edge + into * TICK, ticks].all() and not line[edge - into].any()
+
+
+def test_leaders_of_scores_cut_no_box_of_a_dense_cluster():
+    rng = np.random.default_rng(3)
+    corners = 100 + 5.0 * np.array([(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2), (1, 2)])
+    boxes = np.concatenate([corners, corners + 3], axis=1) + rng.uniform(-0.4, 0.4, (8, 4))
+    picture = draw_overlay(noise(), boxes=boxes, scores=np.linspace(0.9, 0.4, 8))
+    region, factor = (one[0] for one in regions(np.zeros(8, int), boxes, (WIDTH, HEIGHT)))
+    alone = np.zeros((INSET, INSET, 3), np.uint8)
+    placed = View(alone, (region[0], region[1]), factor).place(boxes)
+    draw_outlines(alone, placed, FOUND_COLOR, FOUND_GAPS, corners_only=True)
+    inset = inset_of(picture, lay_out(WIDTH, HEIGHT, 1), 0)
+    brackets, free = color_at(alone, FOUND_COLOR), np.ones((INSET, INSET), bool)
+    for x1, y1, x2, y2 in np.rint(boxes).astype(int) - np.tile(region[:2], 2):
+        free[y1 * factor:y2 * factor, x1 * factor:x2 * factor] = False
+    assert brackets.sum() > 400 and color_at(inset, FAINT).sum() > 100
+    assert color_at(inset, FOUND_COLOR)[free].tolist() == brackets[free].tolist()
+
+
+def test_an_inset_has_a_line_on_all_sides():
+    layout = lay_out(WIDTH, HEIGHT, 1)
+    picture = draw_overlay(noise(), true_boxes=np.array([[150.0, 80, 153, 83]]))
+    (x, y), top = layout.slots[0], GUTTER + HEADING - 1
+    line = color_at(picture[y:y + SLOT_HEIGHT, x:x + SLOT_WIDTH], LIGHT)
+    assert line[top + INSET + 1, :INSET + 2].all() and line[top, :INSET + 2].all()
+    assert line[top:top + INSET + 2, [0, INSET + 1]].all()
 
 
 def test_boxes_below_the_least_score_are_not_drawn():

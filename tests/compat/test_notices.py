@@ -1,0 +1,18 @@
+"""Warnings that are silenced, and that others are not."""
+import warnings
+
+import torch
+from mmdet.models.task_modules import MlvlPointGenerator
+
+from bafenet.compat import notices
+
+
+def test_mmdets_meshgrid_is_silent_and_other_warnings_are_heard():
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter('always')
+        notices.install()
+        grid = MlvlPointGenerator([8]).grid_priors([(2, 3)], device='cpu')[0]
+        torch.meshgrid(torch.arange(2), torch.arange(3))
+        warnings.warn('torch.meshgrid is slow', UserWarning, stacklevel=1)
+    assert grid.tolist() == [[8 * (x + 0.5), 8 * (y + 0.5)] for y in range(2) for x in range(3)]
+    assert [str(one.message) for one in heard] == ['torch.meshgrid is slow']
