@@ -21,6 +21,8 @@ COMMANDS = {
     'browse': 'dataset/browse.py CONFIG --out OUT/sheet.png --count 2 ON_KIT',
     'library': 'dataset/build_library.py KIT --out OUT/library.npz',
     'check': 'dataset/check.py KIT',
+    'convert': 'dataset/convert.py BAD OUT/kit --from coco',
+    'labels': 'dataset/export_labels.py BAD OUT/labels --to coco',
     'densify': 'dataset/densify.py KIT OUT/dense',
     # A problem that shows only in the midst of the work, after which the same call goes on.
     'densify on': 'dataset/densify.py KIT OUT/run',
@@ -98,6 +100,7 @@ FEW = ('missing', 'html', 'folder', 'pipe')
 QUICK = [
     # Files of any kind instead of what a tool reads
     *files('errors', '.json', FILES, *ANY), *files('errors', '.json', RESULTS),
+    *files('convert', '.json', FILES, *FEW), *files('labels', '.json', FILES, *FEW),
     *files('detections', '.json', FILES, *FEW), *files('report', '.json', FILES, *FEW),
     *files('maps', '.pth', FILES, *FEW), *files('onnx', '.pth', FILES, *FEW),
     *files('curves', '.json', FILES, *ANY), *files('curves', '.json', LOGS),
