@@ -131,6 +131,7 @@ def test_one_colour_scale_holds_all_that_is_shown():
     assert len(norms) == 1 and len(drawing.axes) == 9
 
 
+@pytest.mark.faults
 def test_the_tool_draws_networks_side_by_side(checkpoints, devkit, tmp_path):
     out = tmp_path / 'maps.png'
     assert load_tool('analysis/feature_maps.py').main([

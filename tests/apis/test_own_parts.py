@@ -83,6 +83,7 @@ def test_the_config_brings_the_parts_and_the_checkpoint_alone_does_not(own):
     assert len(found.scores) > 0
 
 
+@pytest.mark.faults
 def test_predict_takes_the_config(own, capsys):
     np.save('frame.npy', frame())
     arguments = ['frame.npy', '--weights', 'own.pth', '--out', 'out']

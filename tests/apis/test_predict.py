@@ -183,6 +183,7 @@ def test_options(folder, capsys):
         predict(['-'], out='c')
 
 
+@pytest.mark.faults
 def test_a_list_on_standard_input(folder):
     call_of_a_user = [sys.executable, str(ROOT / 'tools/predict.py'), '-', '--out', 'out']
     done = subprocess.run(call_of_a_user, input=f'{folder}/a.b c.png\n{folder}/ü.jpg\n', capture_output=True, text=True,

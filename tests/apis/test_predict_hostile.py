@@ -45,6 +45,7 @@ def results(out: str) -> dict:
         return json.load(file)
 
 
+@pytest.mark.faults
 def test_odd_names_and_a_list_from_another_system(capsys):
     for name in NAMES:
         write_png(name)
@@ -88,6 +89,7 @@ def test_odd_frames_are_predicted_or_skipped(capsys):
     assert 'Traceback' not in capsys.readouterr().err
 
 
+@pytest.mark.faults
 def test_folders_in_one_another(capsys):
     write_png('frames/a.png')
     write_png('frames/b.png')
@@ -121,6 +123,7 @@ def _hold(folder: str, ready, done) -> None:
         done.wait(60)
 
 
+@pytest.mark.faults
 def test_a_second_process_is_kept_away(monkeypatch, capsys):
     write_png('a.png')
     monkeypatch.setattr(fileio.owned.__wrapped__, '__defaults__', (0.1, ))

@@ -100,7 +100,7 @@ FEW = ('missing', 'html', 'folder', 'pipe')
 QUICK = [
     # Files of any kind instead of what a tool reads
     *files('errors', '.json', FILES, *ANY), *files('errors', '.json', RESULTS),
-    *files('convert', '.json', FILES, *FEW), *files('labels', '.json', FILES, *FEW),
+    *files('convert', '.json', FILES, 'missing', 'folder'), *files('labels', '.json', FILES, *FEW),
     *files('detections', '.json', FILES, *FEW), *files('report', '.json', FILES, *FEW),
     *files('maps', '.pth', FILES, *FEW), *files('onnx', '.pth', FILES, *FEW),
     *files('curves', '.json', FILES, *ANY), *files('curves', '.json', LOGS),

@@ -75,6 +75,7 @@ def test_styles_differ_without_colours():
     assert len({(str(one['linestyle']), one['marker']) for one in styles}) == len({one['color'] for one in styles}) == 7
 
 
+@pytest.mark.faults
 def test_a_figure_is_the_same_bytes_again(tmp_path):
     run = str(write_log(tmp_path, 'a', [4, 2]))
     for name in ('x.svg', 'y.svg'):  # the format whose parts have names

@@ -63,6 +63,7 @@ def test_bins_say_how_many_targets_they_have_and_are_drawn_with_their_interval()
     assert np.array(bars)[:, :, 1] == pytest.approx(np.column_stack((low, high)))
 
 
+@pytest.mark.faults
 def test_the_tool_draws_runs_and_writes_numbers(tmp_path, capsys):
     files = [write(tmp_path / 'a.json', results()), write(tmp_path / 'b.json', results((0, 1, 2)))]
     out, written = tmp_path / 'out.svg', tmp_path / 'numbers.json'
