@@ -188,7 +188,9 @@ class OnnxNetwork(BaseDetector):
         results: list[Outputs] = [{} for _ in batch_inputs]
         for shape in dict.fromkeys(frame.shape for frame in batch_inputs):
             places = [place for place, frame in enumerate(batch_inputs) if frame.shape == shape]
-            frames = torch.stack([batch_inputs[place] for place in places])
+            same = [batch_inputs[place] for place in places]
+            # Grey frames are packed as three equal channels; the file repeats one by itself.
+            frames = torch.stack([frame[:1] for frame in same] if all(map(_is_grey, same)) else same)
             if frames.dtype != torch.uint8:
                 raise InputError(f'{self.source} takes frames of 8 bits, and these are {frames.dtype}')
             found = self._run(frames.permute(0, 2, 3, 1).cpu().numpy())
@@ -239,6 +241,10 @@ class OnnxNetwork(BaseDetector):
     def loss(self, batch_inputs: Any, batch_data_samples: Any) -> dict:
         """There is none: it raises :class:`InputError`."""
         return self.bbox_head.loss_by_feat()
+
+
+def _is_grey(frame: Tensor) -> bool:
+    return all(torch.equal(frame[0], other) for other in frame[1:])
 
 
 def _require_numbers(test_cfg: dict, source: str) -> None:
