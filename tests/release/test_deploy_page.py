@@ -19,7 +19,8 @@ WITHOUT = "import sys\nfor name in ('torch', 'torchvision', 'mmdet', 'mmengine',
     '    sys.modules[name] = None\n'
 
 
-@pytest.mark.parametrize('form', [pytest.param('nms', marks=pytest.mark.faults), 'candidates'])
+@pytest.mark.faults
+@pytest.mark.parametrize('form', ['nms', 'candidates'])
 def test_the_program_prints_the_boxes_of_the_checkpoint(tmp_path, form):
     # The page says 0.05, 0.5 and 100, as the configs do.
     checkpoint = write_network('hr_tiny', tmp_path / 'a.pth', score_thr=0.05)

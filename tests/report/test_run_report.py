@@ -51,6 +51,7 @@ def without_curves(monkeypatch):
 # --- Structure --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.faults
 def test_elements_are_closed_ids_are_unique_and_links_lead_somewhere(page):
     assert not page.faults
     ids = [attrs['id'] for _, attrs, _ in page.elements if 'id' in attrs]
@@ -60,6 +61,7 @@ def test_elements_are_closed_ids_are_unique_and_links_lead_somewhere(page):
     assert named and set(named) <= set(ids)
 
 
+@pytest.mark.faults
 def test_a_screen_reader_finds_landmarks_headings_headers_and_descriptions(page):
     tags = [tag for tag, _, _ in page.elements]
     assert all(tags.count(tag) == 1 for tag in ('header', 'nav', 'main', 'footer', 'h1', 'title'))
@@ -74,6 +76,7 @@ def test_a_screen_reader_finds_landmarks_headings_headers_and_descriptions(page)
     assert scrollers and all(attrs['tabindex'] == '0' and attrs['aria-label'] for attrs in scrollers)
 
 
+@pytest.mark.faults
 def test_nothing_is_fetched_and_only_this_style_and_script_may_run(page, report):
     addresses = [attrs[key] for _, attrs, _ in page.elements for key in ('src', 'href', 'action', 'srcset', 'poster')
                  if key in attrs]
@@ -88,6 +91,7 @@ def test_nothing_is_fetched_and_only_this_style_and_script_may_run(page, report)
     assert not [attrs for _, attrs, _ in page.elements if any(key.startswith('on') or key == 'style' for key in attrs)]
 
 
+@pytest.mark.faults
 def test_text_of_files_is_text(page, report):
     assert HOSTILE not in report and report.count('&lt;img src=x onerror=alert(1)&gt;') > 5
     assert page.all('h1')[0][1] == f'All {HOSTILE}' and any(text == HOSTILE for _, text in page.all('h3'))
@@ -103,6 +107,7 @@ def test_the_same_runs_give_the_same_bytes(places, report, tmp_path):
 # --- Numbers ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.faults
 def test_metrics_stand_beside_the_papers_each_with_its_sides(page):
     rows = page.table('Accuracy')
     ours, legacy = rows[HOSTILE], rows['legacy']
@@ -132,6 +137,7 @@ def test_the_heading_says_at_which_score_false_alarms_count(tmp_path, scores, sa
     assert columns_of(metric_rows(collect(files)))['FPPI_sky'] == f'false alarms per image, in the sky, {said}'
 
 
+@pytest.mark.faults
 def test_what_a_run_is_and_in_what_configs_differ(page):
     facts = {text for _, text in page.all('div')}
     assert {'Commit feedbeef', 'Commit 0123abc', 'Time 1 h 2 min', 'Time 1 min 1 s', 'Seed 3', 'Trained on SIRSTdevkit '
@@ -156,6 +162,7 @@ def test_frames_are_counted_as_by_hand_and_the_worst_come_first(places):
     assert tally(run).threshold == pytest.approx(0.4)
 
 
+@pytest.mark.faults
 def test_a_frame_on_two_sheets_has_one_picture(page):
     captions = [text for _, text in page.all('figcaption') if text.startswith('alarmed')]
     assert len(captions) == 6
@@ -164,6 +171,7 @@ def test_a_frame_on_two_sheets_has_one_picture(page):
     assert len([attrs for attrs, _ in page.all('img') if attrs.get('class') == 'frame']) == 2
 
 
+@pytest.mark.faults
 def test_what_is_absent_is_said(page):
     text = page.all('main')[0][1]
     assert 'No picture: the frame is not here.' in text and '--frames FOLDER says where they are' in text

@@ -140,6 +140,7 @@ def test_logs_that_are_no_text_or_no_file_are_refused(tmp_path):
             draw([str(tmp_path / 'run')], str(tmp_path / 'curves.png'))
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize('suffix', ['png', 'svg'])
 def test_names_are_no_formulas_and_no_label_is_left_out(tmp_path, suffix):
     runs, out = [], tmp_path / f'out.{suffix}'
