@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from mmdet.evaluation.functional import bbox_overlaps
 from rich.console import Console
 from rich.table import Table
 from scipy.optimize import linear_sum_assignment
@@ -27,8 +28,8 @@ from ..apis.detector import load
 from ..engine.silent_logging import quiet
 from ..models.onnx_file import require_onnx
 from ..release.onnx_accuracy import read, split_files, spread
-from ..release.onnx_build import Trained, build_onnx, with_meta
-from ..release.onnx_quantize import quantize
+from ..release.onnx_build import Trained, build_onnx
+from ..release.onnx_export import write_int8
 from .benchmark import machine_of, summary
 
 # What each is, in the table.
@@ -97,8 +98,7 @@ def benchmark_backends(weights: str = 'bafenet_hr_tiny',
                    for name in dict.fromkeys(backends)}
         times, results = _in_turn(workers, images, len(frames))
     results_of = {name: _result(name, times, results) for name in workers}
-    return dict(machine=f'{machine_of("cpu")}'.replace(f'{torch.get_num_threads()} threads', f'{count} threads'),
-                frames=kind, weights=weights, backends=results_of)
+    return dict(machine=machine_of('cpu', count), frames=kind, weights=weights, backends=results_of)
 
 
 def _in_turn(workers: dict[str, Connection], runs: int, frames: int) -> tuple[dict, dict]:
@@ -172,14 +172,13 @@ def _onnx_files(trained: Trained, folder: Path, backends: Sequence[str], shape: 
     """ONNX files of the network, by backend, as far as they are asked for."""
     if not {'onnx', 'int8'} & set(backends):
         return {}
-    onnx = require_onnx('onnx')
+    require_onnx('onnx')
     plain, small = folder / 'float32.onnx', folder / 'int8.onnx'
     plain.write_bytes(build_onnx(trained))
     if 'int8' in backends:
         files = spread(split_files(trained.cfg, 'train', data_root), CALIBRATION)
         frames = read(files) if files else (frame[..., None] for frame in made_frames(shape, CALIBRATION // 4, seed=1))
-        quantize(plain, small, (frame[None] for frame in frames))
-        small.write_bytes(with_meta(onnx.load(str(small)), trained.onnx_meta('int8', False)))
+        write_int8(trained, plain, small, frames)
     return dict(onnx=str(plain), int8=str(small))
 
 
@@ -231,10 +230,7 @@ def same_boxes(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float | None:
     matched = total = 0
     for one, other in pairs:
         total += len(one) + len(other)
-        low, high = np.maximum(one[:, None, :2], other[None, :, :2]), np.minimum(one[:, None, 2:], other[None, :, 2:])
-        inside = (high - low).clip(0).prod(2)
-        area_one, area_other = ((boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (one, other))
-        iou = inside / np.maximum(area_one[:, None] + area_other[None] - inside, 1e-9)
+        iou = bbox_overlaps(one, other)
         matched += int((iou[linear_sum_assignment(iou, maximize=True)] >= SAME_IOU).sum())
     return 2 * matched / total if total else None
 

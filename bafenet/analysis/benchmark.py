@@ -46,9 +46,9 @@ def require_device(device: str) -> None:
         raise InputError(f'--device {device}: PyTorch sees no GPU here')
 
 
-def machine_of(device: str) -> str:
-    """:func:`machine`, and what PyTorch computes with."""
-    return f'{machine()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, {device}'
+def machine_of(device: str, threads: int | None = None) -> str:
+    """:func:`machine`, and what PyTorch computes with; with its own number of threads where none is given."""
+    return f'{machine()}, {threads or torch.get_num_threads()} threads, PyTorch {torch.__version__}, {device}'
 
 
 def summary(seconds: Sequence[float] | np.ndarray) -> dict[str, float]:

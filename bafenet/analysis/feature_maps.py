@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from bafenet.arguments import require_number
 from bafenet.errors import InputError, printable
 
-from ..compat.config_text import parse_config
 from ..devkit.frames import read_frame
 from ..devkit.layout import SPLITS
 from ..engine.checkpoints import find_checkpoint, load_from_local
 from ..engine.config_paths import setting
 from ..engine.frame_pipeline import build_pipeline
-from ..engine.network import build_network
+from ..engine.network import build_network, trained_config
 from ..engine.options import require_known_types
 from ..engine.silent_logging import quiet
 from ..visualization.drawing import as_rgb
@@ -114,10 +113,7 @@ def load_network(name: str, device: str = 'cpu') -> Network:
     """
     file = find_checkpoint(name)
     checkpoint = load_from_local(file, map_location='cpu')
-    text = checkpoint.get('meta', {}).get('cfg')
-    if text is None:
-        raise InputError(f'checkpoint {printable(file)} holds no config: give one that training wrote, as epoch_N.pth')
-    cfg = parse_config(text, f'checkpoint {printable(file)}')
+    cfg = trained_config(checkpoint, file)
     with quiet():
         model = build_network(cfg, checkpoint, file).to(device)
     return Network(model, cfg, build_pipeline(cfg))

@@ -14,7 +14,6 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..compat.allocator import keep_freed_memory
-from ..compat.config_text import parse_config
 from ..compat.registered_types import UnknownTypeError
 from ..datasets.transforms.loading import LoadInfraredImage
 from ..devkit.frames import Frame, count_frames, read_frame
@@ -24,7 +23,7 @@ from ..engine.config_paths import setting
 from ..engine.frame_pipeline import build_pipeline, resizes
 from ..engine.fuse_hook import fuse_as_tested
 from ..engine.memory_format_hook import MemoryFormatHook
-from ..engine.network import build_network
+from ..engine.network import build_network, trained_config
 from ..engine.options import load_config
 from ..engine.precision import set_precision
 from ..errors import InputError, first_line, printable
@@ -263,17 +262,13 @@ def load(name_or_file: str | Path,
         network = OnnxNetwork(file, device=place)
         return Detector(network, network.cfg)
     checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu', logger='silent')
-    source = f'checkpoint {printable(file)}'
-    meta = checkpoint.get('meta', {})
-    if given is None and 'cfg' not in meta:
-        raise InputError(f'{source} holds no config: give one that training wrote, as epoch_N.pth, or its config too '
-                         '(--config, in Python config=)')
-    cfg = given or parse_config(meta['cfg'], source)
+    cfg = given or trained_config(checkpoint, file, ', or its config too (--config, in Python config=)')
     try:
         model: Any = build_network(cfg, checkpoint, file).to(place)
         _prepare(model, cfg, fuse, precision)
         model.cfg = cfg
-        model.dataset_meta = {key.lower(): value for key, value in (meta.get('dataset_meta') or {}).items()}
+        own = checkpoint.get('meta', {}).get('dataset_meta') or {}
+        model.dataset_meta = {key.lower(): value for key, value in own.items()}
         return Detector(model, cfg)
     except UnknownTypeError as error:
         raise InputError(f'{error}, or give a config that imports it (--config, in Python config=)') from error

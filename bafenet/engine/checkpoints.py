@@ -2,6 +2,7 @@
 
 Reading the file itself is in compat/checkpoint_loading.py.
 """
+import hashlib
 import os
 import re
 import sys
@@ -154,3 +155,11 @@ def _is_alike(value: Any, expected: torch.Tensor) -> bool:
     """Whether a weight can replace another; PyTorch would copy whole numbers (quantised ones) too."""
     return (isinstance(value, torch.Tensor) and value.shape == expected.shape
             and (value.is_floating_point() or not expected.is_floating_point()))
+
+
+def checkpoint_sha256(name: str) -> str | None:
+    """SHA-256 of a checkpoint's bytes, hexadecimal; None of an address, which is no file."""
+    try:
+        return hashlib.sha256(local_file(name).read_bytes()).hexdigest()
+    except InputError:
+        return None

@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
+from ..compat.config_text import parse_config
 from ..compat.weights_fit import refuse_misfit, require_fit
 from ..errors import InputError, first_line, printable
 from .checkpoints import load_weights
@@ -19,6 +20,23 @@ from .options import require_known_types
 
 # No width, depth or stride of a network is larger; a loop of more turns would not end.
 MAX_INTEGER = 2**20
+
+
+def trained_config(checkpoint: dict, file: str, remedy: str = '') -> Config:
+    """The config that training has put into a checkpoint, read as data.
+
+    Args:
+        checkpoint: The checkpoint.
+        file: Its name, for messages.
+        remedy: What else may be done where it holds none; ends that sentence.
+
+    Raises:
+        InputError: If it holds none, or one that is more than plain values.
+    """
+    source, meta = f'checkpoint {printable(file)}', checkpoint.get('meta', {})
+    if 'cfg' not in meta:
+        raise InputError(f'{source} holds no config: give one that training wrote, as epoch_N.pth{remedy}')
+    return parse_config(meta['cfg'], source)
 
 
 def build_network(cfg: Config, checkpoint: dict, source: str) -> nn.Module:

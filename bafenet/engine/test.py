@@ -1,5 +1,4 @@
 """Testing a checkpoint, as ``tools/test.py`` does once its arguments are parsed, and the file of its results."""
-import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -13,7 +12,7 @@ from bafenet.evaluation import DenseSIRSTMetric, print_metrics
 from bafenet.fileio import require_json_name, require_writable_folder, write_json
 
 from ..compat.allocator import keep_freed_memory
-from .checkpoints import find_checkpoint, local_file
+from .checkpoints import checkpoint_sha256, find_checkpoint
 from .fuse_hook import with_fuse_hook
 from .prepare import TESTING, allow_training_images_in, build_runner, prepare_config
 from .provenance import Provenance
@@ -95,7 +94,7 @@ def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenanc
     results = dict(
         provenance.record(),
         checkpoint=runner.cfg.load_from,
-        checkpoint_sha256=_sha256(runner.cfg.load_from),
+        checkpoint_sha256=checkpoint_sha256(runner.cfg.load_from),
         splits=runner.cfg.get('splits'),
         split=_split(runner.cfg.test_dataloader.dataset),
         training_images=trained_on,
@@ -113,11 +112,3 @@ def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenanc
 def _split(dataset: dict) -> str | None:
     """The split file of a dataset's settings; of several, all of them."""
     return ', '.join(part['ann_file'] for part in split_settings(dataset)) or None
-
-
-def _sha256(checkpoint: str) -> str | None:
-    try:
-        return hashlib.sha256(local_file(checkpoint).read_bytes()).hexdigest()
-    except InputError:
-        # An address, and no file.
-        return None

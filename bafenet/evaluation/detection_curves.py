@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from ..errors import InputError
 from .matching import Instances, best_f1, counts_by_threshold, match, voc_scores
+from .results import class_count, instances_of
 from .target_properties import QUANTITIES, Targets, measure_targets
 
 IOUS = (0.5, 0.75)
@@ -168,8 +169,8 @@ class _Matches:
     """
 
     def __init__(self, images: Sequence[Mapping[str, Any]], legacy: bool) -> None:
-        pairs = [_instances(image) for image in images]
-        classes = 1 + max((int(part.labels.max(initial=0)) for pair in pairs for part in pair), default=0)
+        pairs = [instances_of(image) for image in images]
+        classes = class_count(pairs)
         self.flags = {}
         for iou in IOUS:
             found = [match(detections, truth, _NOTHING, classes, iou, legacy) for detections, truth in pairs]
@@ -287,12 +288,6 @@ def require_one_truth(runs: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _truth(run: Mapping[str, Any]) -> dict[Any, tuple]:
     return {image['img_id']: (image['gt_boxes'], image['gt_labels']) for image in run['images']}
-
-
-def _instances(image: Mapping[str, Any]) -> tuple[Instances, Instances]:
-    boxes, truth = (np.asarray(image[key], np.float32).reshape(-1, 4) for key in ('boxes', 'gt_boxes'))
-    labels, true_labels = (np.asarray(image[key], int) for key in ('labels', 'gt_labels'))
-    return Instances(boxes, labels, np.asarray(image['scores'], np.float32)), Instances(truth, true_labels)
 
 
 def _joined(parts: Sequence[Any], dtype: type) -> np.ndarray:

@@ -1,11 +1,15 @@
 """Read the results file that ``tools/test.py --out`` writes."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from bafenet.errors import InputError, printable
 from bafenet.fields import require_dict, require_list, require_number, require_numbers, require_text, require_whole
 from bafenet.reading import read_json
 from bafenet_command import call_of
+
+from .matching import Instances
 
 WHAT = f'what {call_of("test")} --out writes'
 _TEXTS = ('config', 'checkpoint', 'checkpoint_sha256', 'split')
@@ -52,6 +56,18 @@ def read_results(path: str, keys: Sequence[str] = (), image_keys: Sequence[str] 
         raise InputError(f'{printable(path)}: it has no {", ".join(names)}; test the checkpoint again with '
                          f'{call_of("test")} --out')
     return content
+
+
+def instances_of(image: Mapping[str, Any]) -> tuple[Instances, Instances]:
+    """What was found in an image of the results, and the truth."""
+    boxes, truth = (np.asarray(image[key], np.float32).reshape(-1, 4) for key in _BOXES)
+    labels, true_labels = (np.asarray(image[key], np.int64) for key in ('labels', 'gt_labels'))
+    return Instances(boxes, labels, np.asarray(image['scores'], np.float32)), Instances(truth, true_labels)
+
+
+def class_count(pairs: Sequence[tuple[Instances, Instances]]) -> int:
+    """How many classes the labels of :func:`instances_of` images make necessary, at least 1."""
+    return 1 + max((int(part.labels.max(initial=0)) for pair in pairs for part in pair), default=0)
 
 
 def _check_fields(content: dict, images: Sequence[dict]) -> None:

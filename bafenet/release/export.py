@@ -20,8 +20,7 @@ from bafenet.fileio import require_writable_file, write_bytes
 
 from ..engine.checkpoints import find_checkpoint, load_from_local
 from ..engine.config_paths import setting
-from ..engine.network import build_network
-from ..engine.options import parse_config
+from ..engine.network import build_network, trained_config
 from ..engine.training_images import KEY as TRAINING_IMAGES
 
 # Where a user has the dataset (data/README.md), wherever it was on the machine that trained.
@@ -67,10 +66,7 @@ def export(checkpoint: str,
     source = find_checkpoint(checkpoint)
     content = load_from_local(source, map_location='cpu')
     meta = content.get('meta', {})
-    if 'cfg' not in meta:
-        raise InputError(f'checkpoint {printable(source)} holds no config: give one that training wrote, as '
-                         'epoch_N.pth')
-    cfg = shipped_config(parse_config(meta['cfg'], f'checkpoint {source}'), source)
+    cfg = shipped_config(trained_config(content, source), source)
     network = build_network(cfg, content, source)
     provenance = dict(command=command, commit=commit, seed=meta.get('seed') if seed is None else seed,
                       epochs=meta.get('epoch'), hardware=hardware)

@@ -1,6 +1,5 @@
 """Build the ONNX file of a trained network: its graph, traced, with config and provenance in the metadata."""
 import copy
-import hashlib
 import io
 import warnings
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ from mmengine.runner import CheckpointLoader
 from bafenet._version import __version__
 from bafenet.errors import InputError, first_line, printable
 
-from ..engine.checkpoints import find_checkpoint, local_file
-from ..engine.network import build_network
-from ..engine.options import parse_config
+from ..engine.checkpoints import checkpoint_sha256, find_checkpoint
+from ..engine.network import build_network, trained_config
 from ..engine.pipeline_steps import step_name
 from ..engine.training_images import KEY as TRAINING_IMAGES
 from ..models.fuse import fuse_for_prediction
@@ -64,11 +62,8 @@ class Trained:
             raise InputError(f'{printable(file)} is an ONNX file already; give the checkpoint that it was made of')
         content = CheckpointLoader.load_checkpoint(file, map_location='cpu', logger='silent')
         source, meta = f'checkpoint {printable(file)}', content.get('meta', {})
-        if 'cfg' not in meta:
-            raise InputError(f'{source} holds no config: give one that training wrote, as epoch_N.pth')
-        cfg = shipped_config(parse_config(meta['cfg'], source), source, strict=False)
-        digest = None if '://' in file else hashlib.sha256(local_file(file).read_bytes()).hexdigest()
-        return cls(build_network(cfg, content, file), cfg, meta, source, digest)
+        cfg = shipped_config(trained_config(content, file), source, strict=False)
+        return cls(build_network(cfg, content, file), cfg, meta, source, checkpoint_sha256(file))
 
     @property
     def size(self) -> tuple[int, int] | None:

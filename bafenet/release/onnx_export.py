@@ -1,5 +1,6 @@
 """Export a trained network as an ONNX file and check it: against PyTorch by a few frames, in int8 by its accuracy."""
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from .export import require_new
 from .onnx_accuracy import LOSSES, accuracy, lost, read, require_data, split_files, spread
 from .onnx_build import Trained, build_onnx, with_meta
 from .onnx_check import FLOAT16, FLOAT32, Comparison, Reference, compare, made_frames
+from .onnx_quantize import quantize
 
 CALIBRATION = 128
 SPLIT = 'val_v2'
@@ -97,6 +99,20 @@ def _frames(trained: Trained, data_root: str | None) -> tuple[list[np.ndarray], 
     return list(read(files)), printable(', '.join(file.name for file in files))
 
 
+def write_int8(trained: Trained, whole: Path, file: Path, frames: Iterable[np.ndarray], nms: bool = False) -> None:
+    """Quantize the float32 file of a network, with its metadata; see :func:`~bafenet.release.onnx_quantize.quantize`.
+
+    Args:
+        trained: The network.
+        whole: Its file in float32.
+        file: File to write.
+        frames: Training frames, uint8 (H, W, C).
+        nms: Whether NMS is inside.
+    """
+    quantize(whole, file, (frame[None] for frame in frames))
+    file.write_bytes(with_meta(require_onnx('onnx').load(str(file)), trained.onnx_meta('int8', nms)))
+
+
 def _write_int8(trained: Trained, file: Path, nms: bool, data_root: str | None, split: str,
                 calibration: int) -> dict[str, Any]:
     """Quantize the network, and compare its accuracy with that in float32 where the split is at hand.
@@ -104,15 +120,12 @@ def _write_int8(trained: Trained, file: Path, nms: bool, data_root: str | None, 
     Raises:
         InputError: If there are no frames to calibrate on, or it loses too much.
     """
-    onnx = require_onnx('onnx')
-    from .onnx_quantize import quantize  # type: ignore[import-not-found]  # it needs more of onnxruntime than the other precisions
     files = require_data(spread(split_files(trained.cfg, 'train', data_root), calibration), data_root)
     tested = split_files(trained.cfg, 'test', data_root, split)
     whole = file.with_name(f'{file.stem}.float32.onnx')
     try:
         whole.write_bytes(build_onnx(trained, 'float32', nms))
-        quantize(whole, file, (frame[None] for frame in read(files)))
-        file.write_bytes(with_meta(onnx.load(str(file)), trained.onnx_meta('int8', nms)))
+        write_int8(trained, whole, file, read(files), nms)
         frames, names = _frames(trained, data_root)
         speed: Comparison = compare(Reference(trained.network, trained.size), OnnxNetwork(str(file)), frames, False)
         result: dict[str, Any] = dict(frames=names, calibrated_on=len(files), torch_ms=speed.torch_ms,

@@ -2,7 +2,7 @@
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,7 @@ def _runs_of(place: str, name: str) -> Iterator[Run]:
         yield _with_results(Run(name), place, read_results(place))
         return
     common, (files, damaged) = _of_work_dir(place, name), _read_results_files(Path(place))
-    common = Run(**{**vars(common), 'damaged': damaged, 'notes': (*common.notes, *(f'Left out: {line}.'
-                                                                                    for line in damaged))})
+    common = replace(common, damaged=damaged, notes=(*common.notes, *(f'Left out: {line}.' for line in damaged)))
     if not (common.config_text or common.scalars or common.tested or files):
         if damaged:
             raise InputError(damaged[0])
@@ -120,13 +119,13 @@ def _runs_of(place: str, name: str) -> Iterator[Run]:
     for file, results in files.items():
         # All of one work dir have its training.
         label = name if len(files) == 1 else f'{name}: {file.relative_to(place).with_suffix("").as_posix()}'
-        yield _with_results(Run(**{**vars(common), 'label': label}), str(file), results)
+        yield _with_results(replace(common, label=label), str(file), results)
     if not files:
         config = Path(place, f'{common.config_name or "CONFIG"}.py')
         command = shlex.join([*call_of('test').split(), str(config), place, '--out', str(Path(place, 'results.json'))])
-        yield Run(**{**vars(common), 'notes': (
+        yield replace(common, notes=(
             *common.notes, f'There is no {"other " * bool(damaged)}results file with what was found in each frame, and '
-            f'so no detection curves and no worst frames. This command makes one: {command}')})
+            f'so no detection curves and no worst frames. This command makes one: {command}'))
 
 
 # --- Of a work dir ----------------------------------------------------------------------------------------------------
@@ -251,5 +250,5 @@ def _is_json(data: bytes) -> bool:
 def _with_results(run: Run, file: str, results: dict) -> Run:
     text = run.config_text or results.get('resolved_config')
     name = run.config_name or Path(results.get('config') or '').stem
-    return Run(**{**vars(run), 'results': results, 'results_file': Path(file).name, 'config_text': text,
-                  'config': run.config or _plain(text, file), 'config_name': name})
+    return replace(run, results=results, results_file=Path(file).name, config_text=text,
+                   config=run.config or _plain(text, file), config_name=name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bafenet.evaluation.matching import Instances, best_f1, counts_by_threshold, match
+from bafenet.evaluation.results import class_count, instances_of
 
 from .collect import Run
 from .numbers import LEGACY_SIDES, by_sides
@@ -60,9 +61,8 @@ def tally(run: Run, threshold: float | None = None) -> Tallies | None:
     if not images or any(key not in image for image in images for key in _NEEDED):
         return None
     legacy = list(by_sides(run.metrics)) == [LEGACY_SIDES]
-    instances = [_instances(image) for image in images]
-    classes = 1 + max((int(labels.max()) for found, truth in instances for labels in (found.labels, truth.labels)
-                       if len(labels)), default=0)
+    instances = [instances_of(image) for image in images]
+    classes = class_count(instances)
     nothing = Instances(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     flags = [match(found, truth, nothing, classes, IOU, legacy) for found, truth in instances]
     if threshold is None:
@@ -70,13 +70,6 @@ def tally(run: Run, threshold: float | None = None) -> Tallies | None:
     return Tallies([_tally(i, image, one, own, threshold)
                     for i, (image, one, own) in enumerate(zip(images, instances, flags, strict=True))], threshold,
                    legacy)
-
-
-def _instances(image: dict) -> tuple[Instances, Instances]:
-    """What was found in an image, and the truth."""
-    boxes, truth = (np.array(image[key], np.float32).reshape(-1, 4) for key in ('boxes', 'gt_boxes'))
-    labels, true_labels = (np.array(image[key], np.int64) for key in ('labels', 'gt_labels'))
-    return Instances(boxes, labels, np.array(image['scores'], np.float32)), Instances(truth, true_labels)
 
 
 def _best_threshold(instances: Sequence[tuple[Instances, Instances]],
