@@ -26,7 +26,7 @@ from bafenet.devkit.layout import (
 )
 from bafenet.errors import InputError, printable
 
-from .randomness import SampleIndex, seeded_draws
+from .randomness import SampleIndex, current_visit, seeded_draws
 
 PREFIXES = dict(img_path=IMAGES, box_path=BOXES, target_mask_path=TARGET_PALETTE, seg_map_path=SKY_PALETTE)
 
@@ -58,6 +58,7 @@ class DenseSIRSTDataset(BaseDetDataset):
             its image; no sky map holds a 1, and some hold 255; ``indices`` are not among the images.
     """
 
+    seeds_draws = True  # by the index; another outermost dataset is put into SeededVisits
     ann_file: str
     METAINFO = {'classes': CLASSES, 'palette': [(255, 64, 64)]}
 
@@ -154,10 +155,11 @@ class DenseSIRSTDataset(BaseDetDataset):
                        for name, box in zip(names, boxes, strict=True)])
 
     def get_data_info(self, idx: int | SampleIndex) -> dict:
-        """Annotation of an image and, where the index says it, the ``epoch`` that the sample is drawn for."""
+        """Annotation of an image and, where the index or the visit says it, the ``epoch`` that it is drawn for."""
         data_info = super().get_data_info(int(idx))
-        if isinstance(idx, SampleIndex):
-            data_info['epoch'] = idx.epoch
+        visit = idx if isinstance(idx, SampleIndex) else current_visit()
+        if visit is not None:
+            data_info['epoch'] = visit.epoch
         return data_info
 
     def __getitem__(self, index: int | SampleIndex) -> dict:

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from bafenet.datasets.parts import split_names
 from bafenet.display import require_display
 from bafenet.errors import InputError
 from bafenet.evaluation import DenseSIRSTMetric, print_metrics
@@ -17,7 +18,7 @@ from .fuse_hook import with_fuse_hook
 from .prepare import TESTING, allow_training_images_in, build_runner, prepare_config
 from .provenance import Provenance
 from .splits import DEFAULT as DEFAULT_SPLITS
-from .training_images import TrainingImagesHook, split_settings
+from .training_images import TrainingImagesHook
 
 
 def test(config: str,
@@ -96,7 +97,7 @@ def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenanc
         checkpoint=runner.cfg.load_from,
         checkpoint_sha256=checkpoint_sha256(runner.cfg.load_from),
         splits=runner.cfg.get('splits'),
-        split=_split(runner.cfg.test_dataloader.dataset),
+        split=split_names(runner.cfg.test_dataloader),
         training_images=trained_on,
         metrics=metrics,
         images=images[0] if images else [])
@@ -107,8 +108,3 @@ def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenanc
         write_json(refuge, results)
         raise InputError(f'{out}: cannot be written ({error.strerror}); the results are in {refuge}') from error
     runner.logger.info(f'wrote {out}')
-
-
-def _split(dataset: dict) -> str | None:
-    """The split file of a dataset's settings; of several, all of them."""
-    return ', '.join(part['ann_file'] for part in split_settings(dataset)) or None
