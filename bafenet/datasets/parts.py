@@ -125,8 +125,8 @@ def part_of(dataset: Any, index: int) -> tuple[Any, int]:
         InputError: If a wrapper mixes samples, so that none leads to one image.
     """
     while wrapped_by(dataset):
-        if not hasattr(dataset, '_get_ori_dataset_idx'):
-            if hasattr(dataset, 'pipeline'):
+        if not hasattr(type(dataset), '_get_ori_dataset_idx'):
+            if 'pipeline' in vars(dataset):
                 raise InputError(f'{type(dataset).__name__}: its samples are mixed of several images; give a config '
                                  'without it')
             dataset = dataset.dataset

@@ -39,7 +39,7 @@ class EpochLength(NamedTuple):
         return self._asdict()
 
     def __str__(self) -> str:
-        return f'{self.iterations}' + (f' (batch size {self.batch_size})' if self.batch_size else '')
+        return f'{self.iterations} iterations' + (f' of {self.batch_size} images' if self.batch_size else '')
 
 
 def require_same_epochs(runner: Runner, meta: dict, source: str) -> None:
@@ -63,15 +63,15 @@ def require_same_epochs(runner: Runner, meta: dict, source: str) -> None:
     if scales and here.batch_size != there.batch_size and (there.batch_size or not _alike(there, here)):
         wrong.append('the learning rate that auto_scale_lr has scaled')
     if wrong:
-        raise InputError(f'checkpoint {printable(source)} has epochs of {there} iterations, and an epoch has {here} '
-                         f'here: {" and ".join(wrong)} would be wrong; resume with the batch size and the data '
-                         'of before, or start a new run from its weights with load_from alone')
+        raise InputError(f'checkpoint {printable(source)} has epochs of {there}, and an epoch has {here} '
+                         f'here: {" and ".join(dict.fromkeys(wrong))} would be wrong; resume with the batch '
+                         'size and the data of before, or start a new run from its weights with load_from alone')
     if not by_epoch:
         return
     runner.train_loop._max_iters = runner.iter + (runner.max_epochs - runner.epoch) * here.iterations
     if not _alike(there, here):
         runner.logger.warning(f'{printable(source)} is of {runner.epoch} epochs and {runner.iter} iterations; an epoch '
-                              f'has {here} here: the schedule goes on by epochs')
+                              f'has {here.iterations} here: the schedule goes on by epochs')
 
 
 def _alike(one: EpochLength, other: EpochLength) -> bool:
@@ -90,9 +90,9 @@ def _inferred(runner: Runner, here: EpochLength) -> EpochLength:
 def _counting_iterations(runner: Runner, by_epoch: bool) -> Iterator[str]:
     """What of a training that is not over yet goes by iterations, in words."""
     if not by_epoch:
-        yield 'a loop by iterations'
+        yield 'the loop by iterations'
     schedulers = runner.param_schedulers or []
     lists = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
     for scheduler in (scheduler for one in lists for scheduler in one):
         if not scheduler.by_epoch and scheduler._global_step + 1 < scheduler.end:
-            yield f'{type(scheduler).__name__}, which counts iterations,'
+            yield f'the place in {type(scheduler).__name__} by iterations'
