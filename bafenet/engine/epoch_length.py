@@ -16,23 +16,25 @@ class EpochLength(NamedTuple):
     Attributes:
         iterations: Of one process.
         batch_size: Images an iteration, over all processes; 0 where it is not known.
+        processes: How many; 0 where it is not known.
     """
 
     iterations: int
-    batch_size: int
+    batch_size: int = 0
+    processes: int = 0
 
     @classmethod
     def of(cls, runner: Runner) -> 'EpochLength':
         """That of a runner whose training loop is built."""
         loader = runner.train_dataloader
         batch = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None) or 0
-        return cls(len(loader), int(batch) * get_world_size())
+        return cls(len(loader), int(batch) * get_world_size(), get_world_size())
 
     @classmethod
     def recorded(cls, meta: dict) -> 'EpochLength | None':
         """That of a checkpoint; None where it was written before this was noted."""
         noted = meta.get(KEY, {})
-        return cls(noted['iterations'], noted.get('batch_size', 0)) if noted.get('iterations') else None
+        return cls(**{name: noted.get(name, 0) for name in cls._fields}) if noted.get('iterations') else None
 
     def to_meta(self) -> dict:
         """What a checkpoint holds."""
@@ -76,15 +78,15 @@ def require_same_epochs(runner: Runner, meta: dict, source: str) -> None:
 
 def _alike(one: EpochLength, other: EpochLength) -> bool:
     """Whether epochs are equally long; shares of more or fewer processes are rounded, by up to one iteration."""
-    same_batch = one.batch_size == other.batch_size != 0
-    return abs(one.iterations - other.iterations) <= (1 if same_batch else 0)
+    rounds = one.batch_size == other.batch_size and one.processes != other.processes
+    return abs(one.iterations - other.iterations) <= (1 if rounds else 0)
 
 
 def _inferred(runner: Runner, here: EpochLength) -> EpochLength:
     """From the place of a checkpoint, which may be in the middle of an epoch; as here where that fits."""
     if 0 <= runner.iter - runner.epoch * here.iterations < here.iterations:
         return here
-    return EpochLength(max(runner.iter // max(runner.epoch, 1), 1), 0)
+    return EpochLength(max(runner.iter // max(runner.epoch, 1), 1))
 
 
 def _counting_iterations(runner: Runner, by_epoch: bool) -> Iterator[str]:
