@@ -23,10 +23,19 @@ def loader(batch_size: int = 2, length: int = 6, **more) -> dict:
                                  'dataset': {'type': 'ToyDataset', 'length': length}, **more}}
 
 
-def trained(folder: Path, **overrides) -> str:
-    """A checkpoint of one epoch out of four."""
-    toy_runner(folder / 'before', epochs=4, **overrides).train()
-    return str(folder / 'before' / 'epoch_1.pth')
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A checkpoint of one epoch out of four; made once for each schedule. Not to be changed."""
+    made: dict[str, str] = {}
+
+    def train(**overrides) -> str:
+        if repr(overrides) not in made:
+            folder = tmp_path_factory.mktemp('before')
+            toy_runner(folder, epochs=4, **overrides).train()
+            made[repr(overrides)] = str(folder / 'epoch_1.pth')
+        return made[repr(overrides)]
+
+    return train
 
 
 def resume(folder: Path, checkpoint: str, **overrides):
@@ -35,14 +44,13 @@ def resume(folder: Path, checkpoint: str, **overrides):
     return runner, next(Path(runner.log_dir).glob('*.log')).read_text()
 
 
-@pytest.mark.parametrize('schedule', BY_ITERATION)
-@pytest.mark.parametrize(('changed', 'here'), [
-    (loader(batch_size=3), '2 iterations of 3 images'), (loader(length=10), '5 iterations of 2 images'),
-    (loader(sampler={'type': 'EpochSampler', 'repeats': 2}), '6 iterations of 2 images')],
-    ids=['batch size', 'images', 'repeats'])
-def test_a_schedule_by_iterations_is_refused_with_both_numbers(tmp_path, schedule, changed, here):
+@pytest.mark.parametrize(('schedule', 'changed', 'here'), [
+    *((schedule, loader(batch_size=3), '2 iterations of 3 images') for schedule in BY_ITERATION),
+    ('whole schedule', loader(length=10), '5 iterations of 2 images'),
+    ('for ever', loader(sampler={'type': 'EpochSampler', 'repeats': 2}), '6 iterations of 2 images')])
+def test_a_schedule_by_iterations_is_refused_with_both_numbers(trained, tmp_path, schedule, changed, here):
     overrides = {'param_scheduler': BY_ITERATION[schedule]}
-    checkpoint = trained(tmp_path, **overrides)
+    checkpoint = trained(**overrides)
     with pytest.raises(InputError, match=f'epochs of 3 iterations of 2 images, and an epoch has {here} here.*{MEANT}'
                        ) as caught:
         resume(tmp_path, checkpoint, **overrides, **changed)
@@ -50,9 +58,9 @@ def test_a_schedule_by_iterations_is_refused_with_both_numbers(tmp_path, schedul
 
 
 @pytest.mark.parametrize('schedule', BY_ITERATION)
-def test_the_same_settings_are_resumed(tmp_path, schedule):
+def test_the_same_settings_are_resumed(trained, tmp_path, schedule):
     overrides = {'param_scheduler': BY_ITERATION[schedule]}
-    runner, log = resume(tmp_path, trained(tmp_path, **overrides), **overrides)
+    runner, log = resume(tmp_path, trained(**overrides), **overrides)
     assert (runner.iter, runner.max_iters) == (12, 12) and 'goes on by epochs' not in log
     alone = toy_runner(tmp_path / 'alone', epochs=4, **overrides)
     alone.train()
@@ -60,8 +68,8 @@ def test_the_same_settings_are_resumed(tmp_path, schedule):
 
 
 @pytest.mark.parametrize('schedule', [BY_EPOCH, [WARM_UP, *BY_EPOCH]], ids=['by epoch', 'after the warm-up'])
-def test_a_schedule_by_epochs_goes_on_with_a_warning(tmp_path, schedule):
-    checkpoint = trained(tmp_path, param_scheduler=schedule)
+def test_a_schedule_by_epochs_goes_on_with_a_warning(trained, tmp_path, schedule):
+    checkpoint = trained(param_scheduler=schedule)
     runner, log = resume(tmp_path, checkpoint, param_scheduler=schedule, **loader(length=10))
     assert 'is of 1 epochs and 3 iterations; an epoch has 5 here: the schedule goes on by epochs' in log
     # The iterations done, and at the end no more of them to come.
@@ -77,9 +85,9 @@ def test_a_schedule_by_epochs_goes_on_with_a_warning(tmp_path, schedule):
     (dict(iterations=3, batch_size=4, processes=2), True), (dict(iterations=4, batch_size=2, processes=2), False),
     (dict(iterations=4, batch_size=2, processes=1), True), (dict(iterations=3, batch_size=2, processes=2), False),
     (dict(iterations=5, batch_size=2, processes=2), True)])
-def test_another_number_of_processes_with_the_same_batch_size_in_all_is_no_other_run(tmp_path, noted, refused):
+def test_another_number_of_processes_with_the_same_batch_size_in_all_is_no_other_run(trained, tmp_path, noted, refused):
     overrides = {'param_scheduler': BY_ITERATION['for ever'], 'auto_scale_lr': {'enable': True, 'base_batch_size': 2}}
-    checkpoint = torch.load(trained(tmp_path, **overrides), weights_only=True)
+    checkpoint = torch.load(trained(**overrides), weights_only=True)
     assert checkpoint['meta']['schedule'] == dict(iterations=3, batch_size=2, processes=1)
     checkpoint['meta']['schedule'] = noted
     torch.save(checkpoint, tmp_path / 'noted.pth')
@@ -90,18 +98,18 @@ def test_another_number_of_processes_with_the_same_batch_size_in_all_is_no_other
         resume(tmp_path, str(tmp_path / 'noted.pth'), **overrides)
 
 
-def test_a_learning_rate_that_was_scaled_with_another_batch_size_is_refused(tmp_path):
+def test_a_learning_rate_that_was_scaled_with_another_batch_size_is_refused(trained, tmp_path):
     scale = {'auto_scale_lr': {'enable': True, 'base_batch_size': 2}, 'param_scheduler': BY_EPOCH}
-    checkpoint = trained(tmp_path, **scale)
+    checkpoint = trained(**scale)
     for changed in (loader(batch_size=3), loader(batch_size=4, length=12)):  # the latter with as many iterations
-        with pytest.raises(InputError, match=f'the learning rate that auto_scale_lr has scaled would be wrong; {MEANT}'):
+        with pytest.raises(InputError, match=f'learning rate that auto_scale_lr has scaled would be wrong; {MEANT}'):
             resume(tmp_path, checkpoint, **scale, **changed)
 
 
 @pytest.mark.parametrize(('length', 'refused'), [(6, False), (10, True), (2, True)])
-def test_a_checkpoint_from_before_epochs_were_noted_is_judged_by_its_place(tmp_path, length, refused):
+def test_a_checkpoint_from_before_epochs_were_noted_is_judged_by_its_place(trained, tmp_path, length, refused):
     overrides = {'param_scheduler': BY_ITERATION['for ever']}
-    checkpoint = torch.load(trained(tmp_path, **overrides), weights_only=True)
+    checkpoint = torch.load(trained(**overrides), weights_only=True)
     del checkpoint['meta']['schedule']
     torch.save(checkpoint, tmp_path / 'old.pth')
     if refused:
@@ -138,8 +146,8 @@ def test_a_checkpoint_of_the_middle_of_an_epoch_is_resumed_time_and_again(tmp_pa
 
 
 @pytest.mark.parametrize('noted', [[], 3, dict(iterations='3'), dict(iterations=-1), dict(iterations=True)])
-def test_a_note_of_another_kind_is_refused(tmp_path, noted):
-    checkpoint = torch.load(trained(tmp_path), weights_only=True)
+def test_a_note_of_another_kind_is_refused(trained, tmp_path, noted):
+    checkpoint = torch.load(trained(), weights_only=True)
     checkpoint['meta']['schedule'] = noted
     torch.save(checkpoint, tmp_path / 'bad.pth')
     with pytest.raises(InputError, match='bad.pth: its meta.schedule'):
