@@ -58,7 +58,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
         'metainfo': either(SETTINGS, TEXT, NONE), 'filter_cfg': either(SETTINGS, NONE),
     },
     'DenseSIRSTDataset': {'box_origin': choice(0, 1), 'img_suffix': TEXT, 'data_prefix': either(SETTINGS, NONE)},
-    'ConcatDataset': {'datasets': list_of(PART), 'lazy_init': FLAG, 'ignore_keys': either(TEXT, list_of(TEXT), NONE)},
+    'ConcatDataset': {'datasets': list_of(PART)},
     'RepeatDataset': {'dataset': PART, 'times': COUNT, 'lazy_init': FLAG},
     'ClassBalancedDataset': {'dataset': PART, 'oversample_thr': SHARE, 'lazy_init': FLAG},
     'MultiImageMixDataset': {'dataset': PART, 'pipeline': PARTS, 'max_refetch': COUNT, 'lazy_init': FLAG},
