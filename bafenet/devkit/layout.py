@@ -12,6 +12,7 @@ from bafenet_command import call_of
 
 from ..errors import InputError, printable
 from ..reading import PathLike
+from .image_files import find_image, image_files
 
 # --- Names and values -------------------------------------------------------------------------------------------------
 
@@ -19,7 +20,7 @@ IMAGES, BOXES, POINTS, SPLITS = 'PNGImages', 'SIRST/BBox', 'SIRST/Point_label', 
 TARGET_BINARY, TARGET_PALETTE = 'SIRST/BinaryMask', 'SIRST/PaletteMask'
 SKY_BINARY, SKY_PALETTE = 'SkySeg/BinaryMask', 'SkySeg/PaletteMask'
 
-# What follows an image's name in each folder.
+# What follows an image's name in each folder as it is published; images may have any suffix, see image_files.py.
 SUFFIXES = {
     IMAGES: '.png',
     BOXES: '.xml',
@@ -134,13 +135,12 @@ def image_names(root: Path) -> list[str]:
     """Names of the images of a devkit, sorted.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are none, or two of one name.
     """
-    suffix = SUFFIXES[IMAGES]
-    names = sorted(path.name.removesuffix(suffix) for path in (root / IMAGES).glob(f'*{suffix}'))
+    names = list(image_files(root / IMAGES)) if (root / IMAGES).is_dir() else []
     if not names:
-        raise InputError(f'{printable(root / IMAGES)}: no PNG image; give the folder that holds {IMAGES}, SIRST, '
-                         f'SkySeg and {SPLITS}')
+        raise InputError(f'{printable(root / IMAGES)}: no image; give the folder that holds {IMAGES}, SIRST, SkySeg and '
+                         f'{SPLITS}')
     return names
 
 
@@ -151,6 +151,8 @@ def find_file(root: Path, folder: str, name: str) -> Path:
         InputError: If it does not exist.
     """
     path = root / file_below(folder, name)
+    if folder == IMAGES:
+        path = find_image(root / folder, name) or path
     if not path.is_file():
         raise InputError(f'{printable(path)}: no such file; see {call_of("check")}')
     return path
@@ -181,14 +183,11 @@ class Layout:
 
     def names(self) -> list[str]:
         """The names of all images, sorted."""
-        folder, suffix = self.images
-        # Hidden files are leavings of file managers.
-        return sorted(path.name.removesuffix(suffix) for path in (self.root / folder).glob(f'*{suffix}')
-                      if not path.name.startswith('.'))
+        return list(image_files(self.root / self.images[0]))
 
     def image(self, name: str) -> Path:
         """Image file; InputError if there is none."""
-        return self._find(name, 'image', self.images)
+        return find_image(self.root / self.images[0], name) or self._find(name, 'image', self.images)
 
     def target_mask(self, name: str) -> Path:
         """Target mask file, not 0 at the targets; InputError if there is none."""

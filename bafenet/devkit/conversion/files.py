@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...errors import InputError, printable
 from ..frame_files import files_below
-from ..frames import IMAGE_SUFFIXES
+from ..image_files import IMAGE_SUFFIXES
 from .source import Note
 
 # The one to take of several images that differ in their suffix alone: lossless ones first.
