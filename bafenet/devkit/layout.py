@@ -139,8 +139,8 @@ def image_names(root: Path) -> list[str]:
     """
     names = list(image_files(root / IMAGES)) if (root / IMAGES).is_dir() else []
     if not names:
-        raise InputError(f'{printable(root / IMAGES)}: no image; give the folder that holds {IMAGES}, SIRST, SkySeg and '
-                         f'{SPLITS}')
+        raise InputError(f'{printable(root / IMAGES)}: no image; give the folder that holds {IMAGES}, SIRST, SkySeg '
+                         f'and {SPLITS}')
     return names
 
 

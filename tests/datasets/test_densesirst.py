@@ -241,7 +241,9 @@ def test_indices_of_the_images(devkit):
 @pytest.mark.parametrize('settings', [
     dict(data_prefix='PNGImages'), dict(data_prefix=['a']), dict(data_prefix=dict(img='a')),
     dict(data_prefix=dict(img_path=3)), dict(data_prefix=dict(img_path=None)), dict(img_suffix=3),
-    dict(img_suffix=None), dict(img_suffix=''), dict(img_suffix='/../a.png'), dict(img_suffix=['.png']),
+    dict(seg_map_suffix=''),
+    dict(target_mask_suffix='a/b'), dict(sky='maybe'), dict(sky=None), dict(img_suffix=''),
+    dict(img_suffix='/../a.png'), dict(img_suffix=['.png']),
     dict(metainfo=dict(classes='Target')), dict(metainfo=dict(classes=('a', 'a'))), dict(metainfo=dict(classes=())),
     dict(metainfo=dict(classes=(1, 2))), dict(ann_file=3), dict(ann_file=None), dict(ann_file=['a']),
     dict(ann_file='a\0b'), dict(data_root=3), dict(data_root=['a']), dict(box_origin='0'), dict(box_origin=[0])])
