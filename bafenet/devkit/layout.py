@@ -172,6 +172,7 @@ class Layout:
         boxes: VOC-style XML files.
         sky_maps: Sky maps; the first that exists counts.
         splits: Folder of ``SPLIT.txt``.
+        box_origin: What the boxes call the first pixel.
     """
 
     root: Path
@@ -180,6 +181,7 @@ class Layout:
     boxes: tuple[str, str]
     sky_maps: tuple[tuple[str, str], ...]
     splits: str
+    box_origin: int = 0
 
     def names(self) -> list[str]:
         """The names of all images, sorted."""
@@ -192,6 +194,10 @@ class Layout:
     def target_mask(self, name: str) -> Path:
         """Target mask file, not 0 at the targets; InputError if there is none."""
         return self._find(name, 'target mask', *self.target_masks)
+
+    def find_target_mask(self, name: str) -> Path | None:
+        """Target mask file, or None."""
+        return next(filter(Path.is_file, (self._path(name, kind) for kind in self.target_masks)), None)
 
     def sky_map(self, name: str) -> Path:
         """Sky map file, 0 other and 1 or 255 sky; InputError if there is none."""
@@ -246,7 +252,7 @@ def _kind(folder: str) -> tuple[str, str]:
 SIRST_DEVKIT = Layout(Path(), _kind(IMAGES), (_kind(TARGET_PALETTE), _kind(TARGET_BINARY)), _kind(BOXES),
                       (_kind(SKY_PALETTE), _kind(SKY_BINARY)), SPLITS)
 SIRST_V2 = Layout(Path(), ('mixed', '.png'), (('annotations/masks', '_pixels0.png'), ), ('annotations/bboxes', '.xml'),
-                  (), 'splits')
+                  (), 'splits', box_origin=1)
 
 
 def devkit_layout(root: PathLike) -> Layout:
@@ -269,10 +275,10 @@ def find_layout(root: PathLike, sky: PathLike | None = None) -> Layout:
         if not folder.is_dir():
             raise InputError(f'{printable(folder)}: no such folder; the dataset is at {DATASET_PAGE}')
     for layout in (SIRST_DEVKIT, SIRST_V2):
-        masks = [folder for folder, _ in layout.target_masks]
-        if (root / layout.images[0]).is_dir() and any((root / folder).is_dir() for folder in masks):
+        labels = [layout.boxes[0], *(folder for folder, _ in layout.target_masks)]
+        if (root / layout.images[0]).is_dir() and any((root / folder).is_dir() for folder in labels):
             own_sky = layout.sky_maps if sky is None else tuple(
                 (str(Path(sky).absolute()), suffix) for _, suffix in SIRST_DEVKIT.sky_maps)
             return replace(layout, root=root, sky_maps=own_sky)
-    raise InputError(f'{printable(root)}: neither a SIRSTdevkit ({IMAGES}, {TARGET_PALETTE} …) nor SIRST-V2 as '
-                     'published (mixed, annotations/masks …)')
+    raise InputError(f'{printable(root)}: neither a SIRSTdevkit ({IMAGES}, {TARGET_PALETTE} or {BOXES} …) nor '
+                     'SIRST-V2 as published (mixed, annotations/masks …)')
