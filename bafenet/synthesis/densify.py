@@ -238,4 +238,5 @@ def _drop_broken(image: np.ndarray, pasted: PastedTargets) -> PastedTargets:
     restored = pasted.image.copy()
     broken = tuple(axis[~whole[target]] for axis in pixels)
     restored[broken] = image[broken]
-    return PastedTargets(restored, pasted.boxes[whole], pasted.visible[whole], pasted.corners[whole])
+    return PastedTargets(restored, pasted.boxes[whole], pasted.visible[whole], pasted.corners[whole],
+                         pasted.labels[whole])

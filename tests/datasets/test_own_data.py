@@ -179,7 +179,7 @@ def _losses(network, dataset, indices):
     total, parts = network.parse_losses(losses)
     total.backward()
     grads = {name: None if weight.grad is None else weight.grad.clone() for name, weight in network.named_parameters()}
-    return {name: float(value) for name, value in parts.items()}, grads
+    return {name: float(value.detach()) for name, value in parts.items()}, grads
 
 
 def test_an_image_without_a_map_costs_the_sky_branch_nothing(copy):

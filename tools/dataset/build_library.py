@@ -7,9 +7,9 @@ from bafenet_command import Parser, real, tool
 
 EPILOG = """Cut out are the boxes of the target masks' connected components, as grey levels; of images without a target
 mask, the boxes of their XML. Images of more than 8 bits are brought to 8 as predict and training do. Take the training
-split of the protocol in use, never one that is tested on. DATA_ROOT is a SIRSTdevkit (PNGImages, SIRST ...) or SIRST-V2 as
-published (mixed, annotations ...). Mind that in a SIRSTdevkit, DenseSIRST, most targets are themselves synthetic: they
-were pasted when that set was made. SIRST-V2 holds real ones alone."""
+split of the protocol in use, never one that is tested on. DATA_ROOT is a SIRSTdevkit (PNGImages, SIRST ...) or SIRST-V2
+as published (mixed, annotations ...). Mind that in a SIRSTdevkit, DenseSIRST, most targets are themselves synthetic:
+they were pasted when that set was made. SIRST-V2 holds real ones alone."""
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
