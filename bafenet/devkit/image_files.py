@@ -23,20 +23,35 @@ def image_files(folder: PathLike, suffix: str | None = None) -> dict[str, str]:
     Raises:
         InputError: If there is no such folder, or two files have one name.
     """
+    files = files_by_name(folder, suffix)
+    double = next((found for found in files.values() if len(found) > 1), None)
+    if double is not None:
+        raise InputError(f'{printable(folder)}: {printable(double[0])} and {printable(double[1])} are two images of '
+                         'one name; remove one of them')
+    return {name: found[0] for name, found in files.items()}
+
+
+def files_by_name(folder: PathLike, suffix: str | None = None) -> dict[str, list[str]]:
+    """As :func:`image_files`, with all the files of a name: those of the suffixes first that come first there.
+
+    Raises:
+        InputError: If there is no such folder.
+    """
     try:
         entries = sorted(os.listdir(folder))
     except OSError as error:
         raise InputError(f'{printable(folder)}: cannot be read as a folder ({error.strerror})') from error
-    files: dict[str, str] = {}
+    files: dict[str, list[str]] = {}
     for entry in entries:
         name = _name_of(entry, suffix)
-        if name is None or entry.startswith('.'):
-            continue
-        if name in files:
-            raise InputError(f'{printable(folder)}: {printable(files[name])} and {printable(entry)} are two images of '
-                             'one name; remove one of them')
-        files[name] = entry
-    return dict(sorted(files.items()))
+        if name is not None and not entry.startswith('.'):
+            files.setdefault(name, []).append(entry)
+    return {name: sorted(files[name], key=_rank) for name in sorted(files)}
+
+
+def _rank(file: str) -> int:
+    ending = os.path.splitext(file)[1].lower()
+    return IMAGE_SUFFIXES.index(ending) if ending in IMAGE_SUFFIXES else len(IMAGE_SUFFIXES)
 
 
 def find_image(folder: PathLike, name: str) -> Path | None:

@@ -31,8 +31,8 @@ SUFFIXES = {
     SKY_BINARY: '_pixels0.png',
 }
 FOLDERS = (*SUFFIXES, SPLITS)
-# Without these DenseSIRSTDataset does not load.
-REQUIRED = (IMAGES, BOXES, SKY_PALETTE, SPLITS)
+# Without these DenseSIRSTDataset does not load, whatever its arguments.
+REQUIRED = (IMAGES, BOXES)
 
 CLASSES = ('Target', )
 DATASET_PAGE = 'https://github.com/GrokCV/BAFE-Net'
