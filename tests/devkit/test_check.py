@@ -70,8 +70,8 @@ def tool():
     return load_tool('dataset/check.py')
 
 
-WARNINGS = {'stray file', 'image in no split', 'trainval of something else', 'XML of another class', 'folder missing', 'splits missing',
-            'image of 16 bits', 'colour image of 16 bits', 'image of floating point',
+WARNINGS = {'stray file', 'image in no split', 'trainval of something else', 'XML of another class', 'folder missing',
+            'splits missing', 'image of 16 bits', 'colour image of 16 bits', 'image of floating point',
             *(f'{folder} missing' for folder in (PALETTE, BINARY, SKY, SKY_BINARY, POINT))}
 
 
@@ -136,7 +136,8 @@ def test_each_absence_is_one_warning(copy):
     report = check_devkit(copy)
     lines = [str(problem) for problem in report.problems]
     assert report.errors == 0 and len(lines) == 6
-    assert [line.split(': warning: ')[0] for line in lines] == sorted([PALETTE, SKY, 'Splits', POINT, SKY_BINARY, IMAGE])
+    expected = sorted([PALETTE, SKY, 'Splits', POINT, SKY_BINARY, IMAGE])
+    assert [line.split(': warning: ')[0] for line in lines] == expected
     missing, = (problem for problem in report.problems if problem.file == SKY_BINARY)
     assert '9 files (scene_0_pixels0.png, scene_1_pixels0.png, scene_2_pixels0.png, …)' in missing.message
     assert report.as_dict()['problems'][-1]['files'] == () and len(missing.files) == 9
@@ -161,7 +162,8 @@ def test_any_suffix_depth_and_ending_is_read(copy):
         split.write_text(split.read_text().replace('scene_', 'frame ').replace('\n', '.a\n'))
     report = check_devkit(copy)
     assert report.problems == []
-    assert report.counts()['images of more than 8 bits'] == 12 and report.counts()['boxes equal to their component'] == 48
+    counts = report.counts()
+    assert counts['images of more than 8 bits'] == 12 and counts['boxes equal to their component'] == 48
 
 
 def test_the_same_deep_pixels_in_two_splits_are_found(copy):

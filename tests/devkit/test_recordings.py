@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bafenet.datasets import DenseSIRSTDataset
 from bafenet.devkit import near_duplicates, recordings
+from bafenet.devkit.devkit_files import DevkitFiles
 from bafenet.devkit.layout import PACKAGED_SPLITS
 from bafenet.errors import InputError
 
@@ -297,7 +298,8 @@ def test_real_near_duplicates(real_data):
     same = [('S1_24', 'S3_6'), ('202105-Enhance-44', 'S1_44'), ('Misc_57', 'Misc_59'), ('Misc_185', 'Misc_336'),
             ('iraytek-227', 'iraytek-385')]
     names = [name for pair in same for name in pair]
-    pairs = near_duplicates.near_duplicates([near_duplicates.read_scene(real_data, name) for name in names])
+    files = DevkitFiles(real_data)
+    pairs = near_duplicates.near_duplicates([near_duplicates.read_scene(files, name) for name in names])
     found = {frozenset((names[first], names[second])) for first, second, _ in pairs.tolist()}
     assert set(map(frozenset, same)) <= found
     unlike = {frozenset((a, b)) for one, two in combinations(same, 2) for a in one for b in two}

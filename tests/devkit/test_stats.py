@@ -1,5 +1,6 @@
 """The statistics of a devkit: each quantity against its definition written out, and the paper's statements."""
 import json
+import re
 import shutil
 
 import cv2
@@ -8,7 +9,9 @@ import pytest
 from conftest import draw_scene, load_tool, write_devkit
 from PIL import Image
 
-from bafenet.devkit import stats, stats_image
+from bafenet.devkit import stats, stats_image, stats_paper
+from bafenet.devkit.devkit_files import DevkitFiles
+from bafenet.devkit.layout import image_names
 from bafenet.errors import InputError
 
 FIGURES = ['clusters.png', 'fig4a_image_sizes.png', 'fig4b_target_sizes.png', 'fig4c_local_contrast.png',
@@ -94,7 +97,7 @@ def test_an_image_is_measured_as_defined(tmp_path):
         image[y1:y2, x1:x2] = level
     image[39, 0] = 200
     write_devkit(tmp_path / 'kit', {'one': (image, boxes, sky)}, {'test_v2': ['one']})
-    one = stats.measure_image(tmp_path / 'kit', 'one')
+    one = stats.measure_image(DevkitFiles(tmp_path / 'kit'), 'one')
     # Targets come in the order of their first pixels.
     order = [0, 1, 2, 4, 3]
     assert one.size == (50, 40) and one.boxes == 5
@@ -113,7 +116,7 @@ def test_an_image_is_measured_as_defined(tmp_path):
 def test_a_box_at_the_border_is_cut_when_it_is_moved_out(tmp_path):
     image = np.arange(400, dtype=np.uint8).reshape(20, 20)
     write_devkit(tmp_path / 'kit', {'one': (image, [(0, 0, 3, 3)], image > 0)}, {'test_v2': ['one']})
-    one = stats.measure_image(tmp_path / 'kit', 'one')
+    one = stats.measure_image(DevkitFiles(tmp_path / 'kit'), 'one')
     np.testing.assert_allclose(one.contrast_paper_boxes, [plain_contrast(image, (0, 0, 2, 2), 8)])
 
 
@@ -136,9 +139,110 @@ def test_the_report_counts_what_is_there(devkit, tmp_path, capsys):
     for histogram in (summary['contrast']['histogram'], summary['brightness']['histogram']):
         assert sum(histogram['share']) == pytest.approx(1) and len(histogram['edges']) == len(histogram['share']) + 1
     assert summary['brightness']['histogram']['share'][-1] == 1
+    # The paper speaks of DenseSIRST alone.
+    assert summary['statements'] == [] and 'The paper on' not in capsys.readouterr().out
+
+
+def test_densesirst_is_held_against_the_paper(devkit, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(stats, 'is_densesirst', lambda names: len(names) == 12)
+    # By the names of all images, whatever the split.
+    summary = summary_of(devkit, tmp_path / 'out', split='test_v2')
     statement, = [item for item in summary['statements'] if item['statement'] == 'most frequent target size']
     assert (statement['paper'], statement['measured'], statement['agrees']) == ('3x3', '6x6', False)
     assert '6x6' in capsys.readouterr().out
+
+
+def test_densesirst_is_known_by_its_names(real_data):
+    names = image_names(real_data)
+    assert stats_paper.is_densesirst(names)
+    assert not stats_paper.is_densesirst(names[:768]) and not stats_paper.is_densesirst([*names, 'one_more'])
+
+
+def same_but_for(first, second, *keys):
+    def rounded(value):
+        # Sums depend on the order of the targets.
+        return json.loads(json.dumps(value), parse_float=lambda text: round(float(text), 9))
+    return all(rounded(first[key]) == rounded(second[key]) for key in first if key not in keys)
+
+
+def test_without_target_masks_the_boxes_are_the_targets(copy, tmp_path, capsys):
+    with_masks = summary_of(copy, tmp_path / 'one')
+    shutil.rmtree(copy / 'SIRST/PaletteMask')
+    summary = summary_of(copy, tmp_path / 'two')
+    # Squares fill their boxes, so that all but the area is the same.
+    assert same_but_for(with_masks, summary, 'area', 'table_1', 'images_with_target_mask')
+    assert summary['area'] == dict.fromkeys(('mean', 'min', 'median', 'p90', 'max'))
+    assert summary['images_with_target_mask'] == 0 and with_masks['images_with_target_mask'] == 12
+    assert summary['table_1']['average_target_area'] is None and summary['table_1']['annotation_type'] == 'BBox'
+    assert 'n/a' in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / 'two').iterdir()) == [*FIGURES, 'statistics.json']
+
+
+def test_binary_masks_serve_where_palettes_are_absent(copy, tmp_path):
+    expected = summary_of(copy, tmp_path / 'one')
+    for palette, binary in (('SIRST/PaletteMask', 'SIRST/BinaryMask'), ('SkySeg/PaletteMask', 'SkySeg/BinaryMask')):
+        (copy / binary).mkdir()
+        for path in (copy / palette).iterdir():
+            Image.fromarray(np.array(Image.open(path)) * 255).save(copy / binary / f'{path.stem}_pixels0.png')
+        shutil.rmtree(copy / palette)
+    assert same_but_for(expected, summary_of(copy, tmp_path / 'two'), 'table_1')
+
+
+def test_without_sky_maps_the_share_in_the_sky_is_not_defined(copy, tmp_path, capsys):
+    before = summary_of(copy, tmp_path / 'one')
+    for name in ('scene_3', 'scene_4'):
+        (copy / f'SkySeg/PaletteMask/{name}.png').unlink()
+    # Of those that have one.
+    assert summary_of(copy, tmp_path / 'two') == before
+    shutil.rmtree(copy / 'SkySeg')
+    summary = summary_of(copy, tmp_path / 'three')
+    assert same_but_for(before, summary, 'share_in_sky', 'clusters', 'table_1')
+    assert summary['share_in_sky'] is summary['clusters']['share_in_sky'] is None
+    assert not summary['table_1']['background_semantic_annotation'] and 'no sky maps' in capsys.readouterr().out
+
+
+def test_ignored_pixels_say_nothing_of_the_sky(tmp_path):
+    image, sky = np.full((40, 40), 30, np.uint8), np.zeros((40, 40), np.uint8)
+    boxes = [(4, 4, 8, 8), (20, 4, 24, 8), (20, 20, 24, 24)]
+    sky[4:8, 4:8] = 255
+    sky[4:7, 20:24], sky[7:8, 20:24] = 255, 1
+    write_devkit(tmp_path / 'kit', {'one': (image, boxes, sky)}, {'test_v2': ['one']})
+    Image.fromarray(sky).save(tmp_path / 'kit/SkySeg/PaletteMask/one.png')
+    for _ in range(2):
+        one = stats.measure_image(DevkitFiles(tmp_path / 'kit'), 'one')
+        np.testing.assert_array_equal(one.in_sky, [np.nan, 1, 0])
+        shutil.rmtree(tmp_path / 'kit/SIRST/PaletteMask', ignore_errors=True)
+
+
+def test_each_class_is_a_row(copy, tmp_path, capsys):
+    for index, name in enumerate(('small drone v1.0', 'Bird', '[b]Bird')):
+        xml = copy / f'SIRST/BBox/scene_{index}.xml'
+        xml.write_text(xml.read_text().replace('Target', name))
+    xml = copy / 'SIRST/BBox/scene_3.xml'
+    xml.write_text(re.sub(r'<xmax>(\d+)', lambda found: f'<xmax>{int(found[1]) - 2}', xml.read_text()).replace(
+        'Target', 'Bird'))
+    classes = summary_of(copy, tmp_path / 'out')['classes']
+    assert {name: item['targets'] for name, item in classes.items()} == {
+        'Target': 32, 'Bird': 8, '[b]Bird': 4, 'small drone v1.0': 4}
+    assert classes['Bird']['width']['mean'] == 5 and classes['Bird']['height']['mean'] == 6
+    printed = capsys.readouterr().out
+    assert 'small drone v1.0' in printed and '[b]Bird' in printed
+
+
+def test_16_bits_are_measured_as_predict_sees_them(copy, tmp_path):
+    before = summary_of(copy, tmp_path / 'one')
+    for path in (copy / 'PNGImages').iterdir():
+        grey = cv2.imread(str(path), 0)
+        grey[0, :20] = (0, 255) * 10
+        cv2.imwrite(str(path), grey)
+    eight = summary_of(copy, tmp_path / 'two')
+    for path in (copy / 'PNGImages').iterdir():
+        cv2.imwrite(str(path.with_suffix('.tiff')), cv2.imread(str(path), 0).astype(np.uint16) * 100)
+        path.unlink()
+    summary = summary_of(copy, tmp_path / 'three')
+    # More than 0.1 % of the pixels are 0, and 255, so that the percentiles give the 8 bits back.
+    assert summary['images_of_more_than_8_bits'] == 12 and before['images_of_more_than_8_bits'] == 0
+    assert same_but_for(eight, summary, 'images_of_more_than_8_bits')
 
 
 def test_the_report_writes_figures_and_leaves_nothing_else(devkit, tmp_path):
@@ -213,9 +317,8 @@ def test_black_images_and_one_without_targets_are_measured_too(tmp_path):
 @pytest.mark.parametrize(('spoil', 'arguments', 'message'), [
     (None, ['--split', 'nosuch'], 'nosuch.txt: no such split; there are: test_v2, train_v2, trainval_v2, val_v2'),
     (None, ['--workers', '0'], '--workers 0'),
-    ('SkySeg/PaletteMask/scene_3.png', [], 'SkySeg/PaletteMask/scene_3.png: no such file'),
     ('SIRST/BBox/scene_3.xml', [], 'SIRST/BBox/scene_3.xml'),
-    ('PNGImages', [], 'no PNG image'),
+    ('PNGImages', [], 'no image'),
 ])
 def test_bad_input_is_one_line_and_exit_status_2(tool, copy, tmp_path, capsys, spoil, arguments, message):
     if spoil and (copy / spoil).is_dir():
@@ -255,13 +358,7 @@ def test_a_map_of_another_size_says_both(copy, tmp_path, size):
         file.write_bytes(before)
 
 
-def test_more_than_eight_bits_and_binary_sky_maps_are_refused(copy, tmp_path):
-    file = copy / 'PNGImages/scene_3.png'
-    before = file.read_bytes()
-    cv2.imwrite(str(file), np.full((64, 64), 3000, np.uint16))
-    with pytest.raises(InputError, match=f'{file}: has more than 8 bits a pixel'):
-        stats.report(copy, tmp_path / 'out')
-    file.write_bytes(before)
+def test_binary_sky_maps_are_refused(copy, tmp_path):
     for path in (copy / 'SkySeg/PaletteMask').iterdir():
         Image.fromarray(np.array(Image.open(path)) * 255).save(path)
     with pytest.raises(InputError, match='holds 255 .*SkySeg/BinaryMask'):
@@ -294,7 +391,7 @@ def test_markup_in_a_name_is_printed_as_it_is(devkit, tmp_path, capsys):
 
 def test_real_images_are_measured_as_by_opencv(real_data):
     names = (real_data / 'Splits/test_v2.txt').read_text().split()[:40]
-    images = [stats.measure_image(real_data, name) for name in names]
+    images = [stats.measure_image(DevkitFiles(real_data), name) for name in names]
     for name, ours in zip(names[:10], images, strict=False):
         image = cv2.imread(str(real_data / 'PNGImages' / f'{name}.png'), cv2.IMREAD_GRAYSCALE)
         mask = cv2.imread(str(real_data / 'SIRST/BinaryMask' / f'{name}_pixels0.png'), cv2.IMREAD_GRAYSCALE)
