@@ -12,7 +12,7 @@ from bafenet_command import call_of
 
 from ..errors import InputError, printable
 from ..reading import PathLike
-from .image_files import find_image, image_files
+from .image_files import IMAGE_SUFFIXES, find_image, image_files
 
 # --- Names and values -------------------------------------------------------------------------------------------------
 
@@ -52,6 +52,7 @@ MASK_VALUES = {
     SKY_BINARY: (OTHER, BINARY),
 }
 
+_ANY_SUFFIX = [spelling for suffix in IMAGE_SUFFIXES for spelling in (suffix, suffix.upper())]
 # Splits that come with the package: DenseSIRST by recording (see recordings.py).
 PACKAGED_SPLITS = Path(__file__).parent / 'splits'
 
@@ -197,7 +198,7 @@ class Layout:
 
     def find_target_mask(self, name: str) -> Path | None:
         """Target mask file, or None."""
-        return next(filter(Path.is_file, (self._path(name, kind) for kind in self.target_masks)), None)
+        return self._first(name, self.target_masks)
 
     def sky_map(self, name: str) -> Path:
         """Sky map file, 0 other and 1 or 255 sky; InputError if there is none."""
@@ -238,11 +239,20 @@ class Layout:
         return self.root / kind[0] / (name + kind[1])
 
     def _find(self, name: str, what: str, *kinds: tuple[str, str]) -> Path:
-        paths = [self._path(name, kind) for kind in kinds]
-        found = next((path for path in paths if path.is_file()), None)
+        found = self._first(name, kinds)
         if found is None:
-            raise InputError(f'{" or ".join(map(printable, paths))}: no such {what}')
+            raise InputError(f'{" or ".join(printable(self._path(name, kind)) for kind in kinds)}: no such {what}')
         return found
+
+    def _first(self, name: str, kinds: Sequence[tuple[str, str]]) -> Path | None:
+        """The first file that there is, its suffix as the kinds say or another one of images."""
+        for folder, published in kinds:
+            ending, _, suffix = published.rpartition('.')
+            for other in (f'.{suffix}', *_ANY_SUFFIX):
+                path = self.root / folder / f'{name}{ending}{other}'
+                if path.is_file():
+                    return path
+        return None
 
 
 def _kind(folder: str) -> tuple[str, str]:

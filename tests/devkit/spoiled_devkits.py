@@ -21,6 +21,21 @@ def true_boxes(root, name):
     return [[int(side.text) for side in sides] for sides in box]
 
 
+def write_full(devkit, root):
+    """The devkit with binary masks and point labels too."""
+    root = shutil.copytree(devkit, root)
+    for folder in (BINARY, SKY_BINARY, POINT):
+        (root / folder).mkdir()
+    for image in (root / IMAGE).iterdir():
+        name = image.stem
+        for palette, binary in ((PALETTE, BINARY), (SKY, SKY_BINARY)):
+            labels = np.array(Image.open(root / palette / image.name))
+            Image.fromarray(labels * 255).save(root / binary / f'{name}_pixels0.png')
+        centres = [f'{(x1 + x2) // 2} {(y1 + y2) // 2}\n' for x1, y1, x2, y2 in true_boxes(root, name)]
+        (root / POINT / f'{name}_pixels0.txt').write_text(''.join(reversed(centres)))
+    return root
+
+
 def set_boxes(root, boxes, name='scene_3'):
     (root / BOX / f'{name}.xml').write_text(voc_xml(boxes))
 
