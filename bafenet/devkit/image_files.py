@@ -63,8 +63,7 @@ def find_image(folder: PathLike, name: str) -> Path | None:
     if not os.path.isdir(folder):
         return None
     found = image_files(folder).get(name)  # in mixed case
-    path = Path(folder, found) if found else None
-    return path if path and path.is_file() else None
+    return Path(folder, found) if found and Path(folder, found).is_file() else None
 
 
 def _name_of(file: str, suffix: str | None) -> str | None:

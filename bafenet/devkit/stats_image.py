@@ -87,8 +87,8 @@ def measure_image(files: DevkitFiles, name: str) -> ImageStatistics:
         corners = whole_boxes(boxes, image.shape)
         area = np.full(len(corners), np.nan)
         peaks = np.array([image[y1:y2, x1:x2].max() for x1, y1, x2, y2 in corners.tolist()], float)
-        in_sky = _in_sky(*((np.full(len(corners), np.nan), ) * 2 if sky is None else (
-            _box_sums(_summed(sky == value), corners) for value in (SKY, IGNORED))), _areas(corners))
+        in_sky = np.full(len(corners), np.nan) if sky is None else _in_sky(
+            _box_sums(_summed(sky == SKY), corners), _box_sums(_summed(sky == IGNORED), corners), _areas(corners))
     brightest = image.max()
     return ImageStatistics(
         size=size,
@@ -116,10 +116,8 @@ def _measure_mask(image: np.ndarray, mask: np.ndarray,
     area = np.bincount(target, minlength=count)
     peaks = np.zeros(count)
     np.maximum.at(peaks, target, image[pixels])
-    if sky is None:
-        in_sky = np.full(count, np.nan)
-    else:
-        in_sky = _in_sky(*(np.bincount(target, sky[pixels] == value, count) for value in (SKY, IGNORED)), area)
+    in_sky = np.full(count, np.nan) if sky is None else _in_sky(
+        np.bincount(target, sky[pixels] == SKY, count), np.bincount(target, sky[pixels] == IGNORED, count), area)
     return extents(labels), area, peaks, in_sky
 
 

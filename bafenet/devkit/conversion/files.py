@@ -39,7 +39,8 @@ def list_files(root: Path, folder: str | None = None, apart: Path | None = None)
     place = root if folder is None else next((path for path in (root / folder, Path(folder)) if path.is_dir()), None)
     if place is None or not place.is_dir():
         raise InputError(f'{printable(folder or root)}: no such folder; give the folder of the data set')
-    return [Path(path) for path in files_below(os.path.abspath(place), apart and os.path.realpath(apart))]
+    left_out = None if apart is None else os.path.realpath(apart)
+    return [Path(path) for path in files_below(os.path.abspath(place), left_out)]
 
 
 class FileIndex:
