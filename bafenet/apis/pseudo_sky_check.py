@@ -53,7 +53,8 @@ def check_pseudo_sky(devkit: str | Path, options: NetworkOptions | None = None, 
     require_palette_sky(map(pseudo.map_file, files))
     detector, settings = load_network(options)
     pairs = list(dict.fromkeys([bounds, *OTHER_BOUNDS]))
-    counts, skipped = [], []
+    counts: list[list[np.ndarray]] = []
+    skipped: list[str] = []
     for name, result in predict_sky(detector, settings, files, options.batch, skipped):
         assert result.sky_probability is not None
         truth = read_sky(pseudo.map_file(name), result.sky_probability.shape, palette=True)
