@@ -7,13 +7,14 @@ from mmcv.transforms import Compose, Resize
 from mmdet.models.dense_heads import FCOSHead
 from mmdet.registry import DATASETS, MODELS, TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from bafenet.datasets.parts import Part, loader_parts, split_names
 from bafenet.errors import InputError
 from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
@@ -46,14 +47,17 @@ def report(config: str,
     init_default_scope('mmdet')
     cfg = load_config(config, cfg_options)
     head = build_head(cfg, config)
-    require_settings(cfg, config, *(f'{split_from}_dataloader.dataset.{name}' for name in ('ann_file', 'pipeline')))
-    data = cfg[f'{split_from}_dataloader'].dataset
-    sizes, points, inside = (np.concatenate(values) for values in zip(*count_points(cfg, head, data), strict=True))
+    require_settings(cfg, config, f'{split_from}_dataloader.dataset')
+    parts = loader_parts(cfg, split_from)
+    require_settings(cfg, config, *(f'{part.key}.{name}' for part in parts for name in ('ann_file', 'pipeline')))
+    counted = [counts for part in parts for counts in count_points(cfg, head, part)]
+    sizes, points, inside = (np.concatenate(values) for values in zip(*counted, strict=True))
+    origins = list(dict.fromkeys(part.settings.get('box_origin') for part in parts))
     results = dict(
         config=config,
         cfg_options=cfg_options or [],
-        split=data.ann_file,
-        box_origin=data.get('box_origin'),
+        split=split_names(cfg[f'{split_from}_dataloader']),
+        box_origin=origins[0] if len(origins) == 1 else origins,
         assign=getattr(head, 'assign', 'inside'),
         **summarize(sizes, points, inside, head))
     print_tables(results)
@@ -76,13 +80,13 @@ def build_head(cfg: Config, config: str) -> FCOSHead:
     return head
 
 
-def count_points(cfg: Config, head: FCOSHead, data: ConfigDict) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def count_points(cfg: Config, head: FCOSHead, data: Part) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Points that each target of a dataset gets, image by image.
 
     Args:
         cfg: The config.
         head: Its head.
-        data: Config of the dataset, with the pipeline whose resizes apply.
+        data: The dataset, with the pipeline whose resizes apply.
 
     Yields:
         For the G targets of an image: sizes float (G, ), the square root of the area in the network's input; points
@@ -90,7 +94,7 @@ def count_points(cfg: Config, head: FCOSHead, data: ConfigDict) -> Iterator[tupl
     """
     resize = Compose([step for step in data.pipeline if _resizes(step)])
     divisor = cfg.model.get('data_preprocessor', {}).get('pad_size_divisor', 1)
-    dataset = DATASETS.build(dict(data, pipeline=[], test_mode=True))
+    dataset = DATASETS.build(dict(data.settings, pipeline=[], test_mode=True))
     for index in range(len(dataset)):
         boxes, shape = resized_boxes(dataset.get_data_info(index), resize)
         padded = [-(-side // divisor) * divisor for side in shape]

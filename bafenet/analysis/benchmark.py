@@ -22,6 +22,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset
+from bafenet.datasets.parts import loader_parts
 from bafenet.errors import InputError
 from bafenet.markup import cell
 
@@ -101,7 +102,10 @@ def benchmark_augment(config: str, data_root: str, images: int, cache_mb: float)
     # One thread, as in a data loader's worker; a forked process would also wait for ever for threads that it lacks.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    cfg = load_config(config, needs=['train_dataloader.dataset.pipeline']).train_dataloader.dataset
+    parts = loader_parts(load_config(config, needs=['train_dataloader.dataset']), 'train')
+    # Of several datasets the first that pastes: their times would differ by their frames alone.
+    cfg = next((part.settings for part in parts if any('BAGCopyPaste' in str(step['type']) for step in part.pipeline)),
+               parts[0].settings)
     cfg.data_root = data_root
     dataset = DATASETS.build(cfg)
     pipeline = dataset.pipeline.transforms

@@ -3,7 +3,7 @@
 A box of three pixels is the extent of a faint blob at some threshold. Where present and pasted targets have another
 one, a network learns two meanings of a box.
 """
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmcv.transforms import Compose
@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bafenet.datasets import SampleIndex, seeded_draws
+from bafenet.datasets.parts import loader_parts, split_names
 from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
 
-from ..engine.options import load_config
+from ..engine.options import load_config, require_settings
 
 PASTE = 'BAGCopyPaste'
 # The background is the median of the border of a frame this far around the box, in pixels.
@@ -104,10 +105,14 @@ def report(config: str, out: str | None = None, cfg_options: list[str] | None = 
     """
     require_json_name(out)
     init_default_scope('mmdet')
-    needs = [f'train_dataloader.dataset.{name}' for name in ('ann_file', 'pipeline')]
-    settings = load_config(config, cfg_options, needs).train_dataloader.dataset
-    results = dict(config=config, split=settings.ann_file,
-                   **{kind: summarize(edges) for kind, edges in _measure_split(settings).items()})
+    cfg = load_config(config, cfg_options, ['train_dataloader.dataset'])
+    parts = loader_parts(cfg, 'train')
+    require_settings(cfg, config, *(f'{part.key}.{name}' for part in parts for name in ('ann_file', 'pipeline')))
+    measured = [_measure_split(part.settings) for part in parts]
+    results: dict[str, Any] = dict(config=config, split=split_names(cfg.train_dataloader))
+    for kind in dict.fromkeys(kind for found in measured for kind in found):
+        edges = zip(*(found[kind] for found in measured if kind in found), strict=True)
+        results[kind] = summarize(Edges(*map(np.concatenate, edges)))
     print_table(results)
     if out:
         write_json(out, results)

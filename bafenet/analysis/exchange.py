@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
-from bafenet.datasets import DenseSIRSTDataset
+from bafenet.datasets import DenseSIRSTDataset, SeededVisits
+from bafenet.datasets.parts import loader_parts, split_names
 from bafenet.errors import InputError
 from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
@@ -28,7 +29,7 @@ from bafenet.markup import cell
 from ..devkit.layout import IGNORED, OTHER, SKY
 from ..engine.checkpoints import find_checkpoint, load_from_local
 from ..engine.network import build_network
-from ..engine.options import load_config, require_head
+from ..engine.options import load_config, require_head, require_settings
 from ..engine.silent_logging import quiet
 from ..evaluation.matching import threshold_at_recall
 from ..evaluation.metric import RECALL_OF_FPPI, DenseSIRSTMetric, detection_counts, false_alarms
@@ -107,14 +108,16 @@ def report(config: str,
     require_json_name(out)
     require_device(device)
     init_default_scope('mmdet')
-    cfg = load_config(config, cfg_options, ['model', f'{split_from}_dataloader.dataset.ann_file'])
+    cfg = load_config(config, cfg_options, ['model', f'{split_from}_dataloader.dataset'])
+    require_settings(cfg, config, *(f'{part.key}.ann_file' for part in loader_parts(cfg, split_from)))
     settings = cfg[f'{split_from}_dataloader'].dataset
     require_head(cfg, config, BAFEHead, 'the tool asks what the two tasks of a BAFEHead exchange')
     weights = find_checkpoint(checkpoint)
     with quiet():
         network = build_network(cfg, load_from_local(weights, map_location='cpu'), weights).to(device)
-    results = dict(config=config, checkpoint=checkpoint, split=settings.ann_file, device=device,
-                   **Measurement(network, DATASETS.build(settings)).run())
+    split = split_names(cfg[f'{split_from}_dataloader'])
+    results = dict(config=config, checkpoint=checkpoint, split=split, device=device,
+                   **Measurement(network, DATASETS.build(SeededVisits.around(settings))).run())
     print_tables(results)
     if out:
         write_json(out, results)
@@ -129,7 +132,7 @@ class Measurement:
         dataset: Images with boxes and sky maps.
     """
 
-    def __init__(self, network: BaseDetector, dataset: DenseSIRSTDataset) -> None:
+    def __init__(self, network: BaseDetector, dataset: DenseSIRSTDataset | SeededVisits) -> None:
         self.network, self.dataset = network, dataset
         self.head: BAFEHead = network.bbox_head
         exchange = getattr(self.head, 'exchange', None)

@@ -1,4 +1,5 @@
 """Feature maps of named layers of several networks on the same frames, before and after the exchange (paper Fig. 7)."""
+import copy
 import difflib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,12 +15,12 @@ from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
 from bafenet.arguments import require_number
+from bafenet.datasets.parts import loader_parts, move_parts
 from bafenet.errors import InputError, printable
 
 from ..devkit.frames import read_frame
 from ..devkit.layout import SPLITS
 from ..engine.checkpoints import find_checkpoint, load_from_local
-from ..engine.config_paths import setting
 from ..engine.frame_pipeline import build_pipeline
 from ..engine.network import build_network, trained_config
 from ..engine.options import require_known_types
@@ -146,15 +147,22 @@ def find_frames(frames: Sequence[str], cfg: Config, split: str | None = None,
 
 def _split(cfg: Config, split: str | None, data_root: str | None) -> dict[str, dict]:
     """The annotations of a split's images by name."""
-    settings = setting(cfg, 'test_dataloader', 'dataset')
-    if not isinstance(settings, dict):
+    cfg = copy.deepcopy(cfg)
+    parts = loader_parts(cfg, 'test')
+    if not parts:
         raise InputError('the config of the first checkpoint has no test_dataloader: give paths of images')
-    require_known_types(settings, 'the config of the first checkpoint')
-    changed = dict(data_root=data_root, ann_file=split and f'{SPLITS}/{split}.txt')
-    dataset = DATASETS.build({**settings, 'pipeline': [], 'test_mode': True, 'serialize_data': False,
-                              **{key: value for key, value in changed.items() if value is not None}})
-    infos = map(dataset.get_data_info, range(len(dataset)))
-    return {str(info['img_id']): info for info in infos}
+    if data_root is not None:
+        move_parts(cfg, 'test', data_root, '--data-root')
+    if split is not None and len(parts) > 1:
+        raise InputError(f'--split {printable(split)}: the test data are {len(parts)} datasets; give paths of images')
+    found: dict[str, dict] = {}
+    for part in parts:
+        require_known_types(part.settings, 'the config of the first checkpoint')
+        dataset = DATASETS.build({**part.settings, 'pipeline': [], 'test_mode': True, 'serialize_data': False,
+                                  **({'ann_file': f'{SPLITS}/{split}.txt'} if split is not None else {})})
+        for info in map(dataset.get_data_info, range(len(dataset))):
+            found.setdefault(str(info['img_id']), info)
+    return found
 
 
 def _known(wanted: str, names: Sequence[str]) -> str:

@@ -7,6 +7,8 @@ import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import DATASETS, MODELS
 
+from bafenet.datasets import SeededVisits
+from bafenet.datasets.parts import move_parts
 from bafenet.devkit import image_size
 from bafenet.errors import InputError
 
@@ -46,7 +48,7 @@ def benchmark_predict(config: str,
     require_device(device)
     cfg = load_config(config, needs=['model', 'test_dataloader.dataset'])
     if data_root:
-        cfg.test_dataloader.dataset.data_root = data_root
+        move_parts(cfg, 'test', data_root, '--data-root')
     frames = list(islice(_frames(cfg.test_dataloader.dataset, shape), images))
     if not frames:
         raise InputError(f'{config}: its test split has no image of {shape[0]}x{shape[1]} (height x width)')
@@ -78,7 +80,7 @@ def benchmark_predict(config: str,
 
 def _frames(settings: dict, shape: tuple[int, int]) -> Iterator[dict]:
     """The split's images of a size, each as a data loader gives a batch of one."""
-    dataset = DATASETS.build(settings)
+    dataset = DATASETS.build(SeededVisits.around(settings))
     for index in range(len(dataset)):
         if image_size(dataset.get_data_info(index)['img_path'])[::-1] == tuple(shape):
             yield {key: [value] for key, value in dataset[index].items()}

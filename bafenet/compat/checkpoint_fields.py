@@ -206,6 +206,8 @@ _FIELDS: dict[str, _Check] = {
     'meta.dataset_meta.CLASSES': (_is_classes, 'a list of names'),
     'meta.provenance': (_is_plain_dict, 'a dict of plain values'),
     'meta.training_images': (_is_images, f'names and {HASH_BYTES} bytes of SHA-256 for each'),
+    'meta.schedule': _DICT,
+    'meta.schedule.*': _COUNT,
     'message_hub': _DICT,
     'message_hub.log_scalars': _DICT,
     'message_hub.log_scalars.*': (_is_history, 'a history of numbers'),

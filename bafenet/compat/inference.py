@@ -4,6 +4,7 @@ Both expect mmcv's image loader at the start of a test pipeline and put others i
 leave out what our networks need. Where a pipeline has a loader that takes arrays itself (``takes_arrays``), it stays.
 Weights that do not fit a network of ours are refused. Everything else, other networks included, is mmdet's.
 """
+import copy
 import os
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -15,6 +16,8 @@ import mmengine
 import numpy as np
 from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
@@ -25,15 +28,18 @@ from .weights_fit import require_fit
 def install() -> None:
     """Adapt both, the first time it is called."""
     # Not before the operators are there, which all of mmdet's models need.
+    from mmdet import apis
     from mmdet.apis import DetInferencer, inference
     for owner, name, around in ((inference, 'get_test_pipeline_cfg', _keep_loader),
                                 (inference, 'load_checkpoint', _load_checkpoint),
+                                (inference, 'init_detector', _init_detector),
                                 (DetInferencer, '_load_weights_to_model', _load_weights),
                                 (DetInferencer, '_init_pipeline', _init_pipeline),
                                 (DetInferencer, '_inputs_to_list', _inputs_to_list),
                                 (DetInferencer, 'visualize', _visualize),
                                 (DetInferencer, 'pred2dict', _pred2dict)):
         _wrap(owner, name, around)
+    apis.init_detector = inference.init_detector
 
 
 def _wrap(owner: Any, name: str, around: Callable) -> None:
@@ -65,7 +71,28 @@ def _load_checkpoint(original: Callable, model: nn.Module, filename: str | Path,
 def _load_weights(original: Callable, inferencer: Any, model: nn.Module, checkpoint: dict | None, cfg: Any) -> None:
     if checkpoint is not None:
         _require_fit(model, checkpoint, 'weights')
-    original(inferencer, model, checkpoint, cfg)
+    original(inferencer, model, checkpoint, _with_lazy_parts(cfg))
+
+
+def _init_detector(original: Callable, config: Any, *args: Any, **kwargs: Any) -> nn.Module:
+    config = Config.fromfile(config) if isinstance(config, (str, Path)) else config
+    return original(_with_lazy_parts(config), *args, **kwargs)
+
+
+def _with_lazy_parts(cfg: Any) -> Any:
+    """A config whose test data need not be at hand: mmdet asks the dataset for its colours, and the wrapper alone."""
+    settings = cfg.get('test_dataloader') if isinstance(cfg, (Config, dict)) else None
+    dataset = settings.get('dataset') if isinstance(settings, dict) else None
+    if not isinstance(dataset, dict) or not {'dataset', 'datasets'} & dataset.keys():
+        return cfg
+    cfg = copy.deepcopy(cfg)
+    waiting = [cfg['test_dataloader']['dataset']]
+    while waiting:
+        part = waiting.pop()
+        part['lazy_init'] = True
+        inner = [part[key] for key in ('dataset', 'datasets') if key in part]
+        waiting += [item for value in inner for item in (value if isinstance(value, list) else [value])]
+    return cfg
 
 
 def _require_fit(model: nn.Module, checkpoint: dict, source: str) -> None:
@@ -87,7 +114,10 @@ def _keep_loader(original: Callable, cfg: Any) -> Any:
 
 
 def _init_pipeline(original: Callable, inferencer: Any, cfg: Any) -> Any:
-    steps = cfg.test_dataloader.dataset.get('pipeline', ())
+    try:
+        steps = get_test_pipeline_cfg(cfg)  # through ConcatDataset and other wrappers too
+    except RuntimeError:
+        steps = ()
     if any(map(_takes_arrays, steps)):
         return Compose([_as_results, *steps])
     return original(inferencer, cfg)

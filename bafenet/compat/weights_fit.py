@@ -1,10 +1,37 @@
 """Whether the weights of a checkpoint fit a network: names and shapes that differ, in words."""
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from ..errors import InputError, printable
+
+# Parts of a BAFE-Head by which detection is not what it was without them.
+_PARTS = 'seg_convs', 'conv_seg', 'refine', 'cls_bottleneck', 'seg_bottleneck', 'exchange'
+
+
+def refuse_dropped_parts(unknown: Iterable[str], source: str, head: str = 'bbox_head') -> None:
+    """Refuse weights of parts of a BAFE-Head that the network lacks: detection goes through them.
+
+    Other weights may be left out where a network is fine-tuned: a class layer of another number of classes, say.
+
+    Args:
+        unknown: Names of weights that are not the network's.
+        source: What the weights are called, for the message.
+        head: Name of the head before its parts; empty where names begin with these.
+
+    Raises:
+        InputError: If one is of the sky branch, a refinement, a bottleneck or an exchange.
+    """
+    start = rf'(?:^|\.){head}\.' if head else '^'
+    found = (re.search(rf'{start}({"|".join(_PARTS)})\.', name) for name in unknown)
+    dropped = sorted({match[1] for match in found if match})
+    if dropped:
+        raise InputError(f'{printable(source)} has weights of {", ".join(dropped)} of the head, and the network has no '
+                         'such part: detection went through it and would find nothing without it; leave with_seg, '
+                         'refine, bottleneck and exchange of model.bbox_head as they were trained (frames without sky '
+                         "maps cost the sky branch nothing: set the dataset's sky to 'optional' or 'none')")
 
 
 def require_fit(expected: Mapping[str, Tensor], weights: Mapping[str, Any], source: str) -> None:

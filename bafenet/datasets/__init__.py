@@ -2,9 +2,10 @@
 from .densesirst import DenseSIRSTDataset
 from .randomness import SampleIndex, seeded_draws
 from .samplers import EpochSampler
+from .seeded_visits import SeededVisits
 from .transforms import BAGCopyPaste, LoadInfraredImage, LoadSkyAnnotations, PackInfraredInputs
 
 __all__ = [
     'BAGCopyPaste', 'DenseSIRSTDataset', 'EpochSampler', 'LoadInfraredImage', 'LoadSkyAnnotations',
-    'PackInfraredInputs', 'SampleIndex', 'seeded_draws'
+    'PackInfraredInputs', 'SampleIndex', 'SeededVisits', 'seeded_draws'
 ]

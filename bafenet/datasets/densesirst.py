@@ -28,7 +28,7 @@ from bafenet.devkit.layout import (
 )
 from bafenet.errors import InputError, printable
 
-from .randomness import SampleIndex, seeded_draws
+from .randomness import SampleIndex, current_visit, seeded_draws
 
 SKY_CHOICES = ('required', 'optional', 'none')
 WITHOUT_SKY = "; sky='optional' takes images without a sky map, sky='none' looks at none"
@@ -72,6 +72,7 @@ class DenseSIRSTDataset(BaseDetDataset):
             another size than its image; no sky map holds a 1, and some hold 255; ``indices`` are not among the images.
     """
 
+    seeds_draws = True  # by the index; another outermost dataset is put into SeededVisits
     ann_file: str
     METAINFO = {'classes': CLASSES, 'palette': [(255, 64, 64)]}
 
@@ -202,10 +203,11 @@ class DenseSIRSTDataset(BaseDetDataset):
                                  f'{WITHOUT_SKY if key == "seg_map_path" else ""}')
 
     def get_data_info(self, idx: int | SampleIndex) -> dict:
-        """Annotation of an image and, where the index says it, the ``epoch`` that the sample is drawn for."""
+        """Annotation of an image and, where the index or the visit says it, the ``epoch`` that it is drawn for."""
         data_info = super().get_data_info(int(idx))
-        if isinstance(idx, SampleIndex):
-            data_info['epoch'] = idx.epoch
+        visit = idx if isinstance(idx, SampleIndex) else current_visit()
+        if visit is not None:
+            data_info['epoch'] = visit.epoch
         return data_info
 
     def __getitem__(self, index: int | SampleIndex) -> dict:

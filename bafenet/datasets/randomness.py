@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+_visit: 'SampleIndex | None' = None
+
 
 class SampleIndex(int):
     """Index of a sample that also knows which visit to it this is.
@@ -42,8 +44,14 @@ class SampleIndex(int):
 def seeded_draws(index: SampleIndex) -> Iterator[None]:
     """Seed ``random`` and ``np.random`` for one visit of a sample and restore both afterwards.
 
-    Transforms draw from these two global states only.
+    Transforms draw from these two global states only. Within a visit nothing is seeded again: the outermost dataset's
+    index decides, whatever dataset it wraps.
     """
+    global _visit
+    if _visit is not None:
+        yield
+        return
+    _visit = index
     python_state, numpy_state = random.getstate(), np.random.get_state()
     words = np.random.SeedSequence(index.entropy).generate_state(8)
     random.seed(words[:4].tobytes())
@@ -51,5 +59,11 @@ def seeded_draws(index: SampleIndex) -> Iterator[None]:
     try:
         yield
     finally:
+        _visit = None
         random.setstate(python_state)
         np.random.set_state(numpy_state)
+
+
+def current_visit() -> SampleIndex | None:
+    """The visit that draws are seeded for at this moment; None outside of :func:`seeded_draws`."""
+    return _visit

@@ -9,10 +9,13 @@ Path = tuple[str, ...]  # of keys, and of list indices as text
 
 
 def setting(cfg: Config, *path: str) -> Any:
-    """The value at a path of keys; None where the config has no such setting."""
+    """The value at a path of keys, and of list indices as text; None where the config has no such setting."""
     value: Any = cfg
     for key in path:
-        value = value.get(key) if isinstance(value, (Config, dict)) else None
+        if isinstance(value, (list, tuple)):
+            value = value[int(key)] if is_index(key, len(value)) else None
+        else:
+            value = value.get(key) if isinstance(value, (Config, dict)) else None
     return value
 
 

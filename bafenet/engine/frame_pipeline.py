@@ -3,10 +3,10 @@ from typing import Any
 
 from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
-from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from ..datasets.parts import common_pipeline
 from ..errors import InputError, one_line
 from .config_paths import numbers_in
 from .options import require_known_types
@@ -44,9 +44,9 @@ def build_pipeline(cfg: Config, resize: bool = True) -> Compose:
 
 def _steps(cfg: Config) -> list[Any]:
     try:
-        steps = list(get_test_pipeline_cfg(cfg))
+        steps = common_pipeline(cfg, 'test')
         require_known_types(steps, 'the test pipeline of the config')
-        if not all(isinstance(step, dict) and isinstance(step['type'], str) for step in steps):
+        if not steps or not all(isinstance(step, dict) and isinstance(step['type'], str) for step in steps):
             raise KeyError('type')
         _require_small_numbers(steps)
     except InputError:

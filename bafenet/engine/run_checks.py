@@ -19,12 +19,12 @@ from bafenet_command import call_of
 
 from ..arguments import shown
 from ..compat.checkpoint_fields import is_finite
+from ..datasets.parts import image_infos
 from ..devkit import read_mask
 from ..devkit.box_matching import extents, match_boxes
 from ..errors import InputError, printable
 from .options import parse_config
 from .registered import defaults, find_type
-from .training_images import image_infos
 
 _SHOWN = 12  # differences in one line
 # What of these settings says where data lie, how they are loaded or what is trained, and nothing about results.

@@ -17,14 +17,19 @@ from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.runner import CheckpointLoader, EpochBasedTrainLoop, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ..compat.checkpoint_fields import ANOTHER, check_training_state
 from ..compat.checkpoint_loading import require_checkpoint
+from ..compat.weights_fit import refuse_dropped_parts
+from ..datasets import SeededVisits
 from ..errors import InputError, first_line, one_line, printable
 from ..models.onnx_file import is_onnx
 from ..models.onnx_network import OnnxNetwork
 from .checkpoint_hook import checkpoint_folder
 from .checkpoints import latest_checkpoint, load_weights
+from .epoch_length import KEY as SCHEDULE
+from .epoch_length import EpochLength, require_same_epochs
 from .memory_format_hook import MemoryFormatHook
 from .pipeline_steps import without_steps
 from .training_state import TrainingState
@@ -57,6 +62,7 @@ class DetectionRunner(Runner):
 
     _strict = True
     _resumed_at: int | None = None
+    _loaded_meta: dict = {}
     _timestamps: set[str] = set()
     _timestamp: str
     _resume: bool
@@ -136,6 +142,15 @@ class DetectionRunner(Runner):
         finally:
             self.logger.removeFilter(_weight_lines_to_debug)
 
+    # --- Data ---------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader:
+        """Build a loader; draws are seeded by the sampler's indices whatever wraps the datasets."""
+        if isinstance(dataloader, dict) and isinstance(dataloader.get('dataset'), dict):
+            dataloader = {**dataloader, 'dataset': SeededVisits.around(dataloader['dataset'])}
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
     # --- Weights ------------------------------------------------------------------------------------------------------
 
     def train(self) -> nn.Module:
@@ -186,13 +201,15 @@ class DetectionRunner(Runner):
         """Resume a run from a checkpoint.
 
         Raises:
-            InputError: if it is as in :meth:`load_checkpoint`, or the state in it is another's.
+            InputError: if it is as in :meth:`load_checkpoint`, the state in it is another's, or what counts iterations
+                would go on elsewhere, as with another batch size.
         """
         expected = TrainingState.of(self)
         with _refused_state(filename):
             super().resume(filename, *args, **kwargs)
             expected.require_same_kind(self, filename)
         self._require_place_in_schedule(filename)
+        require_same_epochs(self, self._loaded_meta, filename)
         self._resumed_at = self.iter
 
     def _require_place_in_schedule(self, filename: str) -> None:
@@ -207,9 +224,10 @@ class DetectionRunner(Runner):
         if done == last:
             self.logger.warning(f'Nothing is left to train: {printable(filename)} is of {done} {unit}, and '
                                 f'train_cfg.max_{unit} is {last}')
-        elif by_epoch and not 0 <= self.iter - done * len(self.train_dataloader) < len(self.train_dataloader):
-            self.logger.warning(f'{printable(filename)} is of {done} epochs and {self.iter} iterations; an epoch has '
-                                f'{len(self.train_dataloader)} here: the schedule by iterations goes on elsewhere')
+
+    def save_checkpoint(self, *args: Any, meta: dict | None = None, **kwargs: Any) -> None:
+        """Save a checkpoint, with the length of its epochs; takes the arguments of ``Runner.save_checkpoint``."""
+        super().save_checkpoint(*args, meta={**(meta or {}), SCHEDULE: EpochLength.of(self).to_meta()}, **kwargs)
 
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool | None = None) -> dict:
         """Load a checkpoint into the network.
@@ -230,7 +248,10 @@ class DetectionRunner(Runner):
         checkpoint = CheckpointLoader.load_checkpoint(filename, map_location=map_location)
         if self._resume:
             _require_training_state(filename, checkpoint)
+        self._loaded_meta = checkpoint.get('meta', {})
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        names = {str(name).removeprefix('module.') for name in checkpoint.get('state_dict', checkpoint)}
+        refuse_dropped_parts(names - self._unwrapped_model.state_dict().keys(), f'checkpoint {filename}')
         report = load_weights(self._unwrapped_model, checkpoint)
         strict = self._strict if strict is None else strict
         if report.loaded == 0 or (strict and not report.fits):

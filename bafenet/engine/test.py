@@ -1,13 +1,16 @@
 """Testing a checkpoint, as ``tools/test.py`` does once its arguments are parsed, and the file of its results."""
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from bafenet.datasets.parts import split_names
 from bafenet.display import require_display
-from bafenet.errors import InputError
+from bafenet.errors import InputError, printable
 from bafenet.evaluation import DenseSIRSTMetric, print_metrics
 from bafenet.fileio import require_json_name, require_writable_folder, write_json
 
@@ -17,7 +20,7 @@ from .fuse_hook import with_fuse_hook
 from .prepare import TESTING, allow_training_images_in, build_runner, prepare_config
 from .provenance import Provenance
 from .splits import DEFAULT as DEFAULT_SPLITS
-from .training_images import TrainingImagesHook, split_settings
+from .training_images import TrainingImagesHook
 
 
 def test(config: str,
@@ -68,6 +71,8 @@ def test(config: str,
     provenance = Provenance(cfg, config)
     keep_freed_memory()
     runner = build_runner(with_fuse_hook(cfg))
+    if out or show_dir:
+        _require_names_apart(runner.test_dataloader.dataset, '--out' if out else '--show-dir')
     metrics = runner.test()
     if is_main_process():
         trained_on = next((hook.tested for hook in runner.hooks if isinstance(hook, TrainingImagesHook)), None)
@@ -96,7 +101,7 @@ def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenanc
         checkpoint=runner.cfg.load_from,
         checkpoint_sha256=checkpoint_sha256(runner.cfg.load_from),
         splits=runner.cfg.get('splits'),
-        split=_split(runner.cfg.test_dataloader.dataset),
+        split=split_names(runner.cfg.test_dataloader),
         training_images=trained_on,
         metrics=metrics,
         images=images[0] if images else [])
@@ -109,6 +114,12 @@ def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenanc
     runner.logger.info(f'wrote {out}')
 
 
-def _split(dataset: dict) -> str | None:
-    """The split file of a dataset's settings; of several, all of them."""
-    return ', '.join(part['ann_file'] for part in split_settings(dataset)) or None
+def _require_names_apart(dataset: Any, option: str) -> None:
+    """Refuse several datasets with an image of one name: results and pictures go by it."""
+    if not hasattr(dataset, 'get_data_info'):
+        return
+    names = Counter(str(dataset.get_data_info(index).get('img_id', index)) for index in range(len(dataset)))
+    name, count = next(iter(names.most_common(1)), ('', 1))
+    if count > 1:
+        raise InputError(f'{count} images of test_dataloader are called {printable(name)}: {option} goes by the names; '
+                         f'test its datasets one by one, or without {option}')

@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.config import Config
 
 from bafenet.arguments import shown
+from bafenet.datasets.parts import loader_parts
 from bafenet.errors import InputError
 
 from .config_paths import setting
@@ -18,22 +19,21 @@ def trainval_settings(cfg: Config) -> dict[str, Any]:
     Raises:
         InputError: If its training set is not read from a split file of such a name.
     """
-    dataset = setting(cfg, 'train_dataloader', 'dataset')
-    if not isinstance(dataset, dict) or 'ann_file' not in dataset:
+    parts = loader_parts(cfg, 'train')
+    if not parts or not all('ann_file' in part.settings for part in parts):
         raise InputError('--trainval: train_dataloader.dataset has no ann_file that it could change; write a config '
                          'that trains on both splits')
-    folder, split = os.path.split(str(dataset['ann_file']))
-    if not split.startswith(('train_', 'trainval_')):
-        raise InputError(f'--trainval: train_dataloader.dataset.ann_file={shown(dataset["ann_file"])} is no train_NAME '
-                         'beside which a trainval_NAME could be; rename it, or write a config that trains on both '
-                         'splits')
-    if split.startswith('trainval_') and not cfg.get('val_dataloader'):
-        raise InputError('--trainval: this config trains on both splits and validates on nothing already; leave '
-                         '--trainval out')
-    settings: dict[str, Any] = {
-        'train_dataloader.dataset.ann_file': os.path.join(folder, f'trainval_{split.partition("_")[2]}'),
-        'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,
-    }
+    settings: dict[str, Any] = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
+    for part in parts:
+        folder, split = os.path.split(str(part.settings['ann_file']))
+        if not split.startswith(('train_', 'trainval_')):
+            raise InputError(f'--trainval: {part.key}.ann_file={shown(part.settings["ann_file"])} is no train_NAME '
+                             'beside which a trainval_NAME could be; rename it, or write a config that trains on both '
+                             'splits')
+        if split.startswith('trainval_') and not cfg.get('val_dataloader'):
+            raise InputError('--trainval: this config trains on both splits and validates on nothing already; leave '
+                             '--trainval out')
+        settings[f'{part.key}.ann_file'] = os.path.join(folder, f'trainval_{split.partition("_")[2]}')
     if setting(cfg, 'default_hooks', 'checkpoint'):
         settings |= {'default_hooks.checkpoint.save_best': None, 'default_hooks.checkpoint.rule': None}
     return settings

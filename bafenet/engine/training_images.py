@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..compat.checkpoint_fields import HASH_BYTES
+from ..datasets.parts import image_infos, split_settings
 from ..devkit import find_split, read_split
 from ..devkit.layout import IMAGES
 from ..errors import InputError, printable
@@ -68,17 +69,6 @@ class Images:
         """Names of the images that are an image of ``other`` byte for byte, under any name."""
         theirs = {digest for digests in other.hashes.values() for digest in digests}
         return sorted(name for name, digests in self.hashes.items() if theirs.intersection(digests))
-
-
-def image_infos(dataset: Any) -> Iterator[dict]:
-    """What the datasets below any wrappers say of each image that has a file."""
-    parts = getattr(dataset, 'datasets', None)
-    if parts is None and hasattr(dataset, 'dataset'):
-        parts = [dataset.dataset]
-    for part in parts or ():
-        yield from image_infos(part)
-    if parts is None and hasattr(dataset, 'get_data_info'):
-        yield from (info for info in map(dataset.get_data_info, range(len(dataset))) if info.get('img_path'))
 
 
 @HOOKS.register_module()
@@ -169,18 +159,6 @@ class TrainingImagesHook(Hook):
         except InputError as error:
             runner.logger.warning(f'What the checkpoint was trained on is not known ({error})')
         return known
-
-
-def split_settings(settings: Any) -> Iterator[dict]:
-    """The parts of a loader's settings that name a split file, through whatever wraps the dataset."""
-    if isinstance(settings, dict):
-        if isinstance(settings.get('ann_file'), str):
-            yield settings
-        for value in settings.values():
-            yield from split_settings(value)
-    elif isinstance(settings, (list, tuple)):
-        for value in settings:
-            yield from split_settings(value)
 
 
 def _named_in(settings: dict, roots: Sequence[str | None], images: Images) -> Iterator[tuple[str, list[bytes]]]:

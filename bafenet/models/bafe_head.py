@@ -14,6 +14,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from bafenet.arguments import require_flags, require_part, shown
+from bafenet.compat.weights_fit import refuse_dropped_parts
 from bafenet.devkit.layout import IGNORED
 from bafenet.errors import InputError
 
@@ -115,6 +116,13 @@ class BAFEHead(SmallTargetHead):
             self.seg_bottleneck = self._build_bottleneck()
         if self.exchange_cfg is not None:
             self.exchange = MODELS.build(dict(self.exchange_cfg, channels=self.feat_channels))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Load the head's own weights, whoever asks; see :func:`~bafenet.compat.weights_fit.refuse_dropped_parts`."""
+        parts = dict(self.named_children())
+        refuse_dropped_parts((name.removeprefix(prefix) for name in state_dict if name.startswith(prefix)
+                              and name.removeprefix(prefix).split('.')[0] not in parts), 'the file', head='')
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _init_seg_layers(self) -> None:
         self.seg_convs = nn.ModuleList(

@@ -3,6 +3,7 @@ import hashlib
 import io
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils._pytree import tree_leaves
 
+from bafenet.datasets.parts import loader_parts
 from bafenet.errors import InputError, printable
 from bafenet.fields import require_list, require_text, require_whole
 from bafenet.fileio import require_writable_file, write_bytes
 
 from ..engine.checkpoints import find_checkpoint, load_from_local
-from ..engine.config_paths import setting
 from ..engine.network import build_network, trained_config
 from ..engine.training_images import KEY as TRAINING_IMAGES
 
@@ -107,11 +108,13 @@ def shipped_config(cfg: Config, source: str, strict: bool = True) -> Config:
     Raises:
         InputError: If one is left.
     """
-    root = setting(cfg, 'train_dataloader', 'dataset', 'data_root')
+    given = [part.settings.get('data_root') for part in loader_parts(cfg, 'train')]
+    roots = dict.fromkeys(Path(root) for root in given if isinstance(root, str))
     values = {key: value for key, value in cfg.to_dict().items() if key not in _RUN_KEYS}
-    if isinstance(root, str) and Path(root).is_absolute():
-        values = _map_strings(values, lambda text: str(Path(DATA_ROOT, Path(text).relative_to(root)))
-                              if Path(text).is_relative_to(root) else text)
+    # Of several datasets each keeps the name of its folder.
+    for root in filter(Path.is_absolute, roots):
+        usual = Path(DATA_ROOT) if len(roots) == 1 else Path(DATA_ROOT).parent / root.name
+        values = _map_strings(values, partial(_moved, root=root, usual=usual))
     absolute = [leaf for leaf in tree_leaves(values) if isinstance(leaf, str) and Path(leaf).is_absolute()]
     if absolute and not strict:
         return Config(_map_strings(values, lambda text: Path(text).name if Path(text).is_absolute() else text))
@@ -119,6 +122,10 @@ def shipped_config(cfg: Config, source: str, strict: bool = True) -> Config:
         raise InputError(f'checkpoint {source}: its config names a place of the machine that trained it, '
                          f'{absolute[0]}; train with paths relative to the repository')
     return Config(values)
+
+
+def _moved(text: str, root: Path, usual: Path) -> str:
+    return str(usual / Path(text).relative_to(root)) if Path(text).is_relative_to(root) else text
 
 
 def _map_strings(value: Any, function: Any) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from bafenet.datasets.parts import loader_parts, split_names
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.class_keys import CLASS_ROWS, split_class_key
 from bafenet.evaluation.report import ROWS, rows_of
@@ -126,8 +127,9 @@ def _weights_record(file: Path) -> dict:
         provenance = _provenance(meta['provenance'])
         cfg = parse_config(require_text(meta.get('cfg'), 'meta.cfg'), str(file))
         # What the file does not say about the training is left out of the card; what it says wrongly is an error.
-        trained_on = require_text(setting(cfg, 'train_dataloader', 'dataset', 'ann_file'),
-                                  'meta.cfg: train_dataloader.dataset.ann_file', optional=True)
+        for part in loader_parts(cfg, 'train'):
+            require_text(part.settings.get('ann_file'), f'meta.cfg: {part.key}.ann_file', optional=True)
+        trained_on = split_names(cfg.get('train_dataloader'))
         max_epochs = require_whole(setting(cfg, 'train_cfg', 'max_epochs'), 'meta.cfg: train_cfg.max_epochs',
                                    optional=True)
     except InputError as error:

@@ -12,12 +12,12 @@ from mmengine.evaluator import Evaluator
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import ROWS, plain_keys
 
+from ..datasets.parts import common_pipeline, split_settings
 from ..devkit import find_split, read_split
 from ..devkit.frames import read_frame
 from ..devkit.layout import IMAGES
 from ..engine.pipeline_steps import without_steps
 from ..engine.silent_logging import quiet
-from ..engine.training_images import split_settings
 from ..models.onnx_network import OnnxNetwork
 
 # What int8 may lose of each metric.
@@ -34,7 +34,8 @@ def split_files(cfg: Config, loader: str, data_root: str | None = None, split: s
         split: Split instead of the config's, ``'val_v2'``.
     """
     files: list[Path] = []
-    for part in split_settings(cfg.get(f'{loader}_dataloader')):
+    parts = list(split_settings(cfg.get(f'{loader}_dataloader')))
+    for part in parts if data_root is None or split is None else parts[:1]:
         root = data_root or str(part.get('data_root') or '')
         file = find_split(root, part['ann_file'] if split is None else f'Splits/{split}.txt')
         if Path(root, IMAGES).is_dir() and Path(file).is_file():
@@ -69,9 +70,11 @@ def accuracy(network: OnnxNetwork, cfg: Config, data_root: str, split: str) -> d
     Raises:
         InputError: If there is no such split, or it cannot be read.
     """
-    settings: Any = without_steps(cfg.test_dataloader.dataset, 'Resize')
-    if 'ann_file' not in settings:
-        raise InputError('the config has no dataset of one split to test on (test_dataloader.dataset.ann_file)')
+    common_pipeline(cfg, 'test')  # refuses several, of which only the first would be measured
+    parts = list(split_settings(cfg.test_dataloader))
+    if not parts:
+        raise InputError('the config has no dataset of a split to test on (test_dataloader.dataset.ann_file)')
+    settings: Any = without_steps(parts[0], 'Resize')
     with quiet():
         dataset = DATASETS.build(dict(settings, data_root=data_root, ann_file=f'Splits/{split}.txt'))
         evaluator = Evaluator(cfg.test_evaluator)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from bafenet._version import __version__
-from bafenet.errors import InputError, first_line, printable
+from bafenet.errors import InputError, printable
 
+from ..datasets.parts import common_pipeline
 from ..engine.checkpoints import checkpoint_sha256, find_checkpoint
 from ..engine.network import build_network, trained_config
 from ..engine.pipeline_steps import step_name
@@ -151,12 +151,11 @@ def resized_to(cfg: Config) -> tuple[int, int] | None:
     Raises:
         InputError: If it does anything else.
     """
-    try:
-        steps = [step for step in get_test_pipeline_cfg(cfg)
-                 if step_name(step) not in _OUTSIDE and 'Annotations' not in step_name(step)]
-    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f'the config has no test pipeline (test_dataloader.dataset.pipeline, {first_line(error)}); '
-                         'give a checkpoint that training wrote') from error
+    passed = common_pipeline(cfg, 'test')
+    if not passed or not all(isinstance(step, dict) and 'type' in step for step in passed):
+        raise InputError('the config has no test pipeline (test_dataloader.dataset.pipeline); give a checkpoint that '
+                         'training wrote')
+    steps = [step for step in passed if step_name(step) not in _OUTSIDE and 'Annotations' not in step_name(step)]
     if not steps:
         return None
     names = ', '.join(map(step_name, steps))

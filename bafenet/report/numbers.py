@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bafenet.analysis.complexity import network_of
+from bafenet.datasets.parts import split_settings
 from bafenet.engine.config_paths import setting
-from bafenet.engine.training_images import split_settings
 from bafenet.evaluation.class_keys import by_class, split_class_key
 from bafenet.evaluation.report import FPPI_SCORE, LEGACY, ROWS, row_labels
 from bafenet.reproduction.tables import Row, Table, read_tables

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from bafenet.arguments import shown
+from bafenet.datasets.parts import split_settings
 from bafenet.engine.config_paths import setting
-from bafenet.engine.training_images import split_settings
 
 from .collect import Run
 from .numbers import tested_on

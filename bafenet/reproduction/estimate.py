@@ -8,7 +8,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import Runner
+
+from ..engine.runner import DetectionRunner
 
 LEFT_OUT = ('data loading where it is slower than the network, larger windows of late epochs, validation after the '
             'epochs, the test, checkpoints, and the start of each run')
@@ -37,7 +38,7 @@ def time_step(cfg: Config) -> Estimate:
     optimizer = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
     loader = copy.deepcopy(cfg.train_dataloader)
     loader.update(num_workers=0, persistent_workers=False)
-    loader = Runner.build_dataloader(loader, seed=0)
+    loader = DetectionRunner.build_dataloader(loader, seed=0)
     batch = next(iter(loader))
     model.train_step(copy.deepcopy(batch), optimizer)
     start = _now(device)

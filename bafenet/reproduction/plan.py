@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from bafenet.arguments import shown
+from bafenet.datasets.parts import loader_parts, move_parts, part_settings
 from bafenet.devkit import find_split, read_split
 from bafenet.devkit.layout import BOXES, DATASET_PAGE, require_densesirst, require_split
 from bafenet.devkit.read import MAX_XML_BYTES
@@ -163,13 +164,14 @@ def row_config(row: Row, protocol: str, data: str | None = None, epochs: int | N
     if absent:
         raise InputError(f'{file}: it has no {", ".join(absent)}; a row is trained, its epoch picked on the validation '
                          'split, and tested')
-    for name in LOADERS:
-        for key in ('data_root', 'ann_file'):
-            if not isinstance(setting(cfg, name, 'dataset', key), str) and not (key == 'data_root' and data):
-                raise InputError(f'{printable(file)}: {name}.dataset.{key} must be a path; a row is trained on files '
-                                 'of a devkit')
+    for loader in ('train', 'val', 'test'):
+        for part in loader_parts(cfg, loader):
+            for key in ('data_root', 'ann_file'):
+                if not isinstance(part.settings.get(key), str) and not (key == 'data_root' and data):
+                    raise InputError(f'{printable(file)}: {part.key}.{key} must be a path; a row is trained on files '
+                                     'of a devkit')
         if data:
-            cfg[name].dataset.data_root = data
+            move_parts(cfg, loader, data, f'{printable(file)}: --data')
     legacy_coordinates(cfg, file)
     if epochs:
         set_epochs(cfg, epochs)
@@ -217,7 +219,8 @@ def set_epochs(cfg: Config, epochs: int) -> None:
                 scheduler.milestones = [max(round(step * ratio), 1) for step in scheduler.milestones]
     cfg.param_scheduler = [scheduler for scheduler in schedulers
                            if not scheduler.get('by_epoch', True) or scheduler.get('begin', 0) < epochs]
-    for transform in cfg.train_dataloader.dataset.get('pipeline') or []:
+    # Parts may share the steps of one pipeline.
+    for transform in {id(step): step for part in loader_parts(cfg, 'train') for step in part.pipeline}.values():
         if 'late_epoch' in transform:
             transform.late_epoch = max(round(transform.late_epoch * ratio), 1)
 
@@ -256,9 +259,11 @@ def result_settings(cfg: Config) -> dict:
     config['checkpoint'] = values.get('default_hooks', {}).get('checkpoint')
     data = {}
     for name in LOADERS:
-        dataset = config[name]['dataset']
-        data[name] = _describe_split(dataset.pop('data_root'), dataset['ann_file'])
-        dataset['ann_file'] = data[name]['ann_file']
+        described = []
+        for part in part_settings(config[name]['dataset']):
+            described.append(_describe_split(part.settings.pop('data_root'), part.settings['ann_file']))
+            part.settings['ann_file'] = described[-1]['ann_file']
+        data[name] = described[0] if len(described) == 1 else described
         for key in ('num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory'):
             config[name].pop(key, None)
     return json.loads(json.dumps(dict(config=config, data=data), sort_keys=True, default=repr))

@@ -2,6 +2,7 @@
 import statistics
 from collections.abc import Sequence
 
+from bafenet.datasets.parts import loader_parts
 from bafenet.engine.provenance import commit, environment, machine
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import plain_keys
@@ -60,8 +61,13 @@ def _report_row(table: Table, row: Row, runs: list[Run], protocol: str) -> dict:
         row=row.title, key=row.key, base=row.base.get(protocol), set=row.set.get(protocol),
         trained_as=runs[0].row if runs else None,
         settings=runs[0].settings if runs else None, paper=row.paper, ours=ours, difference=difference,
-        runs=[dict(folder=str(run.folder), data_root=run.cfg.train_dataloader.dataset.data_root, **result)
+        runs=[dict(folder=str(run.folder), data_root=_data_root(run), **result)
               for run, result in finished])
+
+
+def _data_root(run: Run) -> str:
+    """The folder of a run's training data; of several, all of them."""
+    return ', '.join(dict.fromkeys(part.settings['data_root'] for part in loader_parts(run.cfg, 'train')))
 
 
 def _numbers(table: Table, run: Run, result: dict) -> dict[str, float]:

@@ -3,8 +3,10 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from bafenet.datasets.parts import loader_parts
 from bafenet.engine.option_text import as_option, split_options
-from bafenet.engine.options import LOADERS
+from bafenet.engine.options import load_config
+from bafenet.engine.silent_logging import quiet
 from bafenet_command import call_of
 
 from .tables import Row
@@ -35,12 +37,19 @@ def train_command(row: Row, protocol: str, data: str | None = None, options: Seq
 
 def command_options(row: Row, protocol: str, data: str | None = None, options: Sequence[str] = ()) -> list[str]:
     """The ``--cfg-options`` of :func:`train_command`: those of the row that no other is given instead of, and these."""
-    roots = [as_option(f'{loader}.dataset.data_root', data) for loader in LOADERS] if data else []
+    roots = [as_option(f'{key}.data_root', data) for key in _parts_of(row, protocol)] if data else []
     given = [*roots, *options]
     keys = split_options(given)
     own = [as_option(key, value) for key, value in row.set[protocol].items()
            if not any(f'{key}.'.startswith(f'{other}.') for other in keys)]
     return [*own, *given]
+
+
+def _parts_of(row: Row, protocol: str) -> list[str]:
+    """Keys of the datasets of a row."""
+    with quiet():
+        cfg = load_config(row.base_of(protocol), settings=[(row.place, row.set[protocol])])
+    return [part.key for loader in ('train', 'val', 'test') for part in loader_parts(cfg, loader)]
 
 
 def _quoted(word: str) -> str:

@@ -10,7 +10,8 @@ from mmdet.structures.bbox import BaseBoxes
 from mmengine.config import Config
 from tqdm import tqdm
 
-from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset, SampleIndex, seeded_draws
+from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset, SampleIndex, SeededVisits, seeded_draws
+from bafenet.datasets.parts import part_of, split_names
 from bafenet.datasets.transforms.loading import require_loaded
 from bafenet.errors import InputError, printable
 from bafenet.fileio import require_writable_file
@@ -50,16 +51,17 @@ class AugmentedSample(NamedTuple):
     labels: np.ndarray
 
 
-def augment(dataset: DenseSIRSTDataset, index: SampleIndex) -> AugmentedSample:
+def augment(dataset: DenseSIRSTDataset | SeededVisits, index: SampleIndex) -> AugmentedSample:
     """Run the training pipeline on one sample, up to where it is packed for the network.
 
     Args:
-        dataset: Dataset with a training pipeline.
+        dataset: Dataset with a training pipeline, or several, whatever wraps them.
         index: The visit of a sample whose draws are wanted.
     """
-    results = dataset.get_data_info(index)
+    part, own_index = part_of(dataset, index)
     with seeded_draws(index):
-        for transform in dataset.pipeline.transforms:
+        results = part.get_data_info(own_index)
+        for transform in part.pipeline.transforms:
             if isinstance(transform, PackDetInputs):
                 break
             before = len(results.get('gt_bboxes_labels', ()))
@@ -162,11 +164,12 @@ def write_contact_sheet(cfg: Config, out: str, count: int, columns: int, cell: i
     if not out.lower().endswith('.png') or min(count, columns, cell) < 1 or epoch < 0:
         raise InputError('--out must be a .png file, and --count, --columns and --cell at least 1, --epoch at least 0')
     require_writable_file(out, '--out')
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    dataset = DATASETS.build(SeededVisits.around(cfg.train_dataloader.dataset))
     seed = cfg.get('randomness', {}).get('seed') or 0
     count = min(count, len(dataset))
     if not count:
-        raise InputError(f'{printable(cfg.train_dataloader.dataset.ann_file)}: the training split has no image to draw')
+        splits = split_names(cfg.train_dataloader) or 'train_dataloader'
+        raise InputError(f'{printable(splits)}: the training split has no image to draw')
     pixels = -(-count // columns) * columns * 2 * cell**2
     if pixels > MAX_PIXELS:
         raise InputError(f'--count {count}, --columns {columns}, --cell {cell}: the sheet would have '

@@ -80,7 +80,7 @@ def test_test_settings_unlike_the_checkpoints_are_one_warning(trained, devkit, t
 
 
 def test_settings_unlike_those_of_the_run_that_is_resumed_are_one_warning(trained, devkit, tmp_path):
-    changed = {'train_cfg.max_epochs': 2, 'optim_wrapper.optimizer.lr': 0.5, 'train_dataloader.batch_size': 2,
+    changed = {'train_cfg.max_epochs': 2, 'optim_wrapper.optimizer.lr': 0.5, 'train_dataloader.batch_size': 5,
                'train_dataloader.dataset.ann_file': 'Splits/trainval_v2.txt',
                'val_dataloader.dataset.ann_file': 'Splits/test_v2.txt'}
     train.train(CONFIG, work_dir=str(tmp_path), resume=str(trained), cfg_options=options(devkit, **changed))

@@ -120,7 +120,7 @@ def test_weights_of_none_are_no_weights(tmp_path):
 
 
 @pytest.mark.parametrize(('spoil', 'warning'), [
-    ({}, None), (dict(iter=2), 'is of 1 epochs and 2 iterations; an epoch has 3 here'),
+    ({}, None), (dict(iter=2, schedule={}), 'is of 1 epochs and 2 iterations; an epoch has 3 here'),
     (dict(epoch=2, iter=6), 'Nothing is left to train')])
 def test_where_a_resumed_run_stands_is_compared_with_its_schedule(trained, tmp_path, spoil, warning):
     checkpoint = torch.load(trained / 'epoch_1.pth', weights_only=True)

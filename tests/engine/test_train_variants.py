@@ -6,6 +6,7 @@ import torch
 from conftest import ROOT
 from mmengine.logging import MMLogger
 
+from bafenet.datasets.parts import loader_parts
 from bafenet.engine import test, train
 from bafenet.engine.options import load_config
 from bafenet.engine.train_variants import scratch_settings, trainval_settings
@@ -49,9 +50,18 @@ def test_what_stands_for_nothing_is_refused(tmp_path):
             load_config(config, settings=[('--scratch', scratch_settings)])
     file = tmp_path / 'own.py'
     file.write_text(f"_base_ = {DEMO!r}\ntrain_dataloader = dict(dataset=dict(_delete_=True, type='RepeatDataset', "
-                    "times=2, dataset=dict(type='DenseSIRSTDataset', ann_file='Splits/train_v2.txt')))\n")
+                    "times=2, dataset=dict(type='DenseSIRSTDataset')))\n")
     with pytest.raises(InputError, match='--trainval: train_dataloader.dataset has no ann_file'):
         load_config(str(file), settings=[('--trainval', trainval_settings)])
+
+
+def test_trainval_changes_every_dataset_below_a_wrapper(tmp_path):
+    file = tmp_path / 'own.py'
+    file.write_text(f"_base_ = {DEMO!r}\npart = _base_.train_dataloader.dataset\n"
+                    "train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[part, "
+                    "dict(type='RepeatDataset', times=2, dataset=dict(part, ann_file='more/train_rec.txt'))]))\n")
+    parts = loader_parts(load_config(str(file), settings=[('--trainval', trainval_settings)]), 'train')
+    assert [part.settings.ann_file for part in parts] == ['Splits/trainval_v2.txt', 'more/trainval_rec.txt']
 
 
 def test_an_option_has_the_last_word():

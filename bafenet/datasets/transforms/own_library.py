@@ -16,7 +16,7 @@ from bafenet.synthesis.clusters import TargetLibrary
 from bafenet.synthesis.library import load_library, read_meta, save_library, shrink
 
 
-def own_library(dataset: BaseDataset, samples: Sequence[dict], file: str | os.PathLike | None, remove_background: bool,
+def own_library(dataset: BaseDataset, samples: Sequence[dict], file: str | Path | None, remove_background: bool,
                 levels: GreyLevels, max_target_size: int) -> TargetLibrary:
     """The library of a dataset: the file where it was cut from these images with these settings, else built anew.
 
@@ -72,7 +72,7 @@ def _cut(samples: Sequence[dict], masked: Sequence[bool], classes: int, remove_b
     return patches, labels
 
 
-def _save(path: str | os.PathLike, patches: Sequence[np.ndarray], source: dict) -> None:
+def _save(path: str | Path, patches: Sequence[np.ndarray], source: dict) -> None:
     try:
         save_library(path, patches, source)
     except OSError as error:
