@@ -26,7 +26,7 @@ from bafenet.errors import InputError
 from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
 
-from ..devkit.layout import OTHER, SKY
+from ..devkit.layout import IGNORED, OTHER, SKY
 from ..engine.checkpoints import find_checkpoint, load_from_local
 from ..engine.network import build_network
 from ..engine.options import load_config, require_head, require_settings
@@ -99,7 +99,8 @@ def report(config: str,
         ``readable``: by features, the balanced accuracy with which the sky is read off them (:func:`readable`);
         ``metrics``: those of ``COLUMNS`` of the network as it is, with each direction of its exchange silenced, with
         its own sky map in the scores, and with the true one; ``alarms``: false alarms outside the true sky, and the
-        share that the network's own map has in the sky; and what they were measured on.
+        share that the network's own map has in the sky; what they were measured on, its ``images``; and how many were
+        left out ``without_sky_map``: it is 255 (ignored) everywhere.
 
     Raises:
         InputError: If the config, the weights or the data are bad, or the head is another.
@@ -143,6 +144,7 @@ class Measurement:
             metric.dataset_meta = dataset.metainfo
         self.in_own_sky: list[np.ndarray] = []
         self.points: list[Points] = []
+        self.unmapped = 0
 
     @torch.no_grad()
     def run(self) -> dict:
@@ -154,10 +156,15 @@ class Measurement:
             if 'gt_sem_seg' not in sample:
                 raise InputError(f'{sample.img_path}: the tool needs the sky map of every image: put '
                                  'LoadSkyAnnotations into the pipeline of the split')
+            if not (sample.gt_sem_seg.sem_seg != IGNORED).any():
+                self.unmapped += 1
+                continue
             self.points.append(self._sample_points(features[0], sample, rng))
             self._predict(features, sample)
         found = {label: metric.compute_metrics(metric.results) for label, metric in self.metrics.items()}
         return dict(
+            images=len(self.points),
+            without_sky_map=self.unmapped,
             readable=readable(self.points),
             metrics={label: {key: values[key] for key in COLUMNS if key in values} for label, values in found.items()},
             alarms=self._alarms() if self.head.with_seg else None)
@@ -269,6 +276,9 @@ def _with_bias(features: np.ndarray) -> np.ndarray:
 def print_tables(results: dict) -> None:
     """Print what :func:`report` gives."""
     console = Console()
+    if results['without_sky_map']:
+        console.print(f'{results["without_sky_map"]} images without a true sky map are left out, '
+                      f'{results["images"]} are measured', highlight=False)
     table = Table('features before the exchange', 'sky read off them',
                   title=cell(f'{results["split"]}: balanced accuracy'))
     for kind, value in results['readable'].items():

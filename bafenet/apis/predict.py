@@ -105,11 +105,11 @@ def predict(inputs: Sequence[str],
     detector = load(weights, device, config, precision=precision)
     if sky_maps and not detector.segments_sky:
         raise InputError('--sky-maps: this network segments no sky; leave it out')
-    wanted = Settings(tile=_tile(tile, detector, weights), **settings)
+    wanted = Settings(tile=choose_tile(tile, detector, weights), **settings)
     folder = Path(out) if shard is None else Path(out, f'shard-{shard[0]}-of-{shard[1]}')
     about = _about(weights, detector, wanted, pictures, sky_maps, shard, common_folder(files))
     with ExitStack() as stack:
-        _silence_opencv()
+        silence_opencv()
         stack.enter_context(owned(folder))
         records = stack.enter_context(Records(folder, about))
         writer = stack.enter_context(Pictures(folder, files, records.owners(), pictures, sky_maps, videos=shard is None,
@@ -127,7 +127,7 @@ def predict(inputs: Sequence[str],
                    seconds)
 
 
-def _tile(asked: int | None, detector: Detector, weights: str) -> int | None:
+def choose_tile(asked: int | None, detector: Detector, weights: str) -> int | None:
     """The tile to predict with; None for whole frames.
 
     Raises:
@@ -291,7 +291,7 @@ def _merge_shards(out: Path, count: int, classes: Sequence[str], about: dict[str
                           skipped.values(), dict(about, shard=None))
 
 
-def _silence_opencv() -> None:
+def silence_opencv() -> None:
     """Keep OpenCV from warnings of damaged files beside our own lines."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 

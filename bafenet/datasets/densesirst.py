@@ -1,4 +1,5 @@
-"""DenseSIRST: infrared images with target boxes, target masks and sky maps."""
+"""DenseSIRST, and anybody's data in its layout: infrared images with target boxes and, if there are any, sky maps."""
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -9,9 +10,10 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from bafenet.arguments import is_whole, shown
+from bafenet.arguments import is_whole, require_choice, shown
 from bafenet.devkit import find_split, image_size, read_boxes, read_split, require_palette_sky
 from bafenet.devkit.decode import read_header
+from bafenet.devkit.image_files import image_files
 from bafenet.devkit.layout import (
     BOXES,
     CLASSES,
@@ -28,6 +30,8 @@ from bafenet.errors import InputError, printable
 
 from .randomness import SampleIndex, current_visit, seeded_draws
 
+SKY_CHOICES = ('required', 'optional', 'none')
+WITHOUT_SKY = "; sky='optional' takes images without a sky map, sky='none' looks at none"
 PREFIXES = dict(img_path=IMAGES, box_path=BOXES, target_mask_path=TARGET_PALETTE, seg_map_path=SKY_PALETTE)
 
 
@@ -40,22 +44,32 @@ class DenseSIRSTDataset(BaseDetDataset):
     each one's class as label, the path of its sky map (``seg_map_path``, 0 other and 1 sky) and of its target mask
     (``target_mask_path``), which need not exist: only a target library is built from it.
 
+    A sample whose frame has no sky map has ``seg_map_path`` None; ``LoadSkyAnnotations`` then gives a map that is 255,
+    ignored, everywhere. It costs the sky branch nothing and teaches it nothing.
+
     Every problem of the files is an error that names the file; nothing is skipped.
 
     Args:
         data_root: Folder of the devkit.
         ann_file: Split file, one image name a line; see :func:`bafenet.devkit.find_split` for where it is looked for.
+            Empty for all images.
         data_prefix: Folders under ``data_root`` of the four kinds of file.
-        img_suffix: Suffix of image, sky map and target mask files.
+        img_suffix: What follows the names of images; None for any suffix of images, see
+            :func:`bafenet.devkit.image_files.image_files`.
+        seg_map_suffix: What follows the names of sky maps.
+        target_mask_suffix: What follows the names of target masks.
+        sky: ``'required'``: each image has a sky map (the paper's data). ``'optional'``: some have one. ``'none'``:
+            sky maps are not looked at.
         box_origin: Subtracted from all four numbers of a box. 0 is the truth of 99.8 % of DenseSIRST's boxes; 1 is
             what VOC readers and the paper's release do, and moves almost every box by one pixel up and left.
-        **kwargs: Further arguments of mmdet's ``BaseDetDataset``; ``filter_cfg`` is refused because it drops images.
+        **kwargs: Further arguments of mmdet's ``BaseDetDataset``, such as ``metainfo=dict(classes=('drone', 'bird'))``;
+            ``filter_cfg`` is refused because it drops images.
 
     Raises:
-        InputError: If an argument is of a wrong type. When loading: a split, image, XML or sky map is missing; the
-            split is one of the package's and the images are not DenseSIRST's; an image does not decode; the XML is
-            malformed or has another class; a box lies outside its image or has no area; a sky map has another size than
-            its image; no sky map holds a 1, and some hold 255; ``indices`` are not among the images.
+        InputError: If an argument is of a wrong type. When loading: a split, image, XML or a sky map that is required
+            is missing; the split is one of the package's and the images are not DenseSIRST's; an image does not decode;
+            the XML is malformed or has another class; a box lies outside its image or has no area; a sky map has
+            another size than its image; no sky map holds a 1, and some hold 255; ``indices`` are not among the images.
     """
 
     seeds_draws = True  # by the index; another outermost dataset is put into SeededVisits
@@ -65,7 +79,10 @@ class DenseSIRSTDataset(BaseDetDataset):
     def __init__(self,
                  *args,
                  data_prefix: dict[str, str] | None = None,
-                 img_suffix: str = SUFFIXES[IMAGES],
+                 img_suffix: str | None = None,
+                 seg_map_suffix: str = SUFFIXES[SKY_PALETTE],
+                 target_mask_suffix: str = SUFFIXES[TARGET_PALETTE],
+                 sky: str = 'required',
                  box_origin: int = 0,
                  filter_cfg: dict | None = None,
                  **kwargs) -> None:
@@ -73,8 +90,11 @@ class DenseSIRSTDataset(BaseDetDataset):
             raise InputError('DenseSIRSTDataset: filter_cfg drops images silently; remove it from the config')
         if box_origin not in (0, 1):
             raise InputError(f'DenseSIRSTDataset: box_origin={shown(box_origin)} must be 0 or 1')
-        _check_paths(data_prefix or {}, img_suffix, kwargs)
-        self.img_suffix = img_suffix
+        require_choice('DenseSIRSTDataset', SKY_CHOICES, sky=sky)
+        self.suffixes = dict(img_path=img_suffix, box_path=SUFFIXES[BOXES], seg_map_path=seg_map_suffix,
+                             target_mask_path=target_mask_suffix)
+        _check_paths(data_prefix or {}, self.suffixes, kwargs)
+        self.sky = sky
         self.box_origin = box_origin
         super().__init__(*args, data_prefix={**PREFIXES, **(data_prefix or {})}, **kwargs)
 
@@ -90,7 +110,7 @@ class DenseSIRSTDataset(BaseDetDataset):
     def _join_prefix(self) -> None:
         ann_file = self.ann_file
         super()._join_prefix()
-        self.ann_file = find_split(self.data_root, ann_file)
+        self.ann_file = find_split(self.data_root, ann_file) if ann_file else ''
 
     def load_data_list(self) -> list[dict]:
         """Read the annotations of every image of the split; see the class for the errors."""
@@ -98,61 +118,89 @@ class DenseSIRSTDataset(BaseDetDataset):
         if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes) \
                 or not 0 < len(set(classes)) == len(classes):
             raise InputError(f'DenseSIRSTDataset: metainfo.classes={shown(classes)} must be a list of different names')
-        names = self._read_split()
+        if self.ann_file:
+            self._require_split()
+        files = self._list_files()
+        names = read_split(self.ann_file) if self.ann_file else self._all_names(files['img_path'])
         _check_indices(self._indices, len(names))
-        folders = {key: self._list_folder(key) for key in PREFIXES}
         if is_packaged(self.ann_file):
-            absent = [name for name in names if name + self.img_suffix not in folders['img_path']]
+            absent = [name for name in names if name not in files['img_path']]
             require_densesirst(self.ann_file, self.data_root, names, absent)
             print_log(f'{Path(self.ann_file).name}: the list that comes with the package, DenseSIRST by recording',
                       'current')
-        samples = [self._load_sample(name, folders) for name in names]
-        require_palette_sky(sample['seg_map_path'] for sample in samples)
+        samples = [self._load_sample(name, files) for name in names]
+        sky_maps = [sample['seg_map_path'] for sample in samples if sample['seg_map_path']]
+        require_palette_sky(sky_maps)
+        if self.sky == 'optional':
+            self._say_which_have_sky(len(sky_maps), len(samples), files['seg_map_path'])
         return samples
 
-    def _read_split(self) -> list[str]:
+    def _require_split(self) -> None:
         if '{splits}' in self.ann_file:
             raise InputError(f'{printable(self.ann_file)}: {{splits}} stands for splits of the config; read it by '
                              'bafenet.engine.options.load_config, or write ann_file out, as Splits/test_v2.txt')
         require_split(self.data_root, self.ann_file)
-        return read_split(self.ann_file)
 
-    def _list_folder(self, key: str) -> frozenset:
-        path = self.data_prefix[key]
-        if key == 'target_mask_path' and not os.path.exists(path):
-            return frozenset()
-        if not os.path.isdir(path):
-            raise InputError(f'{printable(path)}: no such folder; a SIRSTdevkit has {IMAGES}, SIRST and SkySeg '
-                             f'(it is at {DATASET_PAGE})')
-        return frozenset(os.listdir(path))
+    def _all_names(self, images: dict[str, str]) -> list[str]:
+        """The names of all images, where no split says which."""
+        if not images:
+            raise InputError(f'{printable(self.data_prefix["img_path"])}: no image; check data_root and img_suffix')
+        print_log(f'{printable(self.data_root)}: no ann_file, so all {len(images)} images', 'current')
+        return list(images)
 
-    def _load_sample(self, name: str, folders: dict[str, frozenset]) -> dict:
-        paths = {}
-        for key, kind in (('img_path', 'image'), ('box_path', 'box XML'), ('seg_map_path', 'sky map'),
-                          ('target_mask_path', 'target mask')):
-            file = name + (SUFFIXES[BOXES] if key == 'box_path' else self.img_suffix)
-            paths[key] = os.path.join(self.data_prefix[key], file)
-            # Target masks are not needed to train or test, so they may be absent, but never wrongly named.
-            if file not in folders[key] and key != 'target_mask_path':
-                raise InputError(f'{printable(paths[key])}: no such {kind}, but {printable(self.ann_file)} names it')
+    def _list_files(self) -> dict[str, dict[str, str]]:
+        """The files of each kind, by image name."""
+        optional = {'target_mask_path', *(['seg_map_path'] if self.sky != 'required' else [])}
+        files: dict[str, dict[str, str]] = {}
+        for key, folder in self.data_prefix.items():
+            is_read = os.path.isdir(folder) and not (key == 'seg_map_path' and self.sky == 'none')
+            if not is_read and key not in optional:
+                raise InputError(f'{printable(folder)}: no such folder; a SIRSTdevkit has {IMAGES}, SIRST and SkySeg '
+                                 f'(it is at {DATASET_PAGE}){WITHOUT_SKY if key == "seg_map_path" else ""}')
+            files[key] = image_files(folder, self.suffixes[key]) if is_read else {}
+        return files
+
+    def _say_which_have_sky(self, found: int, images: int, maps: dict[str, str]) -> None:
+        unused = '' if found or not maps else (
+            f', though there are {len(maps)} maps ({printable(next(iter(maps.values())))}): none has the name of an '
+            'image; see seg_map_suffix')
+        print_log(f'{printable(self.ann_file or self.data_root)}: {found} of {images} images have a sky map{unused}',
+                  'current', logging.WARNING if unused else logging.INFO)
+
+    def _load_sample(self, name: str, files: dict[str, dict[str, str]]) -> dict:
+        paths = {key: os.path.join(self.data_prefix[key], of_kind.get(name, name + (self.suffixes[key] or '.png')))
+                 for key, of_kind in files.items()}
+        self._require_files(name, files, paths)
         width, height, _ = read_header(paths['img_path'])
-        sky_width, sky_height = image_size(paths['seg_map_path'])
-        if (sky_width, sky_height) != (width, height):
+        has_sky = name in files['seg_map_path']
+        if has_sky and image_size(paths['seg_map_path']) != (width, height):
+            sky_width, sky_height = image_size(paths['seg_map_path'])
             raise InputError(f'{printable(paths["seg_map_path"])}: the sky map is not of its image\'s size, '
                              f'{width}x{height}, but {sky_width}x{sky_height}; replace the file')
         classes = self.metainfo['classes']
         # As they are in the file: a 0-based box at the border lies outside once it is misread.
-        names, corners = read_boxes(paths['box_path'], classes, (width, height))
+        labels, corners = read_boxes(paths['box_path'], classes, (width, height))
         boxes = (corners - self.box_origin).tolist()
         return dict(
             img_id=name,
             img_path=paths['img_path'],
-            seg_map_path=paths['seg_map_path'],
+            seg_map_path=paths['seg_map_path'] if has_sky else None,
             target_mask_path=paths['target_mask_path'],
             height=height,
             width=width,
-            instances=[dict(bbox=box, bbox_label=classes.index(name), ignore_flag=0)
-                       for name, box in zip(names, boxes, strict=True)])
+            instances=[dict(bbox=box, bbox_label=classes.index(label), ignore_flag=0)
+                       for label, box in zip(labels, boxes, strict=True)])
+
+    def _require_files(self, name: str, files: dict[str, dict[str, str]], paths: dict[str, str]) -> None:
+        """Demand an image's files. Target masks are not needed to train or test, so they may be absent."""
+        kinds = dict(img_path='image', box_path='box XML', **({'seg_map_path': 'sky map'} if self.sky == 'required'
+                                                              else {}))
+        for key, kind in kinds.items():
+            if name not in files[key]:
+                other = ', nor with another suffix' if self.suffixes[key] is None else ''
+                raise InputError(f'{printable(paths[key])}: no such {kind}{other}, but '
+                                 f'{printable(self.ann_file or self.data_prefix["img_path"])} names it'
+                                 f'{WITHOUT_SKY if key == "seg_map_path" else ""}')
 
     def get_data_info(self, idx: int | SampleIndex) -> dict:
         """Annotation of an image and, where the index or the visit says it, the ``epoch`` that it is drawn for."""
@@ -185,17 +233,19 @@ def _walk(transform: Any) -> Iterator[Any]:
         yield from _walk(part)
 
 
-def _check_paths(data_prefix: Any, img_suffix: Any, others: dict[str, Any]) -> None:
+def _check_paths(data_prefix: Any, suffixes: dict[str, Any], others: dict[str, Any]) -> None:
     """Refuse what names files and is no text, and prefixes that nothing would read."""
     if not isinstance(data_prefix, dict) or not data_prefix.keys() <= PREFIXES.keys():
         raise InputError(f'DenseSIRSTDataset: data_prefix={shown(data_prefix)} must be folders by '
                          f'{", ".join(PREFIXES)}')
-    texts = {**{f'data_prefix.{key}': value for key, value in data_prefix.items()}, 'img_suffix': img_suffix}
-    for name, value in texts.items():
+    for key, value in data_prefix.items():
         if not isinstance(value, str):
-            raise InputError(f'DenseSIRSTDataset: {name}={shown(value)} must be a text')
-    if not img_suffix.strip('.') or {'/', '\\', '\0'} & set(img_suffix):
-        raise InputError(f'DenseSIRSTDataset: img_suffix={shown(img_suffix)} must be an ending of file names, as .png')
+            raise InputError(f'DenseSIRSTDataset: data_prefix.{key}={shown(value)} must be a text')
+    for key, value in suffixes.items():
+        is_ending = isinstance(value, str) and value.strip('.') and not {'/', '\\', '\0'} & set(value)
+        if value is not None and not is_ending:
+            name = 'img_suffix' if key == 'img_path' else key.replace('_path', '_suffix')
+            raise InputError(f'DenseSIRSTDataset: {name}={shown(value)} must be an ending of file names, as .png')
     for name in ('ann_file', 'data_root'):
         value = others.get(name, '')
         if not (isinstance(value, (str, os.PathLike)) or (name == 'data_root' and value is None)) or '\0' in str(value):

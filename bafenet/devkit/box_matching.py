@@ -62,6 +62,22 @@ def component_labels(mask: np.ndarray) -> np.ndarray:
     return number[labels]
 
 
+def whole_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Boxes as whole pixels: rounded outward, cut at the image's edges; those that lie outside of it are left out.
+
+    Args:
+        boxes: (n, 4) float ``[x1, y1, x2, y2]`` in pixels, with exclusive ends.
+        shape: Height and width of the image.
+
+    Returns:
+        (m, 4) int64, m at most n, each of at least one pixel.
+    """
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    low, high = np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])
+    corners = np.clip(np.concatenate([low, high], axis=1), 0, [*shape[::-1], *shape[::-1]]).astype(np.int64)
+    return corners[(corners[:, 2:] > corners[:, :2]).all(axis=1)]
+
+
 def match_boxes(boxes: np.ndarray, components: np.ndarray) -> np.ndarray:
     """Say which box means which component: the equal ones first, the others one to one at the least total distance.
 

@@ -2,6 +2,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,56 +11,59 @@ from PIL import Image
 from scipy import ndimage
 
 from ..errors import InputError, one_line, printable
-from ..reading import read_bytes
+from ..reading import open_file, read_bytes
 from .box_matching import EIGHT_NEIGHBOURS, MAX_PAIRS, NO_SHIFT, describe_shift, extents, match_boxes
 from .check_report import ImageReport, Problem
+from .decode import is_tiff, read_header, read_pages
+from .devkit_files import DevkitFiles
+from .frames import count_frames
+from .grey_levels import as_frame
+from .image_files import IMAGE_SUFFIXES
 from .images import read_image
 from .layout import (
     BOXES,
-    CLASSES,
     IGNORED,
     IMAGES,
     MASK_VALUES,
     POINTS,
+    REQUIRED,
     SKY_BINARY,
     SKY_PALETTE,
     TARGET_BINARY,
     TARGET_PALETTE,
-    file_below,
 )
 from .read import FARTHEST, MAX_OBJECTS, Annotation, BoxObject, read_annotation, without_area
 
 MAX_POINTS_BYTES = 2**20
 
 
-def check_image(root: Path, folders: Sequence[str], name: str) -> ImageReport:
+def check_image(files: DevkitFiles, folders: Sequence[str], classes: Sequence[str] | None, name: str) -> ImageReport:
     """Check the files of one image.
 
     Args:
-        root: The devkit.
-        folders: Those of its folders that exist; a kind of file that has no folder is not missed.
+        files: The devkit's.
+        folders: Those of its folders that are looked at; a kind of file that has no folder is not missed.
+        classes: The classes that an object may have; None for any.
         name: Image name.
 
     Returns:
         The report.
     """
-    return _ImageCheck(root, folders, name).run()
+    return _ImageCheck(files, folders, classes, name).run()
 
 
 class _ImageCheck:
     """The check of one image, step by step; each step adds to ``report.problems``."""
 
-    def __init__(self, root: Path, folders: Sequence[str], name: str) -> None:
-        self.root = root
+    def __init__(self, files: DevkitFiles, folders: Sequence[str], classes: Sequence[str] | None, name: str) -> None:
+        self.files = files
         self.folders = folders
+        self.classes = classes
         self.report = ImageReport(name)
         self.size: tuple[int, int] | None = None
 
     def run(self) -> ImageReport:
-        image = self._read(IMAGES)
-        if image is not None:
-            self.size = image.size
-            self.report.digest = _digest(np.asarray(image))
+        self._check_pixels()
         masks = {folder: self._read_mask(folder) for folder in MASK_VALUES}
         self._compare_masks(masks, TARGET_PALETTE, TARGET_BINARY)
         self._compare_masks(masks, SKY_PALETTE, SKY_BINARY)
@@ -74,21 +78,38 @@ class _ImageCheck:
             self._check_points(boxes)
         return self.report
 
-    def _add(self, folder: str, kind: str, message: str) -> None:
-        self.report.problems.append(Problem(file_below(folder, self.report.name), kind, message))
+    def _add(self, folder: str, kind: str, message: str, severity: str = 'error') -> None:
+        self.report.problems.append(Problem(self.files.shown(folder, self.report.name), kind, message, severity))
 
     def _path(self, folder: str) -> Path | None:
         """The file of this image in a folder; None if it is not there."""
         if folder not in self.folders:
             return None
-        path = self.root / file_below(folder, self.report.name)
-        if path.is_file():
-            return path
-        if os.path.lexists(path):
+        path = self.files.find(folder, self.report.name)
+        if path is None:
+            severity = 'error' if folder in REQUIRED else 'warning'
+            self._add(folder, 'file missing', 'is missing, but its image is there', severity)
+        elif not path.is_file():
             self._add(folder, 'unreadable', 'is no regular file')
             return None
-        self._add(folder, 'file missing', f'is missing, but {file_below(IMAGES, self.report.name)} is there')
-        return None
+        return path
+
+    def _check_pixels(self) -> None:
+        """Decode the image, of any depth, as training and prediction do."""
+        path = self._path(IMAGES)
+        if path is None:
+            return
+        try:
+            header, frames = read_header(path), count_frames(path)
+            pixels = _native(path, header.deep)
+        except InputError as error:
+            self._add(IMAGES, 'unreadable', _reason(error, path))
+            return
+        if frames > 1:
+            self._add(IMAGES, 'several frames', f'holds {frames} frames, of which only the first is used', 'warning')
+        self.size = (header.width, header.height)
+        self.report.deep = header.deep
+        self.report.digest = _digest(pixels)
 
     def _read(self, folder: str) -> Image.Image | None:
         """An image file; None if it is missing or damaged."""
@@ -130,7 +151,7 @@ class _ImageCheck:
         different = np.count_nonzero(((first == MASK_VALUES[palette][1]) != (second > 0)) & (first != IGNORED))
         if different:
             self._add(binary, 'masks differ',
-                       f'{different} pixels differ from {file_below(palette, self.report.name)}')
+                       f'{different} pixels differ from {self.files.shown(palette, self.report.name)}')
 
     def _read_boxes(self) -> dict[int, list[float]] | None:
         """Boxes by their object's number (0-based) where they have an area; None if there is no readable XML."""
@@ -154,15 +175,19 @@ class _ImageCheck:
     def _check_head(self, annotation: Annotation) -> None:
         """Check what an XML says about its image, where it says anything."""
         filename, size = annotation.filename, annotation.size
-        if filename is not None and filename.removesuffix('.png') != self.report.name:
+        if filename is not None and not _is_named(filename, self.report.name):
             self._add(BOXES, 'XML', f'says that it belongs to the image {filename!r}')
         if size is not None and self.size is not None and size != tuple(map(str, self.size)):
             self._add(BOXES, 'XML', f'says that the image is {_by(size)}; it is {_by(self.size)}')
 
     def _check_object(self, item: BoxObject, what: str) -> list[float] | None:
         """The box of an object; None if it has none, one without area or one that is nowhere near an image."""
-        if item.name not in CLASSES:
-            self._add(BOXES, 'XML', f'{what} is of class {item.name!r}, which is not among {CLASSES}')
+        if item.name is None:
+            self._add(BOXES, 'XML', f'{what} has not one class name')
+        else:
+            self.report.classes[item.name] += 1
+            if self.classes is not None and item.name not in self.classes:
+                self._add(BOXES, 'XML', f'{what} is of class {item.name!r}, which is not among {tuple(self.classes)}')
         box = item.corners
         if box is None or not np.isfinite(box).all():
             self._add(BOXES, 'XML', f'{what} has no box of four numbers ({item.problem or _numbers(box or ())})')
@@ -234,6 +259,23 @@ class _ImageCheck:
             self._add(POINTS, 'point', f'the point {_numbers(point)} lies in no box')
         for box in corners[~np.any(inside, axis=0)]:
             self._add(POINTS, 'point', f'no point lies in the box {_numbers(box)}')
+
+
+def _native(path: Path, deep: bool) -> np.ndarray:
+    """The pixels of an image, or of its first frame, as they are in the file: (H, W) or (H, W, C), RGB."""
+    with open_file(path) as file:
+        tiff = is_tiff(file.read(4))
+    if not deep and not tiff:
+        return np.asarray(read_image(path))
+    with closing(read_pages(path)) as pages:  # type: ignore[type-var]
+        image = as_frame(next(pages))
+    return image if image.ndim == 2 else image[..., ::-1]
+
+
+def _is_named(file: str, name: str) -> bool:
+    """Whether a file name in an XML is that of an image: with any suffix of images, or without."""
+    stem, suffix = os.path.splitext(file)
+    return file == name or stem == name and suffix.lower() in IMAGE_SUFFIXES
 
 
 def _digest(pixels: np.ndarray) -> str:

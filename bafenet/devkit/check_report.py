@@ -1,5 +1,6 @@
 """Report of a check: the problems of a devkit, of one image and of the whole, and the tables printed of them."""
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from rich.table import Table
 
 from ..errors import printable
 from .box_matching import NO_SHIFT, Shift
-from .layout import CORNERS
+from .layout import CORNERS, SUFFIXES
+
+MOST_CLASSES = 20
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,14 @@ class Problem:
         kind: Heading under which it is counted.
         message: What is wrong.
         severity: ``'error'``, or ``'warning'`` for what may be meant so.
+        files: Of a warning that many files of a folder share, these files; ``file`` is then the folder.
     """
 
     file: str
     kind: str
     message: str
     severity: str = 'error'
+    files: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return printable(f'{self.file}: {"warning: " if self.severity == "warning" else ""}{self.message}')
@@ -46,6 +52,8 @@ class ImageReport:
         corrections: For each object of the XML (0-based) whose box is another than its component, the right box.
         digest: Digest of the image's pixels; None where it does not decode.
         sky_values: The values in its sky map, the palette.
+        classes: How many of its objects are of each class.
+        deep: Whether it has more than 8 bits a channel.
     """
 
     name: str
@@ -57,6 +65,8 @@ class ImageReport:
     corrections: dict[int, list[int]] = field(default_factory=dict)
     digest: str | None = None
     sky_values: frozenset[int] = frozenset()
+    classes: Counter[str] = field(default_factory=Counter)
+    deep: bool = False
 
 
 @dataclass
@@ -87,6 +97,7 @@ class DevkitReport:
         matched = sum(shifts.values())
         return {
             'images': len(self.images),
+            'images of more than 8 bits': sum(image.deep for image in self.images),
             'targets': sum(image.boxes for image in self.images),
             'mask components': sum(image.components for image in self.images),
             'boxes compared with their mask': compared,
@@ -99,6 +110,11 @@ class DevkitReport:
         """How often box minus component is what, over the boxes that belong to a component."""
         return Counter(shift for image in self.images for shift in image.shifts)
 
+    def classes(self) -> dict[str, int]:
+        """Objects of each class, the most frequent first."""
+        total: Counter[str] = sum((image.classes for image in self.images), Counter())
+        return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
     def as_dict(self) -> dict:
         """Everything, ready for JSON."""
         counts = self.counts()
@@ -106,6 +122,7 @@ class DevkitReport:
         return {
             'devkit': str(self.root),
             'counts': counts,
+            'classes': self.classes(),
             'shifts': [{'box minus component': list(shift), 'boxes': boxes, 'share': boxes / compared}
                        for shift, boxes in self.shifts().most_common()],
             'splits': {split: len(names) for split, names in self.splits.items()},
@@ -115,6 +132,27 @@ class DevkitReport:
         }
 
 
+def gather(problems: Iterable[Problem]) -> list[Problem]:
+    """Warnings that several files of a folder share, as one each; errors stay one by one."""
+    kept: list[Problem] = []
+    groups: dict[tuple[str, ...], list[Problem]] = {}
+    for problem in problems:
+        folder = problem.file.rpartition('/')[0]
+        if problem.severity == 'warning' and folder in SUFFIXES:
+            groups.setdefault((folder, problem.kind, problem.message), []).append(problem)
+        else:
+            kept.append(problem)
+    return kept + [group[0] if len(group) == 1 else _together(group) for group in groups.values()]
+
+
+def _together(group: Sequence[Problem]) -> Problem:
+    folder = group[0].file.rpartition('/')[0]
+    files = tuple(problem.file for problem in group)
+    some = ', '.join(file.removeprefix(f'{folder}/') for file in files[:_SHOWN])
+    message = f'{group[0].message}: {len(files):,} files ({some}{", …" if len(files) > _SHOWN else ""})'
+    return Problem(folder, group[0].kind, message, 'warning', files)
+
+
 def print_summary(report: DevkitReport) -> None:
     """Print what was counted, how the boxes lie and how many problems there are of each kind, as tables."""
     console = Console()
@@ -122,6 +160,12 @@ def print_summary(report: DevkitReport) -> None:
     counts.add_column('number', justify='right')
     for what, number in report.counts().items():
         counts.add_row(what, f'{number:,}')
+    classes = list(report.classes().items())
+    for name, number in classes[:MOST_CLASSES]:
+        counts.add_row(escape(printable(f'class {name}')), f'{number:,}')
+    if len(classes) > MOST_CLASSES:
+        counts.add_row(f'{len(classes) - MOST_CLASSES} more classes',
+                       f'{sum(number for _, number in classes[MOST_CLASSES:]):,}')
     for split, names in report.splits.items():
         counts.add_row(escape(printable(f'split {split}')), f'{len(names):,}')
     console.print(counts)
@@ -133,7 +177,9 @@ def print_summary(report: DevkitReport) -> None:
         shifts.add_row(', '.join(f'{number:+g}' if number else '0' for number in shift), f'{boxes:,}',
                        f'{boxes / compared:.2%}')
     console.print(shifts)
-    kinds = Counter((problem.severity, problem.kind) for problem in report.problems)
+    kinds: Counter[tuple[str, str]] = Counter()
+    for problem in report.problems:
+        kinds[problem.severity, problem.kind] += max(len(problem.files), 1)
     if not kinds:
         console.print('no problem found')
         return

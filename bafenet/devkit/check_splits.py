@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..errors import InputError, printable
 from .check_report import ImageReport, Problem
-from .layout import IGNORED, IMAGES, SKY, SKY_BINARY, SKY_PALETTE, SPLITS, file_below, split_file
+from .devkit_files import DevkitFiles
+from .layout import IGNORED, IMAGES, SKY, SKY_BINARY, SKY_PALETTE, SPLITS, split_file
 from .read import read_names
 
 ROLES = ('train', 'val', 'test', 'trainval')
@@ -24,8 +25,9 @@ def read_splits(root: Path) -> tuple[dict[str, list[str]], list[Problem]]:
     return splits, problems
 
 
-def check_splits(splits: dict[str, list[str]], names: Sequence[str]) -> Iterator[Problem]:
+def check_splits(splits: dict[str, list[str]], files: DevkitFiles) -> Iterator[Problem]:
     """What is wrong with the names of each split, and of those that divide a set among them."""
+    names = files.names()
     known = set(names)
     for split, members in splits.items():
         if not members:
@@ -35,13 +37,13 @@ def check_splits(splits: dict[str, list[str]], names: Sequence[str]) -> Iterator
                 yield Problem(split_file(split), 'split', f'names {name} {times} times')
             if name not in known:
                 yield Problem(split_file(split), 'split name without a file',
-                              f'there is no {file_below(IMAGES, name)}')
+                              f'there is no {files.shown(IMAGES, name)}')
     for family in split_families(splits).values():
         yield from _check_family(family, splits)
     used = {name for members in splits.values() for name in members}
     for name in names:
         if name not in used:
-            yield Problem(file_below(IMAGES, name), 'image in no split', 'is in no split', 'warning')
+            yield Problem(files.shown(IMAGES, name), 'image in no split', 'is in no split', 'warning')
 
 
 def split_families(splits: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -82,7 +84,8 @@ def _check_family(family: dict[str, str], splits: dict[str, list[str]]) -> Itera
                       f'is not {family["train"]} and {family["val"]} together; {different} names differ', 'warning')
 
 
-def identical_images(images: Sequence[ImageReport], splits: dict[str, list[str]]) -> Iterator[Problem]:
+def identical_images(images: Sequence[ImageReport], splits: dict[str, list[str]],
+                     files: DevkitFiles) -> Iterator[Problem]:
     """Images of equal pixels that stand, under different names, in disjoint splits of a family."""
     groups: dict[str, list[str]] = {}
     for image in images:
@@ -96,8 +99,8 @@ def identical_images(images: Sequence[ImageReport], splits: dict[str, list[str]]
             pairs = DISJOINT_ROLES[:3] if {'train', 'val'} & members.keys() else DISJOINT_ROLES[3:]
             for first, second in pairs:
                 for name, other in ((a, b) for a in members.get(second, ()) for b in members.get(first, ()) if a != b):
-                    yield Problem(file_below(IMAGES, name), 'duplicate across splits',
-                                  f'in {split_file(family[second])}, has the pixels of {file_below(IMAGES, other)} in '
+                    yield Problem(files.shown(IMAGES, name), 'duplicate across splits',
+                                  f'in {split_file(family[second])}, has the pixels of {files.shown(IMAGES, other)} in '
                                   f'{split_file(family[first])}')
 
 

@@ -8,7 +8,8 @@ from ..errors import InputError, printable
 from ..fileio import temporary_folder
 from ..reading import open_file
 from .check_report import DevkitReport
-from .layout import BOXES, CORNERS, SUFFIXES
+from .devkit_files import TARGET_MASKS, DevkitFiles
+from .layout import BOXES, CORNERS, IMAGES, SUFFIXES, TARGET_PALETTE
 
 
 def check_new_folder(out: str | Path, devkit: str | Path) -> None:
@@ -21,6 +22,18 @@ def check_new_folder(out: str | Path, devkit: str | Path) -> None:
         raise InputError(f'{printable(out)}: exists; corrected boxes go to a new folder only')
     if Path(devkit).resolve() in Path(out).resolve().parents:
         raise InputError(f'{printable(out)}: lies in the devkit, which is never changed; choose a folder elsewhere')
+
+
+def require_target_masks(devkit: str | Path) -> None:
+    """Refuse to fix boxes where there is no target mask to compare them with.
+
+    Raises:
+        InputError: If there is none.
+    """
+    files = DevkitFiles(devkit)
+    if files.has(IMAGES) and not any(map(files.table, TARGET_MASKS)):
+        raise InputError(f'{printable(devkit)}: no target masks ({TARGET_PALETTE}), by which boxes are corrected; '
+                         'leave --fix-boxes out')
 
 
 def write_fixed_boxes(report: DevkitReport, out: str | Path) -> tuple[int, int]:
@@ -37,13 +50,15 @@ def write_fixed_boxes(report: DevkitReport, out: str | Path) -> tuple[int, int]:
         Number of boxes and of files corrected.
 
     Raises:
-        InputError: If ``out`` exists, lies in the devkit or cannot be written, or there are no boxes.
+        InputError: If ``out`` exists, lies in the devkit or cannot be written, or there are no boxes or target masks.
     """
     check_new_folder(out, report.root)
     source, out = report.root / BOXES, Path(out).resolve()
     if not source.is_dir():
         raise InputError(f'{printable(source)}: no such folder, so there are no boxes to correct')
-    corrections = {image.name + SUFFIXES[BOXES]: image.corrections for image in report.images if image.corrections}
+    require_target_masks(report.root)
+    files = DevkitFiles(report.root).table(BOXES)
+    corrections = {files[image.name]: image.corrections for image in report.images if image.corrections}
     try:
         with temporary_folder(out) as temporary:
             new = temporary / 'new'

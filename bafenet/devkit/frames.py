@@ -11,11 +11,11 @@ from ..errors import InputError, printable
 from ..reading import PathLike, open_file
 from .decode import JPEG_START, count_pages, is_tiff, read_header, read_pages
 from .grey_levels import GreyLevels, as_frame
+from .image_files import IMAGE_SUFFIXES
 from .images import read_grey
 from .sequences import VIDEO_SUFFIXES, count_numpy, count_video, is_numpy, is_video, read_numpy, read_video
 
 IMAGE, NUMPY, VIDEO = 'image', 'numpy', 'video'
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.pgm', '.ppm', '.pnm', '.webp', '.gif')
 SUFFIXES = (*IMAGE_SUFFIXES, '.npy', *VIDEO_SUFFIXES)
 DEFAULT_LEVELS = GreyLevels()
 _START = 12  # bytes that tell what a file is

@@ -169,11 +169,7 @@ def require_palette_sky(paths: Iterable[PathLike]) -> None:
         InputError: If they are such.
     """
     ignored = None
-    for path in paths:
-        try:
-            values = np.asarray(read_image(path))
-        except InputError:
-            continue
+    for path, values in _sky_maps(paths):
         if (values == SKY).any():
             return
         if ignored is None and (values == IGNORED).any():
@@ -181,3 +177,17 @@ def require_palette_sky(paths: Iterable[PathLike]) -> None:
     if ignored is not None:
         raise InputError(f'{printable(ignored)}: holds {IGNORED} (ignored), and no sky map beside it holds a {SKY} '
                          f'(sky), as in {SKY_BINARY}; give maps of {OTHER} and {SKY}, as in {SKY_PALETTE}')
+
+
+def any_sky(paths: Iterable[PathLike]) -> bool:
+    """Whether a sky map holds a 1 (sky). They are read until one does; what does not decode holds none."""
+    return any((values == SKY).any() for _, values in _sky_maps(paths))
+
+
+def _sky_maps(paths: Iterable[PathLike]) -> Iterator[tuple[PathLike, np.ndarray]]:
+    """Sky maps that decode, with their files."""
+    for path in paths:
+        try:
+            yield path, np.asarray(read_image(path))
+        except InputError:
+            continue

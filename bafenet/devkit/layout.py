@@ -12,6 +12,7 @@ from bafenet_command import call_of
 
 from ..errors import InputError, printable
 from ..reading import PathLike
+from .image_files import IMAGE_SUFFIXES, find_image, image_files
 
 # --- Names and values -------------------------------------------------------------------------------------------------
 
@@ -19,7 +20,7 @@ IMAGES, BOXES, POINTS, SPLITS = 'PNGImages', 'SIRST/BBox', 'SIRST/Point_label', 
 TARGET_BINARY, TARGET_PALETTE = 'SIRST/BinaryMask', 'SIRST/PaletteMask'
 SKY_BINARY, SKY_PALETTE = 'SkySeg/BinaryMask', 'SkySeg/PaletteMask'
 
-# What follows an image's name in each folder.
+# What follows an image's name in each folder as it is published; images may have any suffix, see image_files.py.
 SUFFIXES = {
     IMAGES: '.png',
     BOXES: '.xml',
@@ -30,8 +31,8 @@ SUFFIXES = {
     SKY_BINARY: '_pixels0.png',
 }
 FOLDERS = (*SUFFIXES, SPLITS)
-# Without these DenseSIRSTDataset does not load.
-REQUIRED = (IMAGES, BOXES, SKY_PALETTE, SPLITS)
+# Without these DenseSIRSTDataset does not load, whatever its arguments.
+REQUIRED = (IMAGES, BOXES)
 
 CLASSES = ('Target', )
 DATASET_PAGE = 'https://github.com/GrokCV/BAFE-Net'
@@ -51,6 +52,7 @@ MASK_VALUES = {
     SKY_BINARY: (OTHER, BINARY),
 }
 
+_ANY_SUFFIX = [spelling for suffix in IMAGE_SUFFIXES for spelling in (suffix, suffix.upper())]
 # Splits that come with the package: DenseSIRST by recording (see recordings.py).
 PACKAGED_SPLITS = Path(__file__).parent / 'splits'
 
@@ -134,13 +136,12 @@ def image_names(root: Path) -> list[str]:
     """Names of the images of a devkit, sorted.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are none, or two of one name.
     """
-    suffix = SUFFIXES[IMAGES]
-    names = sorted(path.name.removesuffix(suffix) for path in (root / IMAGES).glob(f'*{suffix}'))
+    names = list(image_files(root / IMAGES)) if (root / IMAGES).is_dir() else []
     if not names:
-        raise InputError(f'{printable(root / IMAGES)}: no PNG image; give the folder that holds {IMAGES}, SIRST, '
-                         f'SkySeg and {SPLITS}')
+        raise InputError(f'{printable(root / IMAGES)}: no image; give the folder that holds {IMAGES}, SIRST, SkySeg '
+                         f'and {SPLITS}')
     return names
 
 
@@ -151,6 +152,8 @@ def find_file(root: Path, folder: str, name: str) -> Path:
         InputError: If it does not exist.
     """
     path = root / file_below(folder, name)
+    if folder == IMAGES:
+        path = find_image(root / folder, name) or path
     if not path.is_file():
         raise InputError(f'{printable(path)}: no such file; see {call_of("check")}')
     return path
@@ -170,6 +173,7 @@ class Layout:
         boxes: VOC-style XML files.
         sky_maps: Sky maps; the first that exists counts.
         splits: Folder of ``SPLIT.txt``.
+        box_origin: What the boxes call the first pixel.
     """
 
     root: Path
@@ -178,21 +182,23 @@ class Layout:
     boxes: tuple[str, str]
     sky_maps: tuple[tuple[str, str], ...]
     splits: str
+    box_origin: int = 0
 
     def names(self) -> list[str]:
         """The names of all images, sorted."""
-        folder, suffix = self.images
-        # Hidden files are leavings of file managers.
-        return sorted(path.name.removesuffix(suffix) for path in (self.root / folder).glob(f'*{suffix}')
-                      if not path.name.startswith('.'))
+        return list(image_files(self.root / self.images[0]))
 
     def image(self, name: str) -> Path:
         """Image file; InputError if there is none."""
-        return self._find(name, 'image', self.images)
+        return find_image(self.root / self.images[0], name) or self._find(name, 'image', self.images)
 
     def target_mask(self, name: str) -> Path:
         """Target mask file, not 0 at the targets; InputError if there is none."""
         return self._find(name, 'target mask', *self.target_masks)
+
+    def find_target_mask(self, name: str) -> Path | None:
+        """Target mask file, or None."""
+        return self._first(name, self.target_masks)
 
     def sky_map(self, name: str) -> Path:
         """Sky map file, 0 other and 1 or 255 sky; InputError if there is none."""
@@ -233,11 +239,20 @@ class Layout:
         return self.root / kind[0] / (name + kind[1])
 
     def _find(self, name: str, what: str, *kinds: tuple[str, str]) -> Path:
-        paths = [self._path(name, kind) for kind in kinds]
-        found = next((path for path in paths if path.is_file()), None)
+        found = self._first(name, kinds)
         if found is None:
-            raise InputError(f'{" or ".join(map(printable, paths))}: no such {what}')
+            raise InputError(f'{" or ".join(printable(self._path(name, kind)) for kind in kinds)}: no such {what}')
         return found
+
+    def _first(self, name: str, kinds: Sequence[tuple[str, str]]) -> Path | None:
+        """The first file that there is, its suffix as the kinds say or another one of images."""
+        for folder, published in kinds:
+            ending, _, suffix = published.rpartition('.')
+            for other in (f'.{suffix}', *_ANY_SUFFIX):
+                path = self.root / folder / f'{name}{ending}{other}'
+                if path.is_file():
+                    return path
+        return None
 
 
 def _kind(folder: str) -> tuple[str, str]:
@@ -247,7 +262,7 @@ def _kind(folder: str) -> tuple[str, str]:
 SIRST_DEVKIT = Layout(Path(), _kind(IMAGES), (_kind(TARGET_PALETTE), _kind(TARGET_BINARY)), _kind(BOXES),
                       (_kind(SKY_PALETTE), _kind(SKY_BINARY)), SPLITS)
 SIRST_V2 = Layout(Path(), ('mixed', '.png'), (('annotations/masks', '_pixels0.png'), ), ('annotations/bboxes', '.xml'),
-                  (), 'splits')
+                  (), 'splits', box_origin=1)
 
 
 def devkit_layout(root: PathLike) -> Layout:
@@ -270,10 +285,10 @@ def find_layout(root: PathLike, sky: PathLike | None = None) -> Layout:
         if not folder.is_dir():
             raise InputError(f'{printable(folder)}: no such folder; the dataset is at {DATASET_PAGE}')
     for layout in (SIRST_DEVKIT, SIRST_V2):
-        masks = [folder for folder, _ in layout.target_masks]
-        if (root / layout.images[0]).is_dir() and any((root / folder).is_dir() for folder in masks):
+        labels = [layout.boxes[0], *(folder for folder, _ in layout.target_masks)]
+        if (root / layout.images[0]).is_dir() and any((root / folder).is_dir() for folder in labels):
             own_sky = layout.sky_maps if sky is None else tuple(
                 (str(Path(sky).absolute()), suffix) for _, suffix in SIRST_DEVKIT.sky_maps)
             return replace(layout, root=root, sky_maps=own_sky)
-    raise InputError(f'{printable(root)}: neither a SIRSTdevkit ({IMAGES}, {TARGET_PALETTE} …) nor SIRST-V2 as '
-                     'published (mixed, annotations/masks …)')
+    raise InputError(f'{printable(root)}: neither a SIRSTdevkit ({IMAGES}, {TARGET_PALETTE} or {BOXES} …) nor '
+                     'SIRST-V2 as published (mixed, annotations/masks …)')

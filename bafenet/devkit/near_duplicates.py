@@ -8,16 +8,17 @@ common motion is found by RANSAC.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from .images import read_grey
-from .layout import BOXES, CLASSES, IMAGES, TARGET_PALETTE, find_file
+from .box_matching import whole_boxes
+from .devkit_files import DevkitFiles
+from .frames import read_grey_frame
+from .layout import BOXES, IMAGES
 from .read import read_boxes
-from .stats_image import read_map
+from .stats_image import read_target_mask
 
 # The longer side of an image when its keypoints are found, and their number; the strongest are kept.
 SIDE, KEYPOINTS = 384, 160
@@ -52,17 +53,21 @@ class Scene:
     descriptors: np.ndarray
 
 
-def read_scene(root: Path, name: str) -> Scene:
-    """Read one image and find its keypoints; see the module for how.
+def read_scene(files: DevkitFiles, name: str) -> Scene:
+    """Read one image and find its keypoints; see the module for how. Without a target mask its boxes are left out.
 
     Raises:
-        InputError: If a file is missing or bad.
+        InputError: If the image or its box XML is missing, or a file is bad.
     """
-    image, _ = read_grey(find_file(root, IMAGES, name))
+    image = read_grey_frame(files.get(IMAGES, name))
     size = image.shape[::-1]
-    mask = read_map(root, TARGET_PALETTE, name, image.shape)
-    boxes, _ = read_boxes(find_file(root, BOXES, name), CLASSES, size)
-    return Scene(name, size, len(boxes), *keypoints(image, mask > 0))
+    boxes = read_boxes(files.get(BOXES, name), size=size)[1]
+    mask = read_target_mask(files, name, image.shape)
+    if mask is None:
+        mask = np.zeros(image.shape, bool)
+        for x1, y1, x2, y2 in whole_boxes(boxes, image.shape).tolist():
+            mask[y1:y2, x1:x2] = True
+    return Scene(name, size, len(boxes), *keypoints(image, mask))
 
 
 def keypoints(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

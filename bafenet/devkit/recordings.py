@@ -27,6 +27,7 @@ from ..arguments import MAX_SEED, require_number
 from ..errors import InputError, printable
 from ..fileio import require_writable_folder, swap_in, temporary_folder, write_text
 from ..parallel import map_with_progress
+from .devkit_files import DevkitFiles
 from .layout import devkit_layout, image_names
 from .near_duplicates import KEYPOINTS, MIN_MATCHES, Scene, near_duplicates, read_scene
 from .read import read_split
@@ -71,7 +72,7 @@ def split_by_recording(devkit: str | Path, out: str | Path, splits: str | None =
     _check_options(out, seed, min_matches)
     old = {} if splits is None else _own_lists(root, splits)
     names = sorted(set(chain(*old.values()))) if old else image_names(root)
-    scenes = list(map_with_progress(partial(read_scene, root), names, workers, 'keypoints'))
+    scenes = list(map_with_progress(partial(read_scene, DevkitFiles(root)), names, workers, 'keypoints'))
     pairs = near_duplicates(scenes, min_matches)
     groups = group_recordings(names, pairs[:, :2], collections)
     parts = divide(groups, traits(scenes, collections), SHARES, seed)

@@ -1,6 +1,7 @@
 """Measure one image of a devkit and its targets: sizes, local contrast, brightness, clusters.
 
-Targets are the 8-connected components of the target masks; their sizes are those of the components' extents.
+Targets are the 8-connected components of the target mask, and of an image without one its boxes; their sizes are those
+of the components' extents, or of the boxes in whole pixels.
 """
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,12 @@ from scipy.spatial import cKDTree
 from bafenet_command import call_of
 
 from ..errors import InputError, printable
-from .box_matching import EIGHT_NEIGHBOURS, extents
-from .images import read_grey, read_image
-from .layout import BOXES, CLASSES, IMAGES, SKY, SKY_PALETTE, TARGET_PALETTE, find_file
+from .box_matching import EIGHT_NEIGHBOURS, extents, whole_boxes
+from .decode import read_header
+from .devkit_files import SKY_MAPS, TARGET_MASKS, DevkitFiles
+from .frames import read_grey_frame
+from .images import read_image
+from .layout import BOXES, IGNORED, IMAGES, OTHER, SKY, SKY_PALETTE
 from .read import read_boxes
 
 CONTRAST_MARGIN = 8
@@ -32,12 +36,16 @@ class ImageStatistics:
         size: Width and height in pixels.
         boxes: Number of boxes in its XML.
         sizes: (n, 2) int, width and height of each target.
-        area: (n,) int, pixels.
+        area: (n,) pixels; NaN where there is no target mask.
         contrast: (n,) float, NaN where it is not defined.
         contrast_paper_boxes: (n,) float, likewise.
         brightness: (n,) float in [0, 1], NaN in a black image.
-        in_sky: (n,) bool.
+        in_sky: (n,) float 0 or 1, NaN where there is no sky map.
         cluster: (n,) int, number of the cluster in this image, -1 for none.
+        classes: The class of each box; empty for none.
+        box_sides: (m, 2) float, width and height of each box.
+        has_mask: Whether there is a target mask.
+        deep: Whether the image has more than 8 bits.
     """
 
     size: tuple[int, int]
@@ -49,32 +57,38 @@ class ImageStatistics:
     brightness: np.ndarray
     in_sky: np.ndarray
     cluster: np.ndarray
+    classes: list[str]
+    box_sides: np.ndarray
+    has_mask: bool
+    deep: bool
 
 
-def measure_image(root: Path, name: str) -> ImageStatistics:
+def measure_image(files: DevkitFiles, name: str) -> ImageStatistics:
     """Measure one image and its targets.
 
     Args:
-        root: The devkit.
+        files: The devkit's.
         name: Image name.
 
     Returns:
         The measurements.
 
     Raises:
-        InputError: If one of its files is missing or bad.
+        InputError: If one of its files is bad, or the image or its box XML is missing.
     """
-    image, _ = read_grey(find_file(root, IMAGES, name))
-    labels, _ = ndimage.label(read_map(root, TARGET_PALETTE, name, image.shape), EIGHT_NEIGHBOURS)
-    sky = read_map(root, SKY_PALETTE, name, image.shape) == SKY
+    path = files.get(IMAGES, name)
+    image = read_grey_frame(path)
     size = image.shape[::-1]
-    boxes, _ = read_boxes(find_file(root, BOXES, name), CLASSES, size)
-    corners = extents(labels)
-    pixels = labels > 0
-    target = labels[pixels] - 1
-    area = np.bincount(target, minlength=len(corners))
-    peaks = np.zeros(len(corners))
-    np.maximum.at(peaks, target, image[pixels])
+    classes, boxes = read_boxes(files.get(BOXES, name), size=size)
+    mask, sky = read_target_mask(files, name, image.shape), read_sky_map(files, name, image.shape)
+    if mask is not None:
+        corners, area, peaks, in_sky = _measure_mask(image, mask, sky)
+    else:
+        corners = whole_boxes(boxes, image.shape)
+        area = np.full(len(corners), np.nan)
+        peaks = np.array([image[y1:y2, x1:x2].max() for x1, y1, x2, y2 in corners.tolist()], float)
+        in_sky = np.full(len(corners), np.nan) if sky is None else _in_sky(
+            _box_sums(_summed(sky == SKY), corners), _box_sums(_summed(sky == IGNORED), corners), _areas(corners))
     brightest = image.max()
     return ImageStatistics(
         size=size,
@@ -85,8 +99,32 @@ def measure_image(root: Path, name: str) -> ImageStatistics:
         # A box that would leave the image is cut at its border.
         contrast_paper_boxes=local_contrast(image, np.maximum(corners - 1, 0)),
         brightness=peaks / brightest if brightest > 0 else np.full(len(corners), np.nan),
-        in_sky=np.bincount(target, sky[pixels], len(corners)) >= area / 2,
-        cluster=find_clusters((corners[:, :2] + corners[:, 2:]) / 2))
+        in_sky=in_sky,
+        cluster=find_clusters((corners[:, :2] + corners[:, 2:]) / 2),
+        classes=[label or '' for label in classes],
+        box_sides=boxes[:, 2:] - boxes[:, :2],
+        has_mask=mask is not None,
+        deep=read_header(path).deep)
+
+
+def _measure_mask(image: np.ndarray, mask: np.ndarray,
+                  sky: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Extents, areas, brightest pixels and whether they are in the sky, of the components of a mask."""
+    labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
+    pixels = labels > 0
+    target = labels[pixels] - 1
+    area = np.bincount(target, minlength=count)
+    peaks = np.zeros(count)
+    np.maximum.at(peaks, target, image[pixels])
+    in_sky = np.full(count, np.nan) if sky is None else _in_sky(
+        np.bincount(target, sky[pixels] == SKY, count), np.bincount(target, sky[pixels] == IGNORED, count), area)
+    return extents(labels), area, peaks, in_sky
+
+
+def _in_sky(sky: np.ndarray, ignored: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """Whether at least half of the pixels that are known are sky: (n,) float, NaN where none is known."""
+    known = area - ignored
+    return np.where(known > 0, sky >= known / 2, np.nan)
 
 
 def local_contrast(image: np.ndarray, boxes: np.ndarray, margin: int = CONTRAST_MARGIN) -> np.ndarray:
@@ -100,7 +138,7 @@ def local_contrast(image: np.ndarray, boxes: np.ndarray, margin: int = CONTRAST_
     Returns:
         (n,) float; NaN where the box is empty, or the ring is empty or black.
     """
-    sums = np.pad(image.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    sums = _summed(image)
     height, width = image.shape
     outer = np.clip(boxes + [-margin, -margin, margin, margin], 0, [width, height, width, height])
     inner_sum, outer_sum = _box_sums(sums, boxes), _box_sums(sums, outer)
@@ -108,6 +146,11 @@ def local_contrast(image: np.ndarray, boxes: np.ndarray, margin: int = CONTRAST_
     with np.errstate(divide='ignore', invalid='ignore'):
         ratio = inner_sum / inner_area / ((outer_sum - inner_sum) / (outer_area - inner_area))
     return np.where(np.isfinite(ratio), ratio, np.nan)
+
+
+def _summed(values: np.ndarray) -> np.ndarray:
+    """Summed area table (H + 1, W + 1) of an array (H, W)."""
+    return np.pad(values.astype(np.float64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
 
 
 def _box_sums(sums: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -138,13 +181,35 @@ def find_clusters(centres: np.ndarray) -> np.ndarray:
     return np.where(large[group], (large.cumsum() - 1)[group], -1)
 
 
-def read_map(root: Path, folder: str, name: str, shape: tuple[int, int]) -> np.ndarray:
+def read_target_mask(files: DevkitFiles, name: str, shape: tuple[int, int]) -> np.ndarray | None:
+    """The target mask of an image, (H, W) bool: the palette, else the binary one; None where there is neither.
+
+    Raises:
+        InputError: If it does not decode, or is not of the given shape.
+    """
+    found = files.first_of(TARGET_MASKS, name)
+    return None if found is None else read_map(found[1], shape) > 0
+
+
+def read_sky_map(files: DevkitFiles, name: str, shape: tuple[int, int]) -> np.ndarray | None:
+    """The sky map of an image, (H, W) uint8: 0 other, 1 sky and 255 ignored; None where there is none.
+
+    Raises:
+        InputError: If it does not decode, or is not of the given shape.
+    """
+    found = files.first_of(SKY_MAPS, name)
+    if found is None:
+        return None
+    values = read_map(found[1], shape)
+    return values if found[0] == SKY_PALETTE else np.where(values > 0, SKY, OTHER)
+
+
+def read_map(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """A target mask or sky map (H, W) as it is in the file.
 
     Raises:
-        InputError: If it is missing, does not decode or is not of the given shape.
+        InputError: If it does not decode or is not of the given shape.
     """
-    path = find_file(root, folder, name)
     values = np.asarray(read_image(path))
     if values.shape != shape:
         there, expected = ('x'.join(map(str, size[1::-1])) for size in (values.shape, shape))

@@ -1,5 +1,9 @@
 """The paper's statements on DenseSIRST (Table I, Fig. 4, Sections III-B and III-C) beside what data measure."""
+from collections.abc import Collection
 from dataclasses import dataclass
+
+from .layout import PACKAGED_SPLITS
+from .read import read_names
 
 
 @dataclass(frozen=True)
@@ -10,6 +14,12 @@ class Statement:
     paper: str
     measured: str
     agrees: bool
+
+
+def is_densesirst(names: Collection[str]) -> bool:
+    """Whether the images of a devkit are DenseSIRST's, by their names; the paper says nothing of others."""
+    known = {name for part in ('trainval', 'test') for name in read_names(PACKAGED_SPLITS / f'{part}_rec.txt')}
+    return known == set(names)
 
 
 def compare_with_paper(summary: dict) -> list[Statement]:

@@ -38,7 +38,7 @@ def make_folders(root: Path) -> None:
 
 
 def write_sample(root: Path, name: str, image: np.ndarray, sky: np.ndarray, target_mask: np.ndarray,
-                 boxes: np.ndarray) -> None:
+                 boxes: np.ndarray, classes: Sequence[str] | None = None) -> None:
     """Write one image with all its annotations; the folders must exist.
 
     Objects and points stand in the same order, that of ``boxes``. A point is, as in DenseSIRST, the centroid of a
@@ -51,6 +51,7 @@ def write_sample(root: Path, name: str, image: np.ndarray, sky: np.ndarray, targ
         sky: (H, W) bool, or uint8 of 0, 1 (sky) and 255 (ignored).
         target_mask: (H, W) bool.
         boxes: (n, 4) int, 0-based ``[x1, y1, x2, y2]`` with exclusive ends, one around each target of the mask.
+        classes: The class of each box; None for the class of DenseSIRST.
     """
     Image.fromarray(image).save(root / file_below(IMAGES, name))
     # Of sky maps DenseSIRST has the 256 colours of Pascal VOC.
@@ -58,7 +59,7 @@ def write_sample(root: Path, name: str, image: np.ndarray, sky: np.ndarray, targ
                 target_mask, TARGET_COLOURS)
     write_masks(root / file_below(SKY_BINARY, name), root / file_below(SKY_PALETTE, name), sky == SKY, sky,
                 voc_palette())
-    write_boxes(root / file_below(BOXES, name), name, image.shape, 1, [CLASSES[0]] * len(boxes), boxes)
+    write_boxes(root / file_below(BOXES, name), name, image.shape, 1, classes or [CLASSES[0]] * len(boxes), boxes)
     for folder, label in BINARY_CLASSES.items():
         write_xml(root / _binary_xml(folder, name), {'folder': IMAGES, 'filename': f'{name}{SUFFIXES[IMAGES]}'},
                   image.shape, 3, [{'name': label, 'difficult': 0, 'pixels': {'id': 0}}])

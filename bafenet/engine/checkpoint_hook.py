@@ -63,12 +63,13 @@ class AtomicCheckpointHook(CheckpointHook):
     """
 
     # A slash starts a metric's name after its prefix: FPPI_sky_recall90 is no recall.
-    _default_greater_keys = [*CheckpointHook._default_greater_keys, '/recall', '/f1', '/sky_iou']
+    _default_greater_keys = [*CheckpointHook._default_greater_keys, '/recall', '/f1', '/sky_iou', '/AP_']
     _default_less_keys = [*CheckpointHook._default_less_keys, '/FPPI']
     file_backend: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._possible: set[str] = set()  # that the metrics of the validation may give
         if self.max_keep_ckpts in (0, 1):
             raise InputError(f'default_hooks.checkpoint.max_keep_ckpts={self.max_keep_ckpts} leaves no checkpoint to '
                              'fall back on: set it to 2 or more, or to -1 to keep all')
@@ -89,7 +90,8 @@ class AtomicCheckpointHook(CheckpointHook):
     def _require_metrics(self, metrics: Sequence[BaseMetric]) -> None:
         """Refuse a ``save_best`` that no metric will give, as far as they say what they give."""
         if all(hasattr(metric, 'keys') for metric in metrics):
-            self._require_keys(set().union(*(metric.keys() for metric in metrics)))
+            self._possible = set().union(*(metric.keys() for metric in metrics))
+            self._require_keys(self._possible)
 
     def _require_keys(self, given: Collection[str]) -> None:
         absent = [key for key in self.save_best or () if key != 'auto' and key not in given]
@@ -193,7 +195,15 @@ class AtomicCheckpointHook(CheckpointHook):
                 for old in steps[:-self.max_keep_ckpts]]
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """Save the best checkpoint by each key of ``save_best``, then remove those that they replace."""
+        """Save the best checkpoint by each key of ``save_best``, then remove those that they replace.
+
+        A metric that this epoch does not define, as precision where nothing was detected, makes none the best.
+        """
+        undefined = [key for key in self.save_best or () if key in self._possible and key not in metrics]
+        if undefined:
+            runner.logger.warning(f'{", ".join(undefined)} is not defined after epoch {runner.epoch}: no checkpoint is '
+                                  'the best by it')
+            metrics = {**metrics, **dict.fromkeys(undefined)}
         self._require_keys(metrics)
         backend = self.file_backend
         self.file_backend = _RemovesLater(backend)

@@ -16,7 +16,7 @@ from .results import class_count, instances_of
 from .target_properties import QUANTITIES, Targets, measure_targets
 
 IOUS = (0.5, 0.75)
-SKY, OTHER = 'sky', 'other'
+SKY, OTHER, ALL = 'sky', 'other', 'all'
 KEYS = ('img_id', 'boxes', 'scores', 'labels', 'gt_boxes', 'gt_labels')
 MAX_POINTS = 1000  # of a curve in JSON
 _NOTHING = Instances(np.zeros((0, 4), np.float32), np.zeros(0, int))
@@ -43,12 +43,13 @@ class PrecisionRecall:
 
 @dataclass(frozen=True)
 class FalseAlarms:
-    """Recall and false alarms per frame on one side of the true horizon, at each distinct score; IoU 0.5.
+    """Recall and false alarms per frame, on one side of the true horizon or all, at each distinct score; IoU 0.5.
 
     Attributes:
         thresholds: float (T, ), the scores, from the highest to the lowest.
         recall: float (T, ), of all targets.
-        per_frame: float (T, ), false alarms whose centre is on this side, over the frames that have a true sky map.
+        per_frame: float (T, ), false alarms whose centre is on this side, over the frames that have a true sky map; or
+            all false alarms, over all frames.
         frames: Number of these frames.
     """
 
@@ -93,7 +94,8 @@ class DetectionCurves:
         targets: Number of true boxes.
         score: The lowest score of a detection that counts in ``recall_by``.
         precision_recall: By IoU.
-        alarms: By side of the true horizon, ``'sky'`` and ``'other'``; empty where no frame has a true sky map.
+        alarms: By side of the true horizon, ``'sky'`` and ``'other'``, where some frame has a true sky map, and
+            ``'all'`` where some frame has none.
         recall_by: By quantity, see :data:`~bafenet.evaluation.target_properties.QUANTITIES`, as far as it is known.
         notes: Why something is left out, a line each.
         legacy_coordinates: Whether boxes have sides of ``x2 - x1 + 1``.
@@ -153,8 +155,11 @@ def numbers(results: Mapping[str, Any],
     found = matched.target_scores >= score
     binned = {name: _binned(values, found, bin_edges(name, edges)) for name, values in targets.values.items()}
     alarms, notes = matched.alarms(), list(targets.notes)
-    if not alarms:
+    if SKY not in alarms:
         notes.insert(0, 'no frame has a true sky map: no false alarms in and out of the sky')
+    elif ALL in alarms:
+        notes.insert(0, f'{alarms[SKY].frames} of {len(images)} frames have a true sky map: false alarms in and out of '
+                     'the sky are theirs alone')
     return DetectionCurves(len(images), len(found), float(score), {iou: matched.curve(iou) for iou in IOUS}, alarms,
                            binned, tuple(notes), legacy_coordinates)
 
@@ -182,7 +187,7 @@ class _Matches:
         self._labels = _joined([detections.labels for detections, _ in pairs], int)
         self._num_gt = np.bincount(_joined([truth.labels for _, truth in pairs], int), minlength=classes)
         mapped = ['in_sky' in image for image in images]
-        self._frames = sum(mapped)
+        self._frames, self._mapped_frames = len(images), sum(mapped)
         self._mapped = np.repeat(mapped, [len(detections.labels) for detections, _ in pairs])
         self._in_sky = _joined([image.get('in_sky', [False] * len(detections.labels))
                                 for image, (detections, _) in zip(images, pairs, strict=True)], bool)
@@ -199,15 +204,16 @@ class _Matches:
                                counts.tp / np.maximum(counts.tp + counts.fp, 1), float(ap_07), float(ap_12))
 
     def alarms(self) -> dict[str, FalseAlarms]:
-        """Recall against false alarms per frame on both sides of the horizon; nothing where no frame has a map."""
-        if not self._frames:
-            return {}
+        """Recall against false alarms per frame: on both sides of the horizon, and all where a frame has no map."""
         is_tp, is_fp = self.flags[0.5]
+        sides = [(SKY, self._in_sky & self._mapped, self._mapped_frames),
+                 (OTHER, ~self._in_sky & self._mapped, self._mapped_frames)] if self._mapped_frames else []
+        if self._mapped_frames < self._frames:
+            sides.append((ALL, np.ones_like(is_fp), self._frames))
         found = {}
-        for side, here in ((SKY, self._in_sky), (OTHER, ~self._in_sky)):
-            counts = counts_by_threshold(self.scores, is_tp, is_fp & here & self._mapped)
-            found[side] = FalseAlarms(counts.thresholds, counts.tp / self._num_gt.sum(), counts.fp / self._frames,
-                                      self._frames)
+        for side, here, frames in sides:
+            counts = counts_by_threshold(self.scores, is_tp, is_fp & here)
+            found[side] = FalseAlarms(counts.thresholds, counts.tp / self._num_gt.sum(), counts.fp / frames, frames)
         return found
 
 

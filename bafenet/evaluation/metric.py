@@ -1,4 +1,4 @@
-"""The metric of DenseSIRST: mAP, recall, F1, false alarms in and out of the sky, sky IoU."""
+"""The metric of DenseSIRST: mAP, recall, F1, AP by class, false alarms in and out of the sky, sky IoU."""
 import logging
 import re
 from collections.abc import Sequence
@@ -11,9 +11,10 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, print_log
 
 from ..errors import InputError, printable
+from .class_keys import class_keys, keys_of_classes
 from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, voc_scores
 from .report import FPPI_SCORE, LEGACY, ROWS
-from .sky import centre_in_sky, sky_overlap
+from .sky import centre_in_sky, has_known_sky, sky_overlap
 
 # What the keys of each IoU threshold end in.
 IOU_SUFFIXES = {0.5: '', 0.75: '_iou75'}
@@ -22,7 +23,8 @@ RECALL_OF_FPPI = 0.9
 
 @METRICS.register_module()
 class DenseSIRSTMetric(BaseMetric):
-    """Detection, false alarms in and out of the sky, and sky segmentation. All values are in [0, 1] but FPPI's.
+    """Detection, false alarms in and out of the sky, and sky segmentation. All values are in [0, 1] but FPPI's and the
+    numbers of targets.
 
     =====================================  =============================================================================
     ``mAP_07``, ``mAP_12``, ``recall``     Pascal VOC 2007's 11-point AP, VOC 2012's area AP and the recall over all
@@ -32,18 +34,26 @@ class DenseSIRSTMetric(BaseMetric):
     ``precision``, ``f1``                  At the score where F1 is highest, IoU 0.5, all classes together
     ``score_threshold``                    That score (the highest one if there are several; 1 if nothing is found)
     ``FPPI_sky``, ``FPPI_other``           False alarms per image at scores of at least ``fppi_score`` with their centre
-                                           in and out of the true sky. A false alarm is a false positive at IoU 0.5,
-                                           duplicates included. A centre outside the image counts at the nearest pixel;
-                                           an ignored pixel counts as other, so that the two sum up to all false alarms
+                                           in and out of the true sky, of the images with a true sky map. A false alarm
+                                           is a false positive at IoU 0.5, duplicates included. A centre outside the
+                                           image counts at the nearest pixel; an ignored pixel counts as other, so that
+                                           the two sum up to all false alarms
+    ``FPPI``                               All false alarms per image, of all images; only where an image has no true
+                                           sky map, for it is the sum of the two where all have one
     ``FPPI_sky_recall90``,                 The same at the highest score at which the recall of all classes together
-    ``FPPI_other_recall90``                reaches 0.9
+    ``FPPI_other_recall90``,               reaches 0.9
+    ``FPPI_recall90``
     ``sky_iou``                            Intersection over union of the sky, pixels summed over the set
+    ``AP_07_NAME``, ``AP_12_NAME``,        Of each class that has true boxes, where there are two classes or more: the
+    ``recall_NAME``, ``targets_NAME``,     same APs and recall, and the number of its true boxes; ``AP_12_iou75_NAME``
+    ``AP_12_iou75_NAME``, ...              is at IoU 0.75. ``NAME``: :func:`~bafenet.evaluation.class_keys.class_keys`
     =====================================  =============================================================================
 
-    A value that the data do not define is absent, and a line in the log says so: mAP and recall without a true box,
-    ``FPPI_*`` without a true sky map, ``*_recall90`` where the recall stays below 0.9, ``sky_iou`` without maps to
-    compare or without any sky in them. Images without a true sky map count in all other values. A warning counts the
-    images with more true boxes than the network keeps detections.
+    A value that the data do not define is absent, and a line in the log says so: mAP, recall, precision and F1 without
+    a true box, precision and its score without a detection, ``FPPI_sky`` and ``FPPI_other`` without a true sky map,
+    ``*_recall90`` where the recall stays below 0.9, ``sky_iou`` without maps to compare or without any sky in them. A
+    sky map that is 255 (ignored) everywhere counts as none. Images without a true sky map count in all other values.
+    A warning counts the images with more true boxes than the network keeps detections.
 
     A sample is a dict, as mmengine's ``Evaluator`` makes it of a ``DetDataSample``: ``img_id``; ``gt_instances`` and
     ``ignored_instances`` (``bboxes`` (N, 4), ``labels`` (N,)); ``pred_instances`` (``scores`` (N,) too); if there are
@@ -57,7 +67,7 @@ class DenseSIRSTMetric(BaseMetric):
     the intersection and of the union) where there are two sky maps; all as plain Python values.
 
     Args:
-        fppi_score: The lowest score of a detection that counts in ``FPPI_sky`` and ``FPPI_other``.
+        fppi_score: The lowest score of a detection that counts in ``FPPI``, ``FPPI_sky`` and ``FPPI_other``.
         legacy_coordinates: Gives boxes sides of ``x2 - x1 + 1``, as mmdet's ``VOCMetric`` does (the paper's protocol).
             Every key but ``sky_iou``, which knows no boxes, then ends in ``_legacy``. To have both kinds in one
             evaluator give one of them another ``prefix``.
@@ -81,9 +91,10 @@ class DenseSIRSTMetric(BaseMetric):
         self.image_results: list[dict] = []
 
     def keys(self) -> set[str]:
-        """The keys of all values that the evaluation may give, with prefix."""
+        """The keys of all values that the evaluation may give, with prefix; of single classes once these are known."""
         ending = LEGACY if self.legacy_coordinates else ''
-        return {f'{self.prefix}/{name}{"" if name == "sky_iou" else ending}' for name in ROWS}
+        names = [*ROWS, *keys_of_classes((self.dataset_meta or {}).get('classes', ()))]
+        return {f'{self.prefix}/{name}{"" if name == "sky_iou" else ending}' for name in names}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Match the detections of each image and count the pixels of its sky maps; the maps are not kept.
@@ -105,7 +116,8 @@ class DenseSIRSTMetric(BaseMetric):
         """
         self.image_results = [_plain(result) for result in results]
         _warn_of_crowded_images(results)
-        metrics = {**self._voc_metrics(results), **self._threshold_metrics(results)}
+        of_all, of_classes = self._voc_metrics(results)
+        metrics = {**of_all, **self._threshold_metrics(results), **of_classes}
         if self.legacy_coordinates:
             metrics = {f'{key}_legacy': value for key, value in metrics.items()}
         return {**metrics, **_sky_metrics(results)}
@@ -126,37 +138,43 @@ class DenseSIRSTMetric(BaseMetric):
                       num_gt=np.array([np.count_nonzero(truth.labels == label) for label in range(num_classes)]))
         return {**result, **_evaluate_sky(sample, detections.boxes)}
 
-    def _voc_metrics(self, results: list[dict]) -> dict[str, float]:
+    def _voc_metrics(self, results: list[dict]) -> tuple[dict[str, float], dict[str, float]]:
+        """AP and recall: means over the classes that have true boxes, and of each of several classes."""
         scores, labels, is_tp, is_fp = _pool(results)
         num_gt = sum(result['num_gt'] for result in results)
-        metrics: dict[str, float] = {}
-        if not np.any(num_gt):
-            _notice('No image has a true box: mAP and recall are left out.')
-            return metrics
+        present = np.flatnonzero(num_gt)
+        if not len(present):
+            _notice('No image has a true box: mAP and recall are left out, and so are precision and F1.')
+            return {}, {}
+        names = class_keys(self.dataset_meta['classes'])
+        of_all: dict[str, float] = {}
+        of_classes = {f'targets_{names[label]}': float(num_gt[label]) for label in present}
         for row, suffix in enumerate(IOU_SUFFIXES.values()):
             by_class = [voc_scores(scores[own], is_tp[row, own], is_fp[row, own], num_gt[label])
-                        for label in np.flatnonzero(num_gt) for own in [labels == label]]
-            means = np.mean(by_class, axis=0)
-            metrics.update({f'{key}{suffix}': float(value)
-                            for key, value in zip(('mAP_07', 'mAP_12', 'recall'), means, strict=True)})
-        return metrics
+                        for label in present for own in [labels == label]]
+            of_all |= _named(('mAP_07', 'mAP_12', 'recall'), suffix, np.mean(by_class, axis=0))
+            for label, values in zip(present, by_class, strict=True):
+                of_classes |= _named(('AP_07', 'AP_12', 'recall'), f'{suffix}_{names[label]}', values)
+        return of_all, of_classes if len(names) > 1 else {}
 
     def _threshold_metrics(self, results: list[dict]) -> dict[str, float]:
         """The values that hold at one score threshold, at IoU 0.5, over all classes together."""
         counts, num_gt = detection_counts(results)
-        metrics = dict(zip(('precision', 'f1', 'score_threshold'), best_f1(counts, num_gt), strict=True))
+        metrics = _best_f1(counts, num_gt)
 
-        mapped = [result for result in results if 'in_sky' in result]
+        mapped = sum('in_sky' in result for result in results)
         if not mapped:
-            _notice('No image has a true sky map: FPPI_sky and FPPI_other are left out.')
-            return metrics
-        metrics.update(_alarms_per_image(mapped, self.fppi_score, ''))
+            _notice('No image has a true sky map: FPPI counts all false alarms, FPPI_sky and FPPI_other are left out.')
+        elif mapped < len(results):
+            _notice(f'{mapped} of {len(results)} images have a true sky map: FPPI_sky and FPPI_other count the false '
+                    'alarms of these alone, FPPI those of all images.')
+        metrics.update(_alarms_per_image(results, self.fppi_score, ''))
         threshold = threshold_at_recall(counts, num_gt, RECALL_OF_FPPI)
         if threshold is None:
             why = f'The recall stays below {RECALL_OF_FPPI}' if num_gt else 'Without a true box there is no recall'
-            _notice(f'{why}: FPPI_sky_recall90 and FPPI_other_recall90 are left out.')
+            _notice(f'{why}: FPPI_sky_recall90, FPPI_other_recall90 and FPPI_recall90 are left out.')
             return metrics
-        return {**metrics, **_alarms_per_image(mapped, threshold, '_recall90')}
+        return {**metrics, **_alarms_per_image(results, threshold, '_recall90')}
 
 
 def _check_arguments(fppi_score: float, legacy_coordinates: bool, collect_device: str, prefix: str | None) -> None:
@@ -216,6 +234,8 @@ def _evaluate_sky(sample: dict, boxes: np.ndarray) -> dict:
     if 'gt_sem_seg' not in sample:
         return {}
     truth = _sky_map(sample['gt_sem_seg'])
+    if not has_known_sky(truth):
+        return {}
     result: dict[str, Any] = {'in_sky': centre_in_sky(boxes, truth)}
     if 'pred_sem_seg' in sample:
         predicted = _sky_map(sample['pred_sem_seg'])
@@ -268,10 +288,31 @@ def false_alarms(results: list[dict], threshold: float) -> tuple[np.ndarray, np.
 
 
 def _alarms_per_image(results: list[dict], threshold: float, suffix: str) -> dict[str, float]:
-    """False alarms per image in and out of the true sky, at scores of at least ``threshold``."""
-    in_sky, other = false_alarms(results, threshold)
-    return {f'FPPI_sky{suffix}': float(in_sky.sum() / len(results)),
-            f'FPPI_other{suffix}': float(other.sum() / len(results))}
+    """False alarms per image at scores of at least ``threshold``, in and out of the true sky as far as it is known."""
+    mapped = [result for result in results if 'in_sky' in result]
+    alarms = {}
+    if len(mapped) < len(results):
+        scores, _, _, is_fp = _pool(results)
+        alarms['FPPI'] = np.count_nonzero(is_fp[0] & (scores >= threshold)) / len(results)
+    if mapped:
+        in_sky, other = false_alarms(mapped, threshold)
+        alarms |= {'FPPI_sky': in_sky.sum() / len(mapped), 'FPPI_other': other.sum() / len(mapped)}
+    return _named(tuple(alarms), suffix, list(alarms.values()))
+
+
+def _best_f1(counts: Counts, num_gt: int) -> dict[str, float]:
+    """Precision, F1 and the score where F1 is highest, as far as they are defined."""
+    if not num_gt:
+        return {}
+    precision, f1, threshold = best_f1(counts, num_gt)
+    if not (counts.tp + counts.fp).any():
+        _notice('Nothing was detected: precision and score_threshold are left out.')
+        return {'f1': f1}
+    return {'precision': precision, 'f1': f1, 'score_threshold': threshold}
+
+
+def _named(keys: Sequence[str], suffix: str, values: Sequence[float] | np.ndarray) -> dict[str, float]:
+    return {f'{key}{suffix}': float(value) for key, value in zip(keys, values, strict=True)}
 
 
 def _sky_metrics(results: list[dict]) -> dict[str, float]:

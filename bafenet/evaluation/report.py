@@ -1,9 +1,12 @@
-"""Print metrics as a table."""
+"""Print metrics as a table, and those of several classes as one with a row per class."""
+from collections.abc import Collection
 
 from rich.console import Console
 from rich.table import Table
 
 from bafenet.markup import cell
+
+from .class_keys import by_class, class_columns, class_text, split_class_key
 
 # Where the value of the metric's option is not known; it stands in :data:`ROWS`.
 _AT_CONFIGS_SCORE = "at the config's fppi_score"
@@ -18,6 +21,8 @@ ROWS = {
     'f1': 'best F1',
     'precision': 'precision at best F1',
     'score_threshold': 'score at best F1',
+    'FPPI': f'false alarms per image, {_AT_CONFIGS_SCORE}',
+    'FPPI_recall90': 'false alarms per image, at recall 0.9',
     'FPPI_sky': f'false alarms per image, in the sky, {_AT_CONFIGS_SCORE}',
     'FPPI_other': f'false alarms per image, out of the sky, {_AT_CONFIGS_SCORE}',
     'FPPI_sky_recall90': '… in the sky, at recall 0.9',
@@ -26,13 +31,17 @@ ROWS = {
 }
 LEGACY = '_legacy'
 FPPI_SCORE = 0.3  # the metric's default
+# Of sets with and without true sky maps.
+_WITH_SKY = ('FPPI_sky', 'FPPI_other', 'FPPI_sky_recall90', 'FPPI_other_recall90', 'sky_iou')
+_WITHOUT_SKY = ('FPPI', 'FPPI_recall90')
 
 
 def row_labels(fppi_score: float | None = None) -> dict[str, str]:
     """What a person reads for each metric.
 
     Args:
-        fppi_score: The lowest score of a false alarm in ``FPPI_sky`` and ``FPPI_other``; None where it is not known.
+        fppi_score: The lowest score of a false alarm in ``FPPI``, ``FPPI_sky`` and ``FPPI_other``; None where it is
+            not known.
 
     Returns:
         :data:`ROWS`, with the score where it is known.
@@ -41,21 +50,51 @@ def row_labels(fppi_score: float | None = None) -> dict[str, str]:
     return {key: label.replace(_AT_CONFIGS_SCORE, known) for key, label in ROWS.items()}
 
 
+def rows_of(keys: Collection[str]) -> list[str]:
+    """The :data:`ROWS` of a table of metrics, those without a value included: false alarms by side, in all, or both.
+
+    Args:
+        keys: Of the metrics that have a value, without prefix and suffix.
+    """
+    sky, all_alarms = (any(key in keys for key in group) for group in (_WITH_SKY, _WITHOUT_SKY))
+    hidden = {*(_WITH_SKY if all_alarms and not sky else ()), *(() if all_alarms else _WITHOUT_SKY)}
+    return [key for key in ROWS if key not in hidden]
+
+
+def plain_keys(metrics: dict[str, float]) -> dict[str, float]:
+    """Metrics by key without prefix and suffix of the boxes' convention."""
+    return {key.rsplit('/', 1)[-1].removesuffix(LEGACY): value for key, value in metrics.items()}
+
+
 def print_metrics(metrics: dict[str, float], training_images: int = 0, fppi_score: float | None = None) -> None:
-    """Print metrics as one table; ``n/a`` where the data do not define a value.
+    """Print metrics as one table, and those of single classes as another; ``n/a`` where a value is not defined.
 
     Args:
         metrics: Values by key, as an evaluator returns them (``prefix/key``).
         training_images: How many of the images the network was trained on, which the title then says.
         fppi_score: See :func:`row_labels`.
     """
-    values = {key.rsplit('/', 1)[-1]: value for key, value in metrics.items()}
-    legacy = any(key.endswith(LEGACY) for key in values)
-    values = {key.removesuffix(LEGACY): value for key, value in values.items()}
+    legacy = any(key.endswith(LEGACY) for key in metrics)
+    values = plain_keys(metrics)
     table = Table(title='DenseSIRST metrics' + (', boxes with sides x2 - x1 + 1' if legacy else '') + (
         f', {training_images} images that were trained on' if training_images else ''))
     table.add_column('metric')
     table.add_column('value', justify='right')
-    for key, label in {**row_labels(fppi_score), **{key: key for key in values if key not in ROWS}}.items():
-        table.add_row(cell(label), f'{values[key]:.3f}' if key in values else 'n/a')
-    Console().print(table)
+    labels = row_labels(fppi_score)
+    others = [key for key in values if key not in ROWS and not split_class_key(key)]
+    for key in [*rows_of(values), *others]:
+        table.add_row(cell(labels.get(key, key)), f'{values[key]:.3f}' if key in values else 'n/a')
+    console = Console()
+    console.print(table)
+    if of_classes := by_class(values):
+        console.print(_class_table(of_classes))
+
+
+def _class_table(of_classes: dict[str, dict[str, float]]) -> Table:
+    columns = class_columns(of_classes.values())
+    table = Table('class', title='By class')
+    for label in columns.values():
+        table.add_column(label, justify='right')
+    for name, values in of_classes.items():
+        table.add_row(cell(name), *(class_text(row, values[row]) if row in values else 'n/a' for row in columns))
+    return table

@@ -1,7 +1,12 @@
-"""Sky IoU, and which boxes lie in the true sky."""
+"""Sky IoU, which boxes lie in the true sky, and whether a true sky map says anything."""
 import numpy as np
 
 from ..devkit.layout import IGNORED, SKY
+
+
+def has_known_sky(truth: np.ndarray) -> bool:
+    """Whether a true sky map (H, W) says anything: one of 255 (ignored) alone stands for an image that has none."""
+    return bool((truth != IGNORED).any())
 
 
 def sky_overlap(predicted: np.ndarray, truth: np.ndarray) -> tuple[int, int]:

@@ -10,7 +10,8 @@ import numpy as np
 from ..devkit import read_boxes, read_mask
 from ..devkit.conversion.write_labels import COCO, COPY, LINK, NO_IMAGES, YOLO, LabelledFrame, write_coco, write_yolo
 from ..devkit.decode import read_header
-from ..devkit.layout import BOXES, CLASSES, IMAGES, TARGET_PALETTE, devkit_layout, file_below, find_file, image_names
+from ..devkit.devkit_files import TARGET_MASKS, DevkitFiles
+from ..devkit.layout import BOXES, CLASSES, IMAGES, devkit_layout, image_names
 from ..devkit.read import read_split
 from ..errors import InputError, printable
 from ..evaluation.results import read_results
@@ -111,9 +112,9 @@ def _classes(splits: dict[str, list[LabelledFrame]], given: Sequence[str] | None
 
 def _read_devkit(root: Path, options: ExportOptions) -> tuple[dict[str, list[LabelledFrame]], int]:
     """Frames by split, and how many are in none of them."""
-    names, layout = image_names(root), devkit_layout(root)
+    names, layout, files = image_names(root), devkit_layout(root), DevkitFiles(root)
     if options.splits is None:
-        return {'all': [_read_frame(root, name) for name in names]}, 0
+        return {'all': [_read_frame(files, name) for name in names]}, 0
     there = layout.split_names()
     lists = {role: f'{role}_{options.splits}' for role in ROLES if f'{role}_{options.splits}' in there}
     if not lists:
@@ -121,16 +122,16 @@ def _read_devkit(root: Path, options: ExportOptions) -> tuple[dict[str, list[Lab
                          f'{printable(", ".join(there)) or "none"}; name others by --splits, or give --all-images')
     members = {role: read_split(layout.split(split)) for role, split in lists.items()}
     used = {name for found in members.values() for name in found}
-    return {role: [_read_frame(root, name) for name in found] for role, found in members.items()}, len(
+    return {role: [_read_frame(files, name) for name in found] for role, found in members.items()}, len(
         set(names) - used)
 
 
-def _read_frame(root: Path, name: str) -> LabelledFrame:
-    image, mask_file = find_file(root, IMAGES, name), root / file_below(TARGET_PALETTE, name)
+def _read_frame(files: DevkitFiles, name: str) -> LabelledFrame:
+    image, found = files.get(IMAGES, name), files.first_of(TARGET_MASKS, name)
     header = read_header(image)
     size = (header.width, header.height)
-    classes, boxes = read_boxes(find_file(root, BOXES, name), size=size)
-    mask = read_mask(mask_file, size[::-1]) > 0 if mask_file.is_file() else None
+    classes, boxes = read_boxes(files.get(BOXES, name), size=size)
+    mask = None if found is None else read_mask(found[1], size[::-1]) > 0
     return LabelledFrame(name, image, size, [label or CLASSES[0] for label in classes], boxes, mask=mask)
 
 

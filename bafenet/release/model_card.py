@@ -9,7 +9,8 @@ from typing import Any
 
 from bafenet.datasets.parts import loader_parts, split_names
 from bafenet.errors import InputError, printable
-from bafenet.evaluation.report import ROWS
+from bafenet.evaluation.class_keys import CLASS_ROWS, split_class_key
+from bafenet.evaluation.report import ROWS, rows_of
 from bafenet.evaluation.results import read_results
 from bafenet.fields import require_dict, require_text, require_whole
 from bafenet.fileio import write_json, write_text
@@ -228,8 +229,11 @@ def _metrics_table(record: dict) -> str:
     columns += [(f'{markdown_text(column["label"])}, {markdown_code(column["split"])}',
                  {key: _number(value) for key, value in column['metrics'].items()}) for column in record['beside']]
     by_name = [{key.rsplit('/', 1)[-1]: text for key, text in column.items()} for _, column in columns]
+    known = dict.fromkeys(key for column in by_name for key in column)
+    titles = {key: ROWS[key] for key in rows_of(known)} | {
+        key: f'{CLASS_ROWS[parts[0]]}, {markdown_text(parts[1])}' for key in known if (parts := split_class_key(key))}
     lines = [_line(['', *(head for head, _ in columns)]), _line(['---'] + ['---:'] * len(columns))]
-    lines += [_line([title, *(column.get(name, 'n/a') for column in by_name)]) for name, title in ROWS.items()]
+    lines += [_line([title, *(column.get(name, 'n/a') for column in by_name)]) for name, title in titles.items()]
     return '\n'.join(lines)
 
 

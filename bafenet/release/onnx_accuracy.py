@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
 from bafenet.errors import InputError, printable
-from bafenet.evaluation.report import LEGACY, ROWS
+from bafenet.evaluation.report import ROWS, plain_keys
 
 from ..datasets.parts import common_pipeline, split_settings
 from ..devkit import find_split, read_split
@@ -83,7 +83,7 @@ def accuracy(network: OnnxNetwork, cfg: Config, data_root: str, split: str) -> d
             batch = {key: [value] for key, value in dataset[index].items()}
             evaluator.process(data_samples=network.test_step(batch), data_batch=batch)
         metrics = evaluator.evaluate(len(dataset))
-    return {key.rsplit('/', 1)[-1].removesuffix(LEGACY): value for key, value in metrics.items()}
+    return plain_keys(metrics)
 
 
 def lost(before: dict[str, float], after: dict[str, float]) -> list[str]:

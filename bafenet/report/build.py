@@ -5,11 +5,12 @@ from typing import Any
 from bafenet._version import __version__
 from bafenet.engine.provenance import commit
 from bafenet.errors import InputError, printable
+from bafenet.evaluation.class_keys import class_columns, class_text
 from bafenet.fileio import require_writable_file, write_bytes
 
 from .collect import Run, collect
 from .figures import detection_part, training_part
-from .numbers import ACCURACY, LEGACY_SIDES, MetricRow, columns_of, metric_rows, notes_on
+from .numbers import ACCURACY, LEGACY_SIDES, MetricRow, class_rows, columns_of, metric_rows, notes_on
 from .page import render
 from .runs import differences, facts_of
 from .sheets import RunSheets, add_pictures, make_sheets
@@ -91,9 +92,12 @@ def _metrics_tables(rows: Sequence[MetricRow]) -> list[tuple[str, dict[str, Any]
     columns = columns_of(rows)
     accuracy = {key: text for key, text in columns.items() if key in ACCURACY}
     others = {key: text for key, text in columns.items() if key not in ACCURACY}
-    return [(caption, _metrics_table(having, own)) for caption, own in (
-        ('Accuracy of each run, and the paper’s', accuracy), ('False alarms and sky of each run', others))
-        if (having := [row for row in rows if set(own) & set(row.values)])]
+    of_classes = class_rows(rows)
+    return [(caption, _metrics_table(having, own)) for caption, own, all_rows in (
+        ('Accuracy of each run, and the paper’s', accuracy, rows),
+        ('Each class of each run', class_columns(row.values for row in of_classes), of_classes),
+        ('False alarms and sky of each run', others, rows))
+        if (having := [row for row in all_rows if set(own) & set(row.values)])]
 
 
 def _metrics_table(rows: Sequence[MetricRow], columns: dict[str, str]) -> dict[str, Any]:
@@ -108,8 +112,8 @@ def _metrics_table(rows: Sequence[MetricRow], columns: dict[str, str]) -> dict[s
 def _metric_cell(row: MetricRow, key: str) -> dict[str, Any]:
     if key not in row.values:
         return text_cell('')
-    mark = LEGACY_SIDES if row.sides == LEGACY_SIDES and key != 'sky_iou' else ''
-    return dict(text=row.cells.get(key, f'{row.values[key]:.3f}'), value=row.values[key], mark=mark)
+    mark = LEGACY_SIDES if row.sides == LEGACY_SIDES and key not in ('sky_iou', 'targets') else ''
+    return dict(text=row.cells.get(key, class_text(key, row.values[key])), value=row.values[key], mark=mark)
 
 
 def text_cell(text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from bafenet.errors import InputError
-from bafenet.evaluation.detection_curves import KEYS, DetectionCurves, numbers, require_one_truth
+from bafenet.evaluation.detection_curves import ALL, KEYS, OTHER, SKY, DetectionCurves, numbers, require_one_truth
 from bafenet.evaluation.report import LEGACY
 from bafenet.visualization.curves import MAX_PICTURES, METRICS, RATE, draw_series, is_loss, is_metric
 from bafenet.visualization.detection_figures import PANELS
@@ -22,12 +22,14 @@ from .sheets import data_address
 _DPI = 96  # CSS pixels an inch
 _LARGEST_SVG = 400_000  # bytes; larger figures become pixels
 _PANEL_SIZE = (4.6, 3.6)  # inches
+_SIDES = {SKY: 'in the sky', OTHER: 'out of the sky', ALL: 'all'}
 _LONGEST_NAME = 36  # characters in a picture
 TITLES = {
     'precision_recall_50': 'Precision against recall, IoU 0.5',
     'precision_recall_75': 'Precision against recall, IoU 0.75',
     'alarms_sky': 'Recall against false alarms per frame in the true sky',
     'alarms_other': 'Recall against false alarms per frame out of the true sky',
+    'alarms_all': 'Recall against all false alarms per frame',
     'size': 'Recall by size of the targets',
     'contrast': 'Recall by local contrast of the targets',
     'frame': 'Recall by size of the frames',
@@ -179,7 +181,7 @@ def _tables(curves: dict[str, DetectionCurves]) -> list[tuple[str, dict[str, Any
         number_cell(max(curve.precision[curve.recall >= level], default=None), 3) for level in levels])
         for label, one in curves.items() for iou, curve in one.precision_recall.items()]
     rates = (0.01, 0.03, 0.1, 0.3, 1, 3, 10)
-    alarms = [dict(name=f'{label}, {"in" if side == "sky" else "out of"} the sky', kind='', cells=[
+    alarms = [dict(name=f'{label}, {_SIDES[side]}', kind='', cells=[
         number_cell(np.max(curve.recall[curve.per_frame <= rate], initial=0), 3) for rate in rates])
         for label, one in curves.items() for side, curve in one.alarms.items()]
     tables = [('Highest precision at a recall of at least …', dict(columns=['Run', *map(str, levels)], rows=precision))]

@@ -6,6 +6,7 @@ from pathlib import Path
 from bafenet.analysis.complexity import network_of
 from bafenet.datasets.parts import split_settings
 from bafenet.engine.config_paths import setting
+from bafenet.evaluation.class_keys import by_class, split_class_key
 from bafenet.evaluation.report import FPPI_SCORE, LEGACY, ROWS, row_labels
 from bafenet.reproduction.tables import Row, Table, read_tables
 
@@ -14,6 +15,7 @@ from .collect import Run
 TRUE_SIDES, LEGACY_SIDES = 'true', '+1'
 # What says how well targets are found; the others are false alarms by image, and the sky.
 ACCURACY = frozenset(key for key in ROWS if not key.startswith('FPPI') and key != 'sky_iou')
+_AT_SCORE = {'FPPI', 'FPPI_sky', 'FPPI_other'}
 PAPER_SPLIT = 'DenseSIRST test_v2'
 # The rows that every reader looks for, of Table VII.
 _ALWAYS = ('fcos_r50', 'bafenet_r50')
@@ -29,8 +31,10 @@ class MetricRow:
         tested_on: The data, in words.
         sides: ``'true'`` or ``'+1'``: sides x2 - x1 and x2 - x1 + 1; empty where no metric depends on it.
         values: By the metric's name without prefix and ending.
+        classes: Those of single classes, by class and by :data:`~bafenet.evaluation.class_keys.CLASS_ROWS`.
         cells: Text of the cells that are not simply the value.
-        fppi_score: The lowest score of a false alarm in ``FPPI_sky`` and ``FPPI_other``; None where it is not known.
+        fppi_score: The lowest score of a false alarm in ``FPPI``, ``FPPI_sky`` and ``FPPI_other``; None where it
+            is not known.
     """
 
     label: str
@@ -38,6 +42,7 @@ class MetricRow:
     tested_on: str
     sides: str
     values: dict[str, float]
+    classes: dict[str, dict[str, float]] = field(default_factory=dict)
     cells: dict[str, str] = field(default_factory=dict)
     fppi_score: float | None = None
 
@@ -51,10 +56,16 @@ def columns_of(rows: Sequence[MetricRow]) -> dict[str, str]:
     """The metrics that some row has, and what a person reads for them; unknown ones last."""
     present = {key for row in rows for key in row.values}
     # One heading for all rows: with the score only where they share it.
-    scores = {row.fppi_score for row in rows if {'FPPI_sky', 'FPPI_other'} & set(row.values)}
+    scores = {row.fppi_score for row in rows if _AT_SCORE & set(row.values)}
     labels = row_labels(scores.pop() if len(scores) == 1 else None)
     return {**{key: text for key, text in labels.items() if key in present},
             **{key: key for key in sorted(present) if key not in ROWS}}
+
+
+def class_rows(rows: Sequence[MetricRow]) -> list[MetricRow]:
+    """A row for each class of each run that was tested on several."""
+    return [MetricRow(f'{row.label}: {name}', row.kind, row.tested_on, row.sides, values)
+            for row in rows for name, values in row.classes.items()]
 
 
 def by_sides(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
@@ -70,16 +81,25 @@ def by_sides(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
 def _rows_of(run: Run) -> Iterator[MetricRow]:
     if run.metrics:
         for sides, values in by_sides(run.metrics).items():
-            yield MetricRow(run.label, 'test', tested_on(run), sides, values,
-                            fppi_score=_fppi_score(run, 'test_evaluator'))
+            yield _row(run, 'test', tested_on(run), sides, values)
         return
-    last = {name: points[-1] for name, points in run.scalars.items() if name.removesuffix(LEGACY) in ROWS}
+    last = {name: points[-1] for name, points in run.scalars.items() if _is_known(name.removesuffix(LEGACY))}
     if last:
         epoch = max(int(step) for step, _ in last.values())
         splits = _splits_text(run, 'val_dataloader')
         for sides, values in by_sides({name: float(value) for name, (_, value) in last.items()}).items():
-            yield MetricRow(run.label, 'validation', f'{splits}, while training, epoch {epoch}', sides, values,
-                            fppi_score=_fppi_score(run, 'val_evaluator'))
+            yield _row(run, 'validation', f'{splits}, while training, epoch {epoch}', sides, values)
+
+
+def _is_known(key: str) -> bool:
+    return key in ROWS or split_class_key(key) is not None
+
+
+def _row(run: Run, kind: str, data: str, sides: str, values: dict[str, float]) -> MetricRow:
+    """A row of a run, its single classes apart."""
+    of_all = {key: value for key, value in values.items() if not split_class_key(key)}
+    return MetricRow(run.label, kind, data, sides, of_all, by_class(values),
+                     fppi_score=_fppi_score(run, 'test_evaluator' if kind == 'test' else 'val_evaluator'))
 
 
 def _fppi_score(run: Run, evaluator: str) -> float | None:
@@ -132,7 +152,7 @@ def _paper_row(table: Table, row: Row) -> MetricRow:
     if {'recall_07', 'recall_12'} <= set(paper):
         values['recall'] = paper['recall_07']
         cells['recall'] = f'{paper["recall_07"]:.3f} and {paper["recall_12"]:.3f}'
-    return MetricRow(f'Paper, Table {table.key}: {row.label}', 'paper', PAPER_SPLIT, LEGACY_SIDES, values, cells)
+    return MetricRow(f'Paper, Table {table.key}: {row.label}', 'paper', PAPER_SPLIT, LEGACY_SIDES, values, cells=cells)
 
 
 def notes_on(rows: Sequence[MetricRow]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bafenet.datasets.parts import loader_parts
 from bafenet.engine.provenance import commit, environment, machine
 from bafenet.errors import InputError, printable
-from bafenet.evaluation.report import LEGACY
+from bafenet.evaluation.report import plain_keys
 from bafenet.markup import markdown_code, markdown_text
 
 from .plan import Run
@@ -78,8 +78,7 @@ def _numbers(table: Table, run: Run, result: dict) -> dict[str, float]:
     test = next(iter(result.get('tests', {}).values()), None)
     if test is None:
         raise InputError(f'{printable(run.folder / RESULT_FILE)}: it has no tests; delete its folder')
-    metrics = test['metrics']
-    return {key.rsplit('/', 1)[-1].removesuffix(LEGACY): value for key, value in metrics.items()}
+    return plain_keys(test['metrics'])
 
 
 def markdown(report: dict) -> str:
@@ -140,7 +139,8 @@ def _notes(report: dict) -> list[str]:
 
 def _notes_on_metrics(report: dict) -> list[str]:
     return [f'{markdown_text(report["source"])}. Mean ± sample standard deviation (n − 1) over the finished seeds; '
-            f'{NOT_RUN}: no finished run; {NO_NUMBER}: no run defines it, as sky_iou without a sky branch or '
+            f'{NOT_RUN}: no finished run; {NO_NUMBER}: no run defines it, as sky_iou without a sky branch or FPPI_sky '
+            'without sky maps, or '
             '*_recall90 where the recall stays below 0.9. Where some seeds define it, the mean is theirs alone, and '
             'their number stands behind it.',
             f'At IoU 0.5, and 0.75 in the columns that end in _iou75. Boxes have sides {report["sides"]["ours"]}.']

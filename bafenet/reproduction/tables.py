@@ -11,6 +11,7 @@ from typing import Any
 
 from bafenet.engine.options import PACKAGED_CONFIGS
 from bafenet.errors import InputError, printable
+from bafenet.evaluation.class_keys import split_class_key
 from bafenet.evaluation.report import ROWS as METRICS
 from bafenet.fields import require_dict, require_list, require_numbers, require_text
 from bafenet.plain_yaml import read_yaml
@@ -234,7 +235,9 @@ def _table(file: str, content: Any) -> Table:
     base = None if body.get('base') is None else _by_protocol(body['base'], 'base')
     rows = tuple(_row(file, fields, f'rows[{i}]', base)
                  for i, fields in enumerate(require_list(body['rows'], 'rows')))
-    metrics = _known('metrics', body.get('metrics') or [], METRICS)
+    names = body.get('metrics') or []
+    of_classes = [name for name in names if isinstance(name, str) and split_class_key(name)]
+    metrics = _known('metrics', names, [*METRICS, *of_classes])
     if metrics and any(row.paper for row in rows):
         raise ValueError('a table with `metrics` has no numbers of the paper')
     notes = tuple(_text(note, f'notes[{i}]') for i, note in enumerate(require_list(body.get('notes') or [], 'notes')))

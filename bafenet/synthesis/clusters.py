@@ -19,23 +19,25 @@ class TargetLibrary(NamedTuple):
     Attributes:
         patches: (n, H, W) uint8, each patch in the top left corner, 0 outside of it.
         sizes: (n, 2) int64, height and width of each patch.
+        labels: (n,) int64, index of the class of each target.
     """
 
     patches: np.ndarray
     sizes: np.ndarray
+    labels: np.ndarray
 
     @classmethod
-    def from_patches(cls, patches: Sequence[np.ndarray]) -> 'TargetLibrary':
-        """Stack (h, w) uint8 patches of any sizes."""
+    def from_patches(cls, patches: Sequence[np.ndarray], labels: Sequence[int] | None = None) -> 'TargetLibrary':
+        """Stack (h, w) uint8 patches of any sizes; without labels they are of the first class."""
         sizes = np.array([patch.shape for patch in patches], np.int64)
         stacked = np.zeros((len(patches), *sizes.max(axis=0)), np.uint8)
         for target, patch in zip(stacked, patches, strict=True):
             target[:patch.shape[0], :patch.shape[1]] = patch
-        return cls(stacked, sizes)
+        return cls(stacked, sizes, np.zeros(len(sizes), np.int64) if labels is None else np.array(labels, np.int64))
 
     def pick(self, indices: np.ndarray) -> 'TargetLibrary':
         """The chosen targets, in the order of ``indices`` (k,)."""
-        return TargetLibrary(self.patches[indices], self.sizes[indices])
+        return TargetLibrary(self.patches[indices], self.sizes[indices], self.labels[indices])
 
     def scaled(self, scale: Sequence[float]) -> 'TargetLibrary':
         """The targets at ``scale`` pixels per pixel, vertically and horizontally, none thinner than one pixel."""
@@ -51,7 +53,7 @@ class TargetLibrary(NamedTuple):
         values = sum(self.patches[target, row[:, :, None], col[:, None, :]] * row_share[:, :, None] *
                      col_share[:, None, :] for row, row_share in zip(rows, row_shares, strict=True)
                      for col, col_share in zip(cols, col_shares, strict=True))
-        return TargetLibrary(np.rint(values).astype(np.uint8), sizes)
+        return TargetLibrary(np.rint(values).astype(np.uint8), sizes, self.labels)
 
 
 def _bilinear_taps(old: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -76,12 +78,14 @@ class PastedTargets(NamedTuple):
         boxes: (n, 4) int64, 0-based ``[x1, y1, x2, y2]`` with exclusive ends: the extent of the visible mask.
         visible: (n, H, W) bool, the visible mask of each target, on the grid of its patch.
         corners: (n, 2) int64, row and column of the patch's top left corner in the image.
+        labels: (n,) int64, index of the class of each target.
     """
 
     image: np.ndarray
     boxes: np.ndarray
     visible: np.ndarray
     corners: np.ndarray
+    labels: np.ndarray
 
     def masks(self) -> np.ndarray:
         """The visible mask of each target, (n, H, W) bool of the image's size."""
@@ -224,4 +228,4 @@ def paste_targets(image: np.ndarray, targets: TargetLibrary, corners: np.ndarray
         visible = inside
     seen = visible.any(axis=(1, 2))
     boxes = mask_boxes(visible[seen]) + corners[seen][:, [1, 0, 1, 0]]
-    return PastedTargets(pasted, boxes, visible[seen], corners[seen])
+    return PastedTargets(pasted, boxes, visible[seen], corners[seen], targets.labels[seen])

@@ -1,6 +1,8 @@
 """A DenseSIRST-style set from annotated infrared images: clusters pasted into their sky (paper Section III-B)."""
 import json
 import zlib
+from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +16,6 @@ from ..devkit import (
     image_size,
     is_plain_name,
     read_boxes,
-    read_grey,
     read_mask,
     read_sky,
     read_split,
@@ -22,7 +23,10 @@ from ..devkit import (
     require_size,
 )
 from ..devkit.box_matching import component_boxes, read_boxes_on_mask
-from ..devkit.layout import SKY, Layout
+from ..devkit.decode import read_header
+from ..devkit.frames import read_frame, read_grey_frame
+from ..devkit.images import read_grey
+from ..devkit.layout import CLASSES, SKY, Layout
 from ..devkit.write import make_folders, write_sample, write_splits
 from ..errors import InputError, printable
 from ..fileio import owned, require_writable_folder, write_text
@@ -53,7 +57,8 @@ def densify(source: PathLike, out: PathLike, library: PathLike | None = None, sp
             max_target_size: int = 5, limit: int | None = None) -> Summary:
     """Write a SIRSTdevkit with the images of a data set, their targets, and clusters of further targets in the sky.
 
-    In each image the original targets come first, in their order, the pasted ones after them. What is pasted into an
+    In each image the original targets come first, in their order and with their classes, the pasted ones after them, of
+    the most frequent class. Images of more than 8 bits are brought to 8 as predict does. What is pasted into an
     image depends on the seed, the library, the recipe and the image with its name alone. ``densify_images.jsonl`` in
     ``out`` gets a line for each image once all of its files are written; a later call with the same settings goes on
     after it. The splits come last, and after them the summary in ``densify.json``, the sign that the set is complete.
@@ -82,7 +87,7 @@ def densify(source: PathLike, out: PathLike, library: PathLike | None = None, sp
         require_writable_folder(out)
     except InputError as error:
         raise InputError(f'cannot write the densified set: {error}') from error
-    names, splits = _read_names(layout, limit)
+    names, splits, label = _read_names(layout, limit)
     if library is None:
         targets = TargetLibrary.from_patches([shrink(patch, max_target_size) for patch in split_patches(layout, split)])
     else:
@@ -103,7 +108,7 @@ def densify(source: PathLike, out: PathLike, library: PathLike | None = None, sp
             check_settings(out, present, settings)
             if 'summary' in present:
                 return Summary(**present['summary'])
-            return _write_set(out, settings, _Task(layout, out, targets, recipe, seed), names, splits, workers)
+            return _write_set(out, settings, _Task(layout, out, targets, recipe, seed, label), names, splits, workers)
     except OSError as error:
         raise InputError(f'{printable(out)}: cannot write the densified set: {error.strerror or error}; the same call '
                          'goes on from here') from error
@@ -117,22 +122,24 @@ def _check_options(recipe: ClusterRecipe, max_target_size: int, seed: int, worke
         require_number('limit', limit, 1, MAX_LIMIT, whole=True)
 
 
-def _read_names(layout: Layout, limit: int | None) -> tuple[list[str], dict[str, list[str]]]:
-    """Image names and splits, once it is sure that no file is missing, of another size, too deep or no annotation."""
+def _read_names(layout: Layout, limit: int | None) -> tuple[list[str], dict[str, list[str]], str]:
+    """Image names, splits and the most frequent class, once no file is missing, of another size or no annotation."""
     every = layout.names()
     if not every:
-        raise InputError(f'{printable(layout.root / layout.images[0])}: holds no PNG image')
+        raise InputError(f'{printable(layout.root / layout.images[0])}: holds no image')
     bad = next((name for name in every if not is_plain_name(name)), None)
     if bad is not None:
         raise InputError(f'{printable(layout.image(bad))}: the name holds control characters; rename the file')
     names = every[:limit]
+    _require_maps(layout, names)
+    labels: Counter[str] = Counter()
     for name in names:
-        size = image_size(layout.image(name))
+        size = read_header(layout.image(name))[:2]
         for path in (layout.target_mask(name), layout.sky_map(name)):
             require_size(path, image_size(path), size)
         box_file = layout.box_file(name)
         if box_file is not None:
-            read_boxes(box_file, whole=True)
+            labels.update(filter(None, read_boxes(box_file, whole=True)[0]))
     require_palette_sky(path for path in map(layout.sky_map, names) if layout.is_palette_sky(path))
     splits = {}
     for split in layout.split_names():
@@ -143,7 +150,31 @@ def _read_names(layout: Layout, limit: int | None) -> tuple[list[str], dict[str,
                              f'{printable(split)} names it')
         kept = set(members).intersection(names)
         splits[split] = [name for name in members if name in kept]
-    return names, {split: members for split, members in splits.items() if members}
+    label = max(sorted(labels), key=labels.__getitem__, default=CLASSES[0])
+    return names, {split: members for split, members in splits.items() if members}, label
+
+
+def _require_maps(layout: Layout, names: list[str]) -> None:
+    """Demand a target mask and a sky map of each image, in one line where many have none."""
+    for find, what, how in (
+            (layout.target_mask, 'target mask', 'by which the targets that are there are spared; masks cannot be made '
+             'of boxes'),
+            (layout.sky_map, 'sky map', 'for clusters are pasted into the sky alone; give a folder of maps by --sky, '
+             'or make some by the tool pseudo_sky')):
+        missing = [error for error in (_problem(find, name) for name in names) if error]
+        if len(missing) > 1:
+            raise InputError(f'{printable(layout.root)}: {len(missing)} of {len(names)} images have no {what}, {how} '
+                             f'({missing[0]})')
+        if missing:
+            raise missing[0]
+
+
+def _problem(find: Callable[[str], Path], name: str) -> InputError | None:
+    try:
+        find(name)
+    except InputError as error:
+        return error
+    return None
 
 
 def _digest(count: int, *data: str | bytes) -> str:
@@ -194,18 +225,27 @@ class _Task:
     library: TargetLibrary
     recipe: ClusterRecipe
     seed: int
+    label: str  # the class of pasted targets
 
     def __call__(self, name: str) -> dict:
-        image, colour = read_grey(self.layout.image(name))
+        image, colour = _read_image(self.layout.image(name))
         mask = read_mask(self.layout.target_mask(name), image.shape) > 0
         sky_map = self.layout.sky_map(name)
         sky = read_sky(sky_map, image.shape, self.layout.is_palette_sky(sky_map))
         box_file = self.layout.box_file(name)
         boxes, moved = (component_boxes(mask), 0) if box_file is None else read_boxes_on_mask(box_file, mask)
+        classes = [self.label] * len(boxes) if box_file is None else [
+            label or self.label for label in read_boxes(box_file)[0]]
         rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
         pasted = densify_image(image, sky == SKY, mask, self.library, rng, self.recipe)
-        write_sample(self.out, name, pasted.image, sky, mask | pasted.mask(), np.concatenate([boxes, pasted.boxes]))
+        write_sample(self.out, name, pasted.image, sky, mask | pasted.mask(), np.concatenate([boxes, pasted.boxes]),
+                     [*classes, *[self.label] * len(pasted.boxes)])
         return {'image': name, 'targets': len(boxes), 'pasted': len(pasted.boxes), 'colour': colour, 'moved': moved}
+
+
+def _read_image(path: Path) -> tuple[np.ndarray, bool]:
+    """An image as grey levels, brought to 8 bits as predict does, and whether it had colours."""
+    return (read_grey_frame(path), read_frame(path).image.ndim == 3) if read_header(path).deep else read_grey(path)
 
 
 def densify_image(image: np.ndarray, sky: np.ndarray, mask: np.ndarray, library: TargetLibrary, rng: Rng,
@@ -238,4 +278,5 @@ def _drop_broken(image: np.ndarray, pasted: PastedTargets) -> PastedTargets:
     restored = pasted.image.copy()
     broken = tuple(axis[~whole[target]] for axis in pixels)
     restored[broken] = image[broken]
-    return PastedTargets(restored, pasted.boxes[whole], pasted.visible[whole], pasted.corners[whole])
+    return PastedTargets(restored, pasted.boxes[whole], pasted.visible[whole], pasted.corners[whole],
+                         pasted.labels[whole])

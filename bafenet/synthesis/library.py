@@ -72,11 +72,24 @@ def load_library(path: PathLike, max_target_size: int | None = None) -> TargetLi
     patches = [flat.reshape(size) for flat, size in zip(np.split(pixels, np.cumsum(areas)[:-1]), sizes, strict=True)]
     if max_target_size is not None:
         patches = [shrink(patch, max_target_size) for patch in patches]
+    labels = _labels(read_meta(path), len(patches), path)
     height, width = np.max([patch.shape for patch in patches], axis=0).tolist()
     if len(patches) * height * width > MAX_BYTES:
         raise InputError(f'{printable(path)}: {len(patches)} patches within {height}x{width} take more than '
                          f'{MAX_BYTES >> 20} MiB; load them with a smaller max_target_size')
-    return TargetLibrary.from_patches(patches)
+    return TargetLibrary.from_patches(patches, labels)
+
+
+def _labels(meta: dict, patches: int, path: PathLike) -> list[int] | None:
+    """The class of each patch, as ``meta`` has it: indices into its ``classes``; None where it names no classes."""
+    classes, labels = meta.get('classes'), meta.get('labels')
+    if classes is None:
+        return None
+    if not isinstance(classes, list) or not isinstance(labels, list) or len(labels) != patches or not all(
+            type(label) is int and 0 <= label < len(classes) for label in labels):
+        raise InputError(f'{printable(path)}: not a target library (meta.labels must name a class of each patch); make '
+                         f'it again with {call_of("build_library")}')
+    return labels
 
 
 def read_meta(path: PathLike) -> dict:

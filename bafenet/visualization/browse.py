@@ -1,29 +1,34 @@
 """Browse training samples: a contact sheet of them as the network will see them."""
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from mmdet.datasets.transforms import PackDetInputs
 from mmdet.registry import DATASETS
+from mmdet.structures.bbox import BaseBoxes
 from mmengine.config import Config
 from tqdm import tqdm
 
 from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset, SampleIndex, SeededVisits, seeded_draws
 from bafenet.datasets.parts import part_of, split_names
-from bafenet.datasets.transforms.loading import LOADED_BY, require_loaded
+from bafenet.datasets.transforms.loading import require_loaded
 from bafenet.errors import InputError, printable
 from bafenet.fileio import require_writable_file
 
 from .drawing import tile, write_image
-from .marks import PASTED_COLOR, TRUE_COLOR, View, draw_outlines, draw_sky_edge, keep_targets, restore
-from .text import Text, shorten, write_texts
+from .marks import PASTED_COLOR, TRUE_COLOR, Color, View, draw_outlines, draw_sky_edge, keep_targets, restore
+from .text import LINE, Text, shorten, write_texts
 
 # A sheet of more is gigabytes in memory.
 MAX_PIXELS = 2**27
 # Side of the enlarged part of a sample, in pixels of the network's input.
 INSET = 32
 # Added to the labels of pasted targets while the pipeline runs, so that they are known whatever it drops.
-PASTED = 1000
+PASTED = 100_000
+# Of boxes of several classes, RGB; neither that of pasted targets nor that of the sky.
+CLASS_COLORS: tuple[Color, ...] = (TRUE_COLOR, (255, 120, 0), (255, 110, 200), (190, 140, 255), (255, 255, 255),
+                                   (0, 200, 180), (255, 90, 90), (200, 200, 90))
 
 
 class AugmentedSample(NamedTuple):
@@ -34,14 +39,16 @@ class AugmentedSample(NamedTuple):
         image: uint8 (H, W, 3), RGB.
         boxes: float (n, 4), ``[x1, y1, x2, y2]`` in pixels of ``image``.
         pasted: bool (n,), which boxes BAG-CP has added.
-        sky_map: uint8 (H, W), 1 = sky.
+        sky_map: uint8 (H, W), 1 = sky; None where the sample has none.
+        labels: int (n,), the index of each box's class.
     """
 
     name: str
     image: np.ndarray
     boxes: np.ndarray
     pasted: np.ndarray
-    sky_map: np.ndarray
+    sky_map: np.ndarray | None
+    labels: np.ndarray
 
 
 def augment(dataset: DenseSIRSTDataset | SeededVisits, index: SampleIndex) -> AugmentedSample:
@@ -62,22 +69,42 @@ def augment(dataset: DenseSIRSTDataset | SeededVisits, index: SampleIndex) -> Au
             if isinstance(transform, BAGCopyPaste):
                 results['gt_bboxes_labels'] = results['gt_bboxes_labels'] + PASTED * (
                     np.arange(len(results['gt_bboxes_labels'])) >= before)
-    require_loaded('the contact sheet', results, *LOADED_BY)
+    require_loaded('the contact sheet', results, 'img', 'gt_bboxes')
     image = results['img']
     image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image[..., ::-1]
-    return AugmentedSample(results['img_id'], image, results['gt_bboxes'].numpy(),
-                           results['gt_bboxes_labels'] >= PASTED, results['gt_seg_map'])
+    labels, sky_map = results['gt_bboxes_labels'], results.get('gt_seg_map')
+    return AugmentedSample(results['img_id'], image, _corners(results['gt_bboxes']), labels >= PASTED, sky_map,
+                           labels % PASTED)
 
 
-def draw_cell(sample: AugmentedSample, cell: int) -> np.ndarray:
-    """The whole sample and, beside it, its densest cluster enlarged: uint8 (cell, 2 cell, 3), RGB."""
+def _corners(boxes: BaseBoxes | np.ndarray) -> np.ndarray:
+    return boxes.numpy() if isinstance(boxes, BaseBoxes) else np.asarray(boxes)
+
+
+def draw_cell(sample: AugmentedSample, cell: int, classes: Sequence[str] = ()) -> np.ndarray:
+    """The whole sample and, beside it, its densest cluster enlarged: uint8 (cell, 2 cell, 3), RGB.
+
+    Args:
+        sample: The sample.
+        cell: Height in screen pixels.
+        classes: The class names; of several, those of the sample are named in their colours.
+    """
     canvas = np.zeros((cell, 2 * cell, 3), np.uint8)
     height, width = sample.image.shape[:2]
     _draw_part(canvas[:, :cell], sample, (0, 0, width, height))
     x, y = _inset_corner(sample)
     _draw_part(canvas[:, cell:], sample, (x, y, min(x + INSET, width), min(y + INSET, height)))
     write_texts(canvas, [Text(8, cell - 12, shorten(sample.name, cell - 16), outlined=True)])
+    if len(classes) > 1:
+        present = np.unique(sample.labels[~sample.pasted]).tolist()
+        write_texts(canvas, [Text(8, 12 + row * LINE, shorten(classes[label], cell - 16), class_color(label), True)
+                             for row, label in enumerate(present)])
     return canvas
+
+
+def class_color(label: int) -> Color:
+    """The colour of the boxes of a class."""
+    return CLASS_COLORS[label % len(CLASS_COLORS)]
 
 
 def _draw_part(canvas: np.ndarray, sample: AugmentedSample, part: tuple[int, int, int, int]) -> None:
@@ -89,8 +116,11 @@ def _draw_part(canvas: np.ndarray, sample: AugmentedSample, part: tuple[int, int
     how = cv2.INTER_NEAREST if scale >= 1 else cv2.INTER_AREA
     view.pixels[:] = cv2.resize(np.ascontiguousarray(sample.image[y1:y2, x1:x2]), (width, height), interpolation=how)
     kept = keep_targets(view, sample.boxes, sample.boxes)
-    draw_sky_edge(view, sample.sky_map[y1:y2, x1:x2])
-    for color, chosen in ((TRUE_COLOR, ~sample.pasted), (PASTED_COLOR, sample.pasted)):
+    if sample.sky_map is not None:
+        draw_sky_edge(view, sample.sky_map[y1:y2, x1:x2])
+    own = np.where(sample.pasted, -1, sample.labels)
+    colors = {-1: PASTED_COLOR, **{label: class_color(label) for label in range(own.max(initial=-1) + 1)}}
+    for color, chosen in ((color, own == label) for label, color in sorted(colors.items(), reverse=True)):
         boxes = sample.boxes[chosen]
         draw_outlines(view.pixels, view.place(boxes[view.inside(boxes)]), color)
     restore(kept)
@@ -113,7 +143,8 @@ def write_contact_sheet(cfg: Config, out: str, count: int, columns: int, cell: i
                         epoch: int) -> list[AugmentedSample]:
     """Draw samples of a config's training set, spread evenly over it, into one PNG.
 
-    Boxes that were there are green, pasted ones yellow, and the sky is outlined in blue.
+    Boxes that were there are green, of several classes each in its colour, pasted ones yellow, and the sky, where a
+    sample has a sky map, is outlined in blue.
 
     Args:
         cfg: Config with a ``train_dataloader``.
@@ -146,6 +177,6 @@ def write_contact_sheet(cfg: Config, out: str, count: int, columns: int, cell: i
     samples, cells = [], []
     for i in tqdm(range(count), desc='augmenting', disable=None):
         samples.append(augment(dataset, SampleIndex(len(dataset) * i // count, seed, epoch)))
-        cells.append(draw_cell(samples[-1], cell))
+        cells.append(draw_cell(samples[-1], cell, dataset.metainfo['classes']))
     write_image(out, tile(cells, columns))
     return samples

@@ -16,7 +16,16 @@ from matplotlib.figure import Figure
 from bafenet.errors import InputError, printable
 from bafenet.fileio import require_json_name, write_json
 
-from ..evaluation.detection_curves import KEYS, OTHER, SKY, BinnedRecall, DetectionCurves, numbers, require_one_truth
+from ..evaluation.detection_curves import (
+    ALL,
+    KEYS,
+    OTHER,
+    SKY,
+    BinnedRecall,
+    DetectionCurves,
+    numbers,
+    require_one_truth,
+)
 from ..evaluation.metric import IOU_SUFFIXES
 from ..evaluation.report import LEGACY
 from ..evaluation.results import read_results
@@ -24,7 +33,7 @@ from ..evaluation.target_properties import CONTRAST, FRAME, QUANTITIES, SIZE, me
 from .run_styles import line_style, name_runs, plain, require_labels, require_picture_name, save_figure, style
 
 Runs = Mapping[str, DetectionCurves]
-_SIDES = {SKY: 'in the sky', OTHER: 'out of the sky'}
+_SIDES = {SKY: 'false alarms in the sky', OTHER: 'false alarms out of the sky', ALL: 'all false alarms'}
 _WIDTH, _HEIGHT = 3.8, 3.1  # inches of a panel: two fill a page, and 400 px of a screen are 4 inches
 _KEY_WIDTH = 46  # characters
 
@@ -48,14 +57,14 @@ def draw_precision_recall(axes: Axes, runs: Runs, iou: float = 0.5) -> None:
 
 
 def draw_false_alarms(axes: Axes, runs: Runs, side: str = SKY) -> None:
-    """Draw recall against false alarms per frame on one side of the true horizon, on a logarithmic axis.
+    """Draw recall against false alarms per frame, on one side of the true horizon or all, on a logarithmic axis.
 
     Its left end stands for none at all: half an alarm in all frames.
 
     Args:
         axes: Where to draw.
         runs: Curves by label; those without ``alarms`` are left out.
-        side: ``'sky'`` or ``'other'``.
+        side: ``'sky'``, ``'other'`` or ``'all'``.
     """
     left = 1.0
     for number, one in enumerate(runs.values()):
@@ -68,7 +77,7 @@ def draw_false_alarms(axes: Axes, runs: Runs, side: str = SKY) -> None:
     axes.set_xscale('log')
     axes.set_xlim(left=left)
     axes.set(xlabel='false alarms per frame (left end: none)', ylabel='recall', ylim=(0, 1.03),
-             title=f'false alarms {_SIDES[side]}, IoU 0.5{_sides(runs)}')
+             title=f'{_SIDES[side]}, IoU 0.5{_sides(runs)}')
     _finish(axes)
 
 
@@ -153,7 +162,7 @@ PANELS = {
     'precision_recall_50': Panel(partial(draw_precision_recall, iou=0.5)),
     'precision_recall_75': Panel(partial(draw_precision_recall, iou=0.75)),
     **{f'alarms_{side}': Panel(partial(draw_false_alarms, side=side), partial(_has_alarms, side))
-       for side in (SKY, OTHER)},
+       for side in (SKY, OTHER, ALL)},
     **{quantity: Panel(partial(draw_recall_by, quantity=quantity), partial(_has_bins, quantity))
        for quantity in QUANTITIES},
 }

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import ROOT, load_tool
 from mmdet.registry import MODELS
+from PIL import Image
 
 from bafenet.analysis.exchange import (
     AS_IS,
@@ -120,6 +121,25 @@ def test_scores_are_multiplied_by_the_probability_of_sky(devkit, tmp_path, sky_b
         assert weighed.get(key) == plain.get(key)
     assert weighed['FPPI_other'] < plain['FPPI_other']
     assert found['alarms']['score 0.3']['in_own_sky'] == in_own_sky
+
+
+def test_images_without_a_known_sky_are_left_out_and_counted(copy, tmp_path, capsys):
+    weights = write_weights(TINY, tmp_path / 'w.pth')
+    split = copy / 'Splits/val_v2.txt'
+    split.write_text('scene_5\nscene_7\nscene_8\nscene_9\n')
+    there = ['scene_7', 'scene_8']
+    for name in ('scene_5', 'scene_9'):
+        (copy / f'SkySeg/PaletteMask/{name}.png').write_bytes(unknown_sky(tmp_path))
+    found = report(TINY, weights, cfg_options=options(copy))
+    assert (found['images'], found['without_sky_map']) == (2, 2)
+    assert '2 images without a true sky map are left out, 2 are measured' in capsys.readouterr().out
+    split.write_text('\n'.join(there))
+    assert report(TINY, weights, cfg_options=options(copy))['metrics'] == found['metrics']
+
+
+def unknown_sky(folder):
+    Image.fromarray(np.full((64, 64), 255, np.uint8)).save(folder / 'unknown.png')
+    return (folder / 'unknown.png').read_bytes()
 
 
 def test_a_network_without_a_sky_branch_is_asked_what_it_can_answer(devkit, tmp_path):

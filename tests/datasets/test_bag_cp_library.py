@@ -1,9 +1,14 @@
 """The target library that BAG-CP builds of its dataset: once, of these images and settings, kept beside them."""
 import os
+import shutil
 
 import numpy as np
+import pytest
+from conftest import voc_xml
+from PIL import Image
 
-from bafenet.datasets import DenseSIRSTDataset
+from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset
+from bafenet.errors import InputError
 from bafenet.synthesis.library import save_library
 
 
@@ -50,7 +55,7 @@ def test_a_dataset_that_cannot_be_written_keeps_it_in_memory(copy, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError(30, os.strerror(30))
 
-    monkeypatch.setattr('bafenet.datasets.transforms.bag_copy_paste.save_library', refuse)
+    monkeypatch.setattr('bafenet.datasets.transforms.own_library.save_library', refuse)
     assert len(read(copy).pipeline.transforms[-1].library.sizes) > 0
     assert not (copy / 'TargetLibrary').exists()
 
@@ -86,3 +91,106 @@ def test_a_library_of_other_images_or_settings_is_built_again(copy, caplog):
     # As versions before this one have written it.
     save_library(file, [np.full((2, 2), 7, np.uint8)], dict(split='train_v2', remove_background=False))
     assert size_of(read(copy)) == count(fewer)
+
+
+# --- What people have -------------------------------------------------------------------------------------------------
+
+
+def read_own(root, paste=None, **kwargs):
+    pipeline = [dict(type='LoadInfraredImage'), dict(type='LoadSkyAnnotations'),
+                dict(type='BAGCopyPaste', **(paste or {}))]
+    return DenseSIRSTDataset(data_root=str(root), ann_file='Splits/train_v2.txt', pipeline=pipeline, **kwargs)
+
+
+@pytest.mark.parametrize(('paste', 'sky'), [(dict(prob=0), 'required'), ({}, 'none'), ({}, 'no 1'),
+                                            (dict(truncate_boxes=True), 'none')])
+def test_no_library_is_built_where_nothing_is_pasted(copy, paste, sky):
+    if sky == 'no 1':
+        for file in (copy / 'SkySeg/PaletteMask').glob('*.png'):
+            Image.fromarray(np.zeros((64, 64), np.uint8)).save(file)
+    dataset = read_own(copy, paste, sky='none' if sky == 'none' else 'required')
+    assert dataset.pipeline.transforms[-1].library is None and not (copy / 'TargetLibrary').exists()
+    for index in range(len(dataset)):
+        assert len(dataset[index]['gt_bboxes']) == len(dataset.get_data_info(index)['instances'])
+
+
+def test_without_a_sky_map_anywhere_is_pasted_where_that_is_asked_for(copy):
+    dataset = read_own(copy, dict(background='any'), sky='none')
+    assert len(dataset.pipeline.transforms[-1].library.sizes) == 32
+    assert len(dataset[0]['gt_bboxes']) > 4
+
+
+def test_images_without_a_map_are_left_alone_and_others_pasted_into(copy):
+    names = (copy / 'Splits/train_v2.txt').read_text().split()
+    for name in names[:4]:
+        (copy / f'SkySeg/PaletteMask/{name}.png').unlink()
+    dataset = read_own(copy, sky='optional')
+    more = [len(dataset[index]['gt_bboxes']) - 4 for index in range(8)]
+    assert not any(more[:4]) and all(more[4:])
+
+
+def test_masks_of_some_images_and_boxes_of_the_others(copy):
+    names = (copy / 'Splits/train_v2.txt').read_text().split()
+    for name in names[:3]:
+        (copy / f'SIRST/PaletteMask/{name}.png').unlink()
+        # A box of its own, which no mask shows.
+        (copy / f'SIRST/BBox/{name}.xml').write_text(voc_xml([(1, 1, 3, 4)]))
+    dataset = read_own(copy, dict(max_target_size=9))
+    sizes = sorted(map(tuple, dataset.pipeline.transforms[-1].library.sizes.tolist()))
+    assert sizes == [(3, 2)] * 3 + [(6, 6)] * 20
+    for name in names[:3]:
+        shutil.copy(copy / f'SIRST/PaletteMask/{names[5]}.png', copy / f'SIRST/PaletteMask/{name}.png')
+    assert len(read_own(copy).pipeline.transforms[-1].library.sizes) == 32  # built again, from masks
+
+
+def two_classes(root):
+    """Birds of 6 pixels of grey level 220, and in each image one drone of 3x3 at 150."""
+    for file in (root / 'SIRST/BBox').glob('*.xml'):
+        image = np.array(Image.open(root / f'PNGImages/{file.stem}.png'))
+        image[60:63, 1:4] = 150
+        Image.fromarray(image).save(root / f'PNGImages/{file.stem}.png')
+        xml = file.read_text().replace('Target', 'bird') + voc_xml([(1, 60, 4, 63)], 'drone')
+        file.write_text(xml.replace('</annotation><annotation>', ''))
+
+
+def test_pasted_targets_are_of_the_class_that_they_were_cut_from(copy):
+    two_classes(copy)
+    for _ in range(2):  # built, then read from the file
+        dataset = read_own(copy, dict(gaussian=False), metainfo=dict(classes=('drone', 'bird')))
+        library = dataset.pipeline.transforms[-1].library
+        assert sorted(zip(library.labels.tolist(), library.sizes[:, 0].tolist(), strict=True)) == \
+            [(0, 3)] * 8 + [(1, 5)] * 32
+        for index in range(8):
+            np.random.seed(index)
+            sample = dataset[index]
+            boxes, labels = sample['gt_bboxes'].tensor.int().numpy()[5:], sample['gt_bboxes_labels'][5:]
+            assert len(boxes)
+            levels = [sample['img'][y1, x1] for x1, y1, _, _ in boxes]
+            assert [{150: 0, 220: 1}[level] for level in levels] == labels.tolist()
+
+
+def test_a_library_of_other_classes_is_built_again_and_one_without_is_of_the_first(copy, tmp_path):
+    two_classes(copy)
+    read_own(copy, metainfo=dict(classes=('drone', 'bird')))
+    other = read_own(copy, metainfo=dict(classes=('bird', 'drone'))).pipeline.transforms[-1].library
+    assert sorted(other.labels.tolist()) == [0] * 32 + [1] * 8
+    save_library(tmp_path / 'own.npz', [np.full((2, 2), 7, np.uint8)], {})
+    given = read_own(copy, dict(library=str(tmp_path / 'own.npz')), metainfo=dict(classes=('bird', 'drone')))
+    assert given.pipeline.transforms[-1].library.labels.tolist() == [0]
+
+
+@pytest.mark.parametrize('meta', [dict(classes=['a', 'b']), dict(classes='ab', labels=[0]),
+                                  dict(classes=['a'], labels=[0, 0]), dict(classes=['a'], labels=[1]),
+                                  dict(classes=['a'], labels=[-1]), dict(classes=['a'], labels=['0'])])
+def test_labels_that_are_none_are_refused(tmp_path, meta):
+    save_library(tmp_path / 'own.npz', [np.full((2, 2), 7, np.uint8)], meta)
+    with pytest.raises(InputError, match='own.npz: not a target library .*labels'):
+        BAGCopyPaste(library=str(tmp_path / 'own.npz'))
+
+
+def test_data_without_any_target_say_so(copy):
+    shutil.rmtree(copy / 'SIRST/PaletteMask')
+    for file in (copy / 'SIRST/BBox').glob('*.xml'):
+        file.write_text(voc_xml([]))
+    with pytest.raises(InputError, match='no target in 8 images.*prob=0'):
+        read_own(copy)

@@ -21,6 +21,21 @@ def true_boxes(root, name):
     return [[int(side.text) for side in sides] for sides in box]
 
 
+def write_full(devkit, root):
+    """The devkit with binary masks and point labels too."""
+    root = shutil.copytree(devkit, root)
+    for folder in (BINARY, SKY_BINARY, POINT):
+        (root / folder).mkdir()
+    for image in (root / IMAGE).iterdir():
+        name = image.stem
+        for palette, binary in ((PALETTE, BINARY), (SKY, SKY_BINARY)):
+            labels = np.array(Image.open(root / palette / image.name))
+            Image.fromarray(labels * 255).save(root / binary / f'{name}_pixels0.png')
+        centres = [f'{(x1 + x2) // 2} {(y1 + y2) // 2}\n' for x1, y1, x2, y2 in true_boxes(root, name)]
+        (root / POINT / f'{name}_pixels0.txt').write_text(''.join(reversed(centres)))
+    return root
+
+
 def set_boxes(root, boxes, name='scene_3'):
     (root / BOX / f'{name}.xml').write_text(voc_xml(boxes))
 
@@ -55,14 +70,16 @@ def one_pixel(pixels):
     return pixels
 
 
-def truncate(path):
-    path.write_bytes(path.read_bytes()[:-200])
+def truncate(path, count=200):
+    path.write_bytes(path.read_bytes()[:-count])
 
 
 def reads(root):
     """Whether the dataset takes the training split."""
-    dataset = DenseSIRSTDataset(data_root=str(root), ann_file='Splits/train_v2.txt', pipeline=[
-        dict(type='LoadInfraredImage'), dict(type='LoadSkyAnnotations')])
+    split = 'Splits/train_v2.txt' if (root / 'Splits').is_dir() else ''
+    dataset = DenseSIRSTDataset(data_root=str(root), ann_file=split, sky='optional',
+                                metainfo=dict(classes=('Target', 'Bird')),
+                                pipeline=[dict(type='LoadInfraredImage'), dict(type='LoadSkyAnnotations')])
     return len([dataset[index] for index in range(len(dataset))]) > 0
 
 
@@ -82,15 +99,16 @@ SPOILS = {
         ((BOX, '.xml'), (PALETTE, '.png'), (BINARY, '_pixels0.png'), (SKY, '.png'), (SKY_BINARY, '_pixels0.png'),
          (POINT, '_pixels0.txt'))
     ] + [(f'Splits/{split}.txt', 'there is no PNGImages/scene_3.png') for split in ('train_v2', 'trainval_v2')]),
-    'stray file': (lambda root: (root / IMAGE / 'scene_3.jpg').write_text(''),
-                   [(IMAGE + '/scene_3.jpg', 'never read')]),
+    'stray file': (lambda root: (root / IMAGE / 'notes.txt').write_text(''), [(IMAGE + '/notes.txt', 'never read')]),
+    'two images of one name': (lambda root: (root / IMAGE / 'scene_3.jpg').write_text(''),
+                               [(IMAGE + '/scene_3.jpg', 'there is scene_3.png too')]),
     **{f'{folder} missing': (lambda root, file=file: (root / file).unlink(), [(file, 'is missing')])
        for folder, file in ((folder, f'{folder}/scene_3{suffix}') for folder, suffix in (
            (BOX, '.xml'), (PALETTE, '.png'), (BINARY, '_pixels0.png'), (SKY, '.png'), (SKY_BINARY, '_pixels0.png'),
            (POINT, '_pixels0.txt')))},
-    'folder missing': (lambda root: shutil.rmtree(root / SKY), [(SKY, 'this folder is absent; the dataset needs it')]),
-    'splits missing': (lambda root: shutil.rmtree(root / 'Splits'), [('Splits', 'the dataset needs it')] + [
-        (f'{IMAGE}/scene_{i}.png', 'is in no split') for i in range(12)]),
+    'folder missing': (lambda root: shutil.rmtree(root / SKY), [(SKY, 'this folder is absent; the dataset takes')]),
+    'splits missing': (lambda root: shutil.rmtree(root / 'Splits'), [
+        ('Splits', 'this folder is absent'), (IMAGE, 'is in no split: 12 files (scene_0.png, ')]),
     'sky map of another size': (lambda root: edit(root / SKY / 'scene_3.png', lambda labels: labels[:-1]),
                                 [(SKY + '/scene_3.png', 'is 64x63, but the image is 64x64')]),
     'target mask of another size': (lambda root: edit(root / PALETTE / 'scene_3.png', lambda labels: labels[:, 1:]),
@@ -109,8 +127,7 @@ SPOILS = {
     'sky maps that differ': (lambda root: edit(root / SKY_BINARY / 'scene_3_pixels0.png', one_pixel),
                              [(SKY_BINARY + '/scene_3_pixels0.png', '1 pixels differ from SkySeg/PaletteMask')]),
     'XML cut short': (lambda root: truncate(root / BOX / 'scene_3.xml'), [(BOX + '/scene_3.xml', 'does not parse')]),
-    'XML of another class': (lambda root: replace(root / BOX / 'scene_3.xml', 'Target', 'Bird'),
-                             [(BOX + '/scene_3.xml', "object 1 is of class 'Bird'")]),
+    'XML of another class': (lambda root: replace(root / BOX / 'scene_3.xml', 'Target', 'Bird'), []),
     'XML of another image': (lambda root: replace(root / BOX / 'scene_3.xml', '<annotation>',
                                                   '<annotation><filename>scene_4.png</filename>'),
                              [(BOX + '/scene_3.xml', "belongs to the image 'scene_4.png'")]),
@@ -179,6 +196,11 @@ def sixteen_bits(root, shape=(64, 64)):
     cv2.imwrite(str(root / IMAGE / 'scene_3.png'), np.full(shape, 3000, np.uint16))
 
 
+def floating_point(root):
+    (root / IMAGE / 'scene_3.png').unlink()
+    cv2.imwrite(str(root / IMAGE / 'scene_3.tif'), np.linspace(-1, 1, 64 * 64, dtype=np.float32).reshape(64, 64))
+
+
 def far_box(root, number):
     set_boxes(root, true_boxes(root, 'scene_3') + [[0, 0, number, 5]])
 
@@ -194,9 +216,11 @@ def binary_sky(root, names):
 
 
 SPOILS.update({
-    'image of 16 bits': (sixteen_bits, [(IMAGE + '/scene_3.png', 'has more than 8 bits a pixel')]),
-    'colour image of 16 bits': (lambda root: sixteen_bits(root, (64, 64, 3)),
-                                [(IMAGE + '/scene_3.png', 'has more than 8 bits a pixel')]),
+    'image of 16 bits': (sixteen_bits, []),
+    'colour image of 16 bits': (lambda root: sixteen_bits(root, (64, 64, 3)), []),
+    'image of floating point': (floating_point, []),
+    'image of 16 bits cut short': (lambda root: [sixteen_bits(root), truncate(root / IMAGE / 'scene_3.png', 20)],
+                                   [(IMAGE + '/scene_3.png', 'does not decode as an image')]),
     'image that would fill the memory': (lambda root: Image.new('1', (9000, 9000)).save(root / IMAGE / 'scene_3.png'),
                                          [(IMAGE + '/scene_3.png', 'is of 9000x9000 pixels')]),
     **{f'pipe as {folder}': (lambda root, file=file: pipe(root, file), [(file, 'is no regular file')])

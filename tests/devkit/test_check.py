@@ -29,12 +29,14 @@ from spoiled_devkits import (
     shifted,
     true_boxes,
     truncate,
+    write_full,
 )
 
 from bafenet.devkit import check, fix_boxes
 from bafenet.devkit.check import check_devkit
 from bafenet.devkit.check_image import check_image
 from bafenet.devkit.check_report import DevkitReport
+from bafenet.devkit.devkit_files import DevkitFiles
 from bafenet.devkit.fix_boxes import write_fixed_boxes
 from bafenet.devkit.layout import SUFFIXES, image_names
 from bafenet.errors import InputError
@@ -44,17 +46,7 @@ from bafenet.synthesis.make_demo import write_demo_set
 @pytest.fixture(scope='module')
 def full(devkit, tmp_path_factory):
     """The devkit with binary masks and point labels too. Not to be changed."""
-    root = shutil.copytree(devkit, tmp_path_factory.mktemp('full') / 'SIRSTdevkit')
-    for folder in (BINARY, SKY_BINARY, POINT):
-        (root / folder).mkdir()
-    for image in (root / IMAGE).iterdir():
-        name = image.stem
-        for palette, binary in ((PALETTE, BINARY), (SKY, SKY_BINARY)):
-            labels = np.array(Image.open(root / palette / image.name))
-            Image.fromarray(labels * 255).save(root / binary / f'{name}_pixels0.png')
-        centres = [f'{(x1 + x2) // 2} {(y1 + y2) // 2}\n' for x1, y1, x2, y2 in true_boxes(root, name)]
-        (root / POINT / f'{name}_pixels0.txt').write_text(''.join(reversed(centres)))
-    return root
+    return write_full(devkit, tmp_path_factory.mktemp('full') / 'SIRSTdevkit')
 
 
 @pytest.fixture
@@ -69,7 +61,9 @@ def tool():
     return load_tool('dataset/check.py')
 
 
-WARNINGS = {'stray file', 'image in no split', 'trainval of something else'}
+WARNINGS = {'stray file', 'image in no split', 'trainval of something else', 'XML of another class', 'folder missing',
+            'splits missing', 'image of 16 bits', 'colour image of 16 bits', 'image of floating point',
+            *(f'{folder} missing' for folder in (PALETTE, BINARY, SKY, SKY_BINARY, POINT))}
 
 
 def test_a_clean_set_has_no_problem_and_is_counted(full):
@@ -126,7 +120,7 @@ def test_a_problem_never_ends_the_check(copy):
 def test_without_target_masks_it_is_warned_of_as_the_dataset_takes_it(copy):
     shutil.rmtree(copy / PALETTE)
     assert [str(problem) for problem in problems(copy)] == [
-        'SIRST/PaletteMask: warning: this folder is absent; its files are not checked']
+        'SIRST/PaletteMask: warning: this folder is absent; boxes are not compared with masks']
     assert reads(copy)
 
 
@@ -137,7 +131,7 @@ def test_very_many_boxes_that_differ_are_not_compared_one_by_one(copy):
         Image.fromarray(mask).save(copy / folder / name)
     boxes = np.stack([*np.nonzero(mask)] * 2, axis=1) + [0, 0, 2, 2]
     set_boxes(copy, boxes.tolist())
-    report = check_image(copy, [IMAGE, PALETTE, BOX], 'scene_3')
+    report = check_image(DevkitFiles(copy), [IMAGE, PALETTE, BOX], None, 'scene_3')
     assert [problem.message for problem in report.problems] == [
         '10000 boxes differ from 10000 mask components, which are too many to be matched']
 
@@ -262,7 +256,7 @@ def test_the_tool_prints_each_problem_and_says_so_by_its_exit_status(tool, full,
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    (['absent'], 'no PNG image'),
+    (['absent'], 'no image'),
     (['KIT', '--workers', '0'], '--workers 0'),
     (['KIT', '--fix-boxes', 'KIT'], 'exists'),
     (['KIT', '--json', '/dev/null/check.json'], 'check.json: cannot be written'),
@@ -285,7 +279,8 @@ def test_help_does_not_wait_for_pytorch(name):
 
 
 def test_the_real_boxes_are_those_of_their_masks_but_for_the_left_over_ones(real_data):
-    images = [check_image(real_data, [BOX, PALETTE], name) for name in image_names(real_data)]
+    files = DevkitFiles(real_data)
+    images = [check_image(files, [BOX, PALETTE], None, name) for name in image_names(real_data)]
     report = DevkitReport(real_data, images, [], {})
     assert report.counts()['targets'] == report.counts()['mask components'] == 13655
     assert dict(report.shifts()) == {(0, 0, 0, 0): 13634, (1, 1, 1, 1): 21}
@@ -295,7 +290,7 @@ def test_real_images_whole(real_data, tmp_path):
     # The one whose shifted box leaves its point outside, a colour image's worth of others, and no duplicates.
     names = ['Misc_59', 'Misc_10', 'iraytek-96', 'S20210713_S3_3']
     folders = [folder for folder in SUFFIXES if (real_data / folder).is_dir()]
-    reports = {name: check_image(real_data, folders, name) for name in names}
+    reports = {name: check_image(DevkitFiles(real_data), folders, ['Target'], name) for name in names}
     assert [problem.kind for problem in reports['Misc_59'].problems] == ['box shifted', 'point', 'point']
     assert all(reports[name].problems == [] for name in names[1:])
     # OpenCV's labelling, independent of SciPy's.

@@ -30,7 +30,7 @@ from bafenet.datasets import DenseSIRSTDataset
 from bafenet.devkit import read_boxes, read_mask
 from bafenet.devkit.check import check_devkit
 from bafenet.devkit.conversion.convert import ConvertOptions, convert
-from bafenet.devkit.conversion.summary import training_needs
+from bafenet.devkit.conversion.summary import training_notes
 
 NUDT = ROOT.parent / 'shared' / 'nudt_sirst'
 
@@ -318,10 +318,11 @@ def test_the_tool_ends_with_the_command_that_trains(tmp_path, capsys, monkeypatc
     assert tool.main([str(source), str(tmp_path / 'out'), '--from', 'yolo', '--one-class', 'Target']) == 0
     lines = capsys.readouterr().out.splitlines()
     assert '4 frames (1 without targets), 4 targets: Target 4' in lines[0]
-    assert any(line.startswith('check: 1 errors') for line in lines)
-    assert any(line.startswith('to train: ') and 'sky map' in line for line in lines)
-    assert 'train.py configs/bafenet/' in lines[-1] and str(tmp_path / 'out') in lines[-1]
-    assert any('BAG-CP' in line for line in lines) and lines[-1].endswith('BAGCopyPaste=None')
+    assert any(line.startswith('check: 0 errors') for line in lines)
+    assert any(line.startswith('training: no frame has a sky map') and 'pseudo_sky' in line for line in lines)
+    assert any(line.startswith('training: BAG-CP cuts its targets by their boxes') for line in lines)
+    assert lines[-1].endswith(f"--data {tmp_path / 'out'} --from bafenet_hr_tiny")
+    assert 'train.py configs/bafenet/' in lines[-1]
     shutil.rmtree(tmp_path / 'out')
     (source / 'train/labels/a_1.txt').write_text('?')
     assert tool.main([str(source), str(tmp_path / 'out'), '--from', 'yolo']) == 3
@@ -344,4 +345,4 @@ def test_a_devkit_keeps_its_sky_maps_and_its_boxes(copy, tmp_path):
     assert boxes_of(tmp_path / 'out', 'scene_0') == truth and summary.sky == summary.masks == 12
     assert np.array_equal(read_mask(tmp_path / 'out/SkySeg/PaletteMask/scene_0.png', (64, 64)), sky)
     assert not [problem for problem in check_devkit(tmp_path / 'out').problems if problem.severity == 'error']
-    assert training_needs(summary) == []
+    assert training_notes(summary) == []

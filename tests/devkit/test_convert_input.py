@@ -80,6 +80,18 @@ def test_other_settings_and_other_folders_are_refused(tmp_path):
     assert tree(tmp_path / 'out') == before and (tmp_path / 'mine/letter.txt').read_text() == 'dear'
 
 
+def test_what_is_written_may_lie_beside_a_single_json_file(tmp_path):
+    source = write_coco(tmp_path / 'src')
+    file = next(source.rglob('*.json'))
+    out = file.parent / 'out'
+    expected = convert(file, tmp_path / 'elsewhere', 'coco', ConvertOptions(images=str(source)))
+    for _ in range(2):  # the second time there is a devkit in it
+        summary = convert(file, out, 'coco', ConvertOptions(images=str(source)))
+        assert summary.as_dict() == expected.as_dict()
+    with pytest.raises(InputError, match='or around it'):
+        convert(file, file.parent, 'coco')
+
+
 # --- What is wrong with a source --------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bafenet.datasets import DenseSIRSTDataset
 from bafenet.devkit import near_duplicates, recordings
+from bafenet.devkit.devkit_files import DevkitFiles
 from bafenet.devkit.layout import PACKAGED_SPLITS
 from bafenet.errors import InputError
 
@@ -247,6 +248,27 @@ def test_a_folder_with_files_of_others_is_not_replaced(recorded, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['kept.txt', recordings.REPORT_FILE]
 
 
+def test_boxes_stand_for_absent_target_masks_and_any_class_and_depth_is_read(recorded, tmp_path):
+    root = shutil.copytree(recorded, tmp_path / 'kit')
+    files = DevkitFiles(root)
+    expected = {name: near_duplicates.read_scene(files, name) for name in files.names()[:3]}
+    shutil.rmtree(root / 'SIRST/PaletteMask')
+    for name in expected:
+        # With both ends of the range the percentiles give the 8 bits back, but for rounding.
+        path = root / f'PNGImages/{name}.png'
+        grey = cv2.imread(str(path), 0)
+        cv2.imwrite(str(path.with_suffix('.tif')), grey.astype(np.uint16) * 100)
+        path.unlink()
+        xml = root / f'SIRST/BBox/{name}.xml'
+        xml.write_text(xml.read_text().replace('Target', 'Bird'))
+    files = DevkitFiles(root)
+    for name, scene in expected.items():
+        again = near_duplicates.read_scene(files, name)
+        assert (again.size, again.targets) == (scene.size, scene.targets)
+        matches = near_duplicates.near_duplicates([scene, again])
+        assert len(matches) == 1 and matches[0, 2] > len(scene.points) / 2
+
+
 def test_an_output_is_tried_before_the_work_and_leavings_go(recorded, tmp_path, monkeypatch):
     (tmp_path / '.out-bafenet-abc').mkdir()
     (tmp_path / 'file').touch()
@@ -297,7 +319,8 @@ def test_real_near_duplicates(real_data):
     same = [('S1_24', 'S3_6'), ('202105-Enhance-44', 'S1_44'), ('Misc_57', 'Misc_59'), ('Misc_185', 'Misc_336'),
             ('iraytek-227', 'iraytek-385')]
     names = [name for pair in same for name in pair]
-    pairs = near_duplicates.near_duplicates([near_duplicates.read_scene(real_data, name) for name in names])
+    files = DevkitFiles(real_data)
+    pairs = near_duplicates.near_duplicates([near_duplicates.read_scene(files, name) for name in names])
     found = {frozenset((names[first], names[second])) for first, second, _ in pairs.tolist()}
     assert set(map(frozenset, same)) <= found
     unlike = {frozenset((a, b)) for one, two in combinations(same, 2) for a in one for b in two}

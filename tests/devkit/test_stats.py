@@ -8,7 +8,9 @@ import pytest
 from conftest import draw_scene, load_tool, write_devkit
 from PIL import Image
 
-from bafenet.devkit import stats, stats_image
+from bafenet.devkit import stats, stats_image, stats_paper
+from bafenet.devkit.devkit_files import DevkitFiles
+from bafenet.devkit.layout import image_names
 from bafenet.errors import InputError
 
 FIGURES = ['clusters.png', 'fig4a_image_sizes.png', 'fig4b_target_sizes.png', 'fig4c_local_contrast.png',
@@ -94,7 +96,7 @@ def test_an_image_is_measured_as_defined(tmp_path):
         image[y1:y2, x1:x2] = level
     image[39, 0] = 200
     write_devkit(tmp_path / 'kit', {'one': (image, boxes, sky)}, {'test_v2': ['one']})
-    one = stats.measure_image(tmp_path / 'kit', 'one')
+    one = stats.measure_image(DevkitFiles(tmp_path / 'kit'), 'one')
     # Targets come in the order of their first pixels.
     order = [0, 1, 2, 4, 3]
     assert one.size == (50, 40) and one.boxes == 5
@@ -113,7 +115,7 @@ def test_an_image_is_measured_as_defined(tmp_path):
 def test_a_box_at_the_border_is_cut_when_it_is_moved_out(tmp_path):
     image = np.arange(400, dtype=np.uint8).reshape(20, 20)
     write_devkit(tmp_path / 'kit', {'one': (image, [(0, 0, 3, 3)], image > 0)}, {'test_v2': ['one']})
-    one = stats.measure_image(tmp_path / 'kit', 'one')
+    one = stats.measure_image(DevkitFiles(tmp_path / 'kit'), 'one')
     np.testing.assert_allclose(one.contrast_paper_boxes, [plain_contrast(image, (0, 0, 2, 2), 8)])
 
 
@@ -136,9 +138,23 @@ def test_the_report_counts_what_is_there(devkit, tmp_path, capsys):
     for histogram in (summary['contrast']['histogram'], summary['brightness']['histogram']):
         assert sum(histogram['share']) == pytest.approx(1) and len(histogram['edges']) == len(histogram['share']) + 1
     assert summary['brightness']['histogram']['share'][-1] == 1
+    # The paper speaks of DenseSIRST alone.
+    assert summary['statements'] == [] and 'The paper on' not in capsys.readouterr().out
+
+
+def test_densesirst_is_held_against_the_paper(devkit, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(stats, 'is_densesirst', lambda names: len(names) == 12)
+    # By the names of all images, whatever the split.
+    summary = summary_of(devkit, tmp_path / 'out', split='test_v2')
     statement, = [item for item in summary['statements'] if item['statement'] == 'most frequent target size']
     assert (statement['paper'], statement['measured'], statement['agrees']) == ('3x3', '6x6', False)
     assert '6x6' in capsys.readouterr().out
+
+
+def test_densesirst_is_known_by_its_names(real_data):
+    names = image_names(real_data)
+    assert stats_paper.is_densesirst(names)
+    assert not stats_paper.is_densesirst(names[:768]) and not stats_paper.is_densesirst([*names, 'one_more'])
 
 
 def test_the_report_writes_figures_and_leaves_nothing_else(devkit, tmp_path):
@@ -213,9 +229,8 @@ def test_black_images_and_one_without_targets_are_measured_too(tmp_path):
 @pytest.mark.parametrize(('spoil', 'arguments', 'message'), [
     (None, ['--split', 'nosuch'], 'nosuch.txt: no such split; there are: test_v2, train_v2, trainval_v2, val_v2'),
     (None, ['--workers', '0'], '--workers 0'),
-    ('SkySeg/PaletteMask/scene_3.png', [], 'SkySeg/PaletteMask/scene_3.png: no such file'),
     ('SIRST/BBox/scene_3.xml', [], 'SIRST/BBox/scene_3.xml'),
-    ('PNGImages', [], 'no PNG image'),
+    ('PNGImages', [], 'no image'),
 ])
 def test_bad_input_is_one_line_and_exit_status_2(tool, copy, tmp_path, capsys, spoil, arguments, message):
     if spoil and (copy / spoil).is_dir():
@@ -255,13 +270,7 @@ def test_a_map_of_another_size_says_both(copy, tmp_path, size):
         file.write_bytes(before)
 
 
-def test_more_than_eight_bits_and_binary_sky_maps_are_refused(copy, tmp_path):
-    file = copy / 'PNGImages/scene_3.png'
-    before = file.read_bytes()
-    cv2.imwrite(str(file), np.full((64, 64), 3000, np.uint16))
-    with pytest.raises(InputError, match=f'{file}: has more than 8 bits a pixel'):
-        stats.report(copy, tmp_path / 'out')
-    file.write_bytes(before)
+def test_binary_sky_maps_are_refused(copy, tmp_path):
     for path in (copy / 'SkySeg/PaletteMask').iterdir():
         Image.fromarray(np.array(Image.open(path)) * 255).save(path)
     with pytest.raises(InputError, match='holds 255 .*SkySeg/BinaryMask'):
@@ -294,7 +303,7 @@ def test_markup_in_a_name_is_printed_as_it_is(devkit, tmp_path, capsys):
 
 def test_real_images_are_measured_as_by_opencv(real_data):
     names = (real_data / 'Splits/test_v2.txt').read_text().split()[:40]
-    images = [stats.measure_image(real_data, name) for name in names]
+    images = [stats.measure_image(DevkitFiles(real_data), name) for name in names]
     for name, ours in zip(names[:10], images, strict=False):
         image = cv2.imread(str(real_data / 'PNGImages' / f'{name}.png'), cv2.IMREAD_GRAYSCALE)
         mask = cv2.imread(str(real_data / 'SIRST/BinaryMask' / f'{name}_pixels0.png'), cv2.IMREAD_GRAYSCALE)

@@ -77,7 +77,7 @@ def greedy(image, iou, threshold):
 def test_points_of_the_curves_are_counts_at_a_threshold(threshold):
     results = random_results(2)
     images = results['images']
-    del images[0]['in_sky']  # a frame without a sky map counts in the recall and not in the alarms
+    del images[0]['in_sky']  # a frame without a sky map counts in the recall and in all alarms alone
     matched = [greedy(image, 0.5, threshold) for image in images]
     tp, kept = (sum(one[i].sum() for one in matched) for i in (0, 1))
     total = sum(len(image['gt_boxes']) for image in images)
@@ -91,6 +91,9 @@ def test_points_of_the_curves_are_counts_at_a_threshold(threshold):
         curve = run.alarms[side]
         assert curve.frames == len(images) - 1
         assert (curve.recall[point], curve.per_frame[point]) == pytest.approx((tp / total, alarms / (len(images) - 1)))
+    assert run.alarms['all'].frames == len(images)
+    assert run.alarms['all'].per_frame[point] == pytest.approx((kept - tp) / len(images))
+    assert '24 of 25 frames have a true sky map' in run.notes[0]
 
 
 def test_recall_by_size_counts_the_targets_that_are_found_at_the_score():
@@ -140,12 +143,13 @@ def test_numbers_in_json_are_points_of_the_curve_and_bounded():
     assert written['recall'] == curve.recall[index].tolist() == sorted(set(written['recall']))
 
 
-def test_without_a_sky_map_there_are_no_alarms_and_a_note_says_so():
+def test_without_a_sky_map_all_alarms_are_one_curve_and_a_note_says_so():
     results = random_results(5)
+    assert set(numbers(results).alarms) == {'sky', 'other'}
     for image in results['images']:
         del image['in_sky']
     run = numbers(results)
-    assert not run.alarms and 'no frame has a true sky map' in run.notes[0]
+    assert set(run.alarms) == {'all'} and 'no frame has a true sky map' in run.notes[0]
 
 
 def test_refusals():

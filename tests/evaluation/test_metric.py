@@ -7,7 +7,7 @@ import pytest
 import bafenet  # noqa: F401  mmdet cannot be imported without it
 
 # isort: split
-from metric_samples import DETECTIONS, SCORES, SKY_ABOVE, TRUTH, evaluate, sample
+from metric_samples import DETECTIONS, SCORES, SKY_ABOVE, TRUTH, build, evaluate, sample
 from mmengine.logging import MessageHub, MMLogger
 
 from bafenet.errors import InputError
@@ -145,18 +145,26 @@ def test_a_label_outside_the_classes_counts_nowhere():
     assert (values['recall'], values['precision'], values['FPPI_sky'], values['FPPI_other']) == (0.5, 1, 0, 0)
 
 
-def test_without_anything_found_the_keys_stay():
-    values = evaluate([sample(TRUTH)])
-    assert (values['mAP_07'], values['recall'], values['precision'], values['f1']) == (0, 0, 0, 0)
-    assert values['score_threshold'] == 1
+def test_without_detections_what_they_define_is_absent(notices):
+    values = evaluate([sample(TRUTH, true_sky=SKY_ABOVE, predicted_sky=SKY_ABOVE)])
+    assert values == {'mAP_07': 0, 'mAP_12': 0, 'recall': 0, 'mAP_07_iou75': 0, 'mAP_12_iou75': 0, 'recall_iou75': 0,
+                      'f1': 0, 'FPPI_sky': 0, 'FPPI_other': 0, 'sky_iou': 1}
+    assert sum('precision and score_threshold are left out' in notice for notice in notices) == 1
+    # Detections on ignored boxes alone are neither right nor wrong.
+    box = [[6, 6, 9, 9]]
+    assert 'precision' not in evaluate([sample(TRUTH, box, [0.9], SKY_ABOVE, ignored=box)])
+
+
+def test_without_a_true_detection_precision_is_none_of_all():
+    values = evaluate([sample(TRUTH, [[6, 6, 9, 9]], [0.9], SKY_ABOVE)])
+    assert (values['precision'], values['f1'], values['score_threshold']) == (0, 0, 1)
 
 
 def test_without_any_true_box_map_and_recall_are_absent(notices):
     for one in (sample((), DETECTIONS, SCORES, SKY_ABOVE), sample()):
         notices.clear()
         values = evaluate([one])
-        assert set(values) <= {'precision', 'f1', 'score_threshold', 'FPPI_sky', 'FPPI_other'}
-        assert (values['precision'], values['f1'], values['score_threshold']) == (0, 0, 1)
+        assert set(values) == ({'FPPI_sky', 'FPPI_other'} if 'gt_sem_seg' in one else {'FPPI'})
         assert sum('mAP and recall are left out' in notice for notice in notices) == 1
         assert not any('stays below' in notice for notice in notices)
     # One image with a target defines them for the set.
@@ -205,6 +213,44 @@ def test_images_without_sky_maps_count_in_the_rest():
     values = evaluate(samples)
     assert values['recall'] == 0.5
     assert (values['FPPI_sky'], values['FPPI_other'], values['sky_iou']) == (1, 1, 1)
+
+
+UNKNOWN = np.full((10, 10), 255, np.uint8)
+
+
+@pytest.mark.parametrize('no_map', [None, UNKNOWN])
+def test_without_any_sky_map_all_false_alarms_count(no_map, notices):
+    # Three of the five are false alarms; the second image halves their rate.
+    samples = [sample(TRUTH, DETECTIONS, SCORES, no_map, SKY_ABOVE), sample(true_sky=no_map)]
+    values = evaluate(samples, fppi_score=0.1)
+    assert (values['FPPI'], values['FPPI_recall90']) == (3 / 2, 2 / 2)
+    assert not any('sky' in key for key in values)
+    assert sum('FPPI counts all false alarms' in notice for notice in notices) == 1
+
+
+@pytest.mark.parametrize('no_map', [None, UNKNOWN])
+def test_with_some_sky_maps_both_counts_are_given(no_map, notices):
+    samples = [sample(TRUTH, DETECTIONS, SCORES, SKY_ABOVE, SKY_ABOVE, img_id='a'),
+               sample(TRUTH, DETECTIONS, SCORES, no_map, SKY_ABOVE, img_id='b'), sample(true_sky=no_map, img_id='c')]
+    values = evaluate(samples, fppi_score=0.65)
+    assert (values['FPPI'], values['FPPI_sky'], values['FPPI_other']) == (4 / 3, 1, 1)
+    assert (values['FPPI_recall90'], values['FPPI_sky_recall90'], values['FPPI_other_recall90']) == (4 / 3, 1, 1)
+    assert values['sky_iou'] == 1  # of the one image whose sky is known
+    assert sum('1 of 3 images have a true sky map' in notice for notice in notices) == 1
+
+
+def test_with_all_sky_maps_the_sum_is_not_repeated(notices):
+    values = evaluate([sample(TRUTH, DETECTIONS, SCORES, SKY_ABOVE)])
+    assert {key for key in values if key.startswith('FPPI')} == {
+        'FPPI_sky', 'FPPI_other', 'FPPI_sky_recall90', 'FPPI_other_recall90'}
+    assert not any('have a true sky map' in notice for notice in notices)
+
+
+def test_an_image_without_known_sky_says_nothing_of_it_in_the_results():
+    metric = build()
+    metric.process(None, [sample(TRUTH, DETECTIONS, SCORES, UNKNOWN, SKY_ABOVE)])
+    metric.evaluate(1)
+    assert not {'in_sky', 'sky_overlap'} & set(metric.image_results[0])
 
 
 def test_a_sky_map_of_another_size_is_refused():

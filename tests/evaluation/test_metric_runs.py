@@ -17,6 +17,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData, PixelData
 
+from bafenet.errors import InputError
 from bafenet.evaluation import DenseSIRSTMetric
 
 
@@ -119,16 +120,49 @@ class TwoEpochs(BaseModel):
         return [data_sample(truth, found, np.linspace(0.9, 0.2, len(found)).tolist())]
 
 
-def test_save_best_on_both_maps(tmp_path):
+def train(model, work_dir, checkpoint, classes=('Target', )):
     loader = {'dataset': torch.utils.data.TensorDataset(torch.zeros(1)), 'batch_size': 1, 'num_workers': 0,
               'sampler': {'type': 'DefaultSampler', 'shuffle': False}, 'collate_fn': {'type': 'pseudo_collate'}}
     metric = DenseSIRSTMetric()
-    metric.dataset_meta = {'classes': ('Target',)}
-    checkpoint = {'type': 'CheckpointHook', 'rule': 'greater', 'save_best': ['densesirst/mAP_07', 'densesirst/mAP_12']}
-    Runner(TwoEpochs(), str(tmp_path), train_dataloader=loader, val_dataloader=loader, val_evaluator=[metric],
+    metric.dataset_meta = {'classes': classes}
+    Runner(model, str(work_dir), train_dataloader=loader, val_dataloader=loader, val_evaluator=[metric],
            train_cfg={'by_epoch': True, 'max_epochs': 2}, val_cfg={},
            optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 1}}, default_hooks={'checkpoint': checkpoint},
            default_scope='mmdet', log_level='WARNING').train()
+
+
+def test_save_best_on_both_maps(tmp_path):
+    train(TwoEpochs(), tmp_path, {'type': 'CheckpointHook', 'rule': 'greater',
+                                  'save_best': ['densesirst/mAP_07', 'densesirst/mAP_12']})
     # mAP_07 is 6/11 and then 6/11 · 7/8; mAP_12 is 1/2 and then 7/12 · 7/8 = 0.51.
     assert {path.name for path in tmp_path.glob('best*')} == {
         'best_densesirst_mAP_07_epoch_1.pth', 'best_densesirst_mAP_12_epoch_2.pth'}
+
+
+class SecondFinds(TwoEpochs):
+    """Finds nothing after the first epoch, and drones alone after the second."""
+
+    def forward(self, inputs, mode='tensor'):
+        if mode == 'loss':
+            return super().forward(inputs, mode)
+        self.epoch += 1
+        one = data_sample(TRUTH, TRUTH if self.epoch > 1 else [[0.0] * 4][:0], [0.9, 0.8][:2 * (self.epoch - 1)])
+        one.gt_instances.labels[1] = 1
+        one.pred_instances.bboxes = one.pred_instances.bboxes.reshape(-1, 4)
+        return [one]
+
+
+def test_the_best_of_a_class_and_of_what_an_epoch_does_not_define(tmp_path):
+    keys = ['densesirst/AP_12_fast_drone', 'densesirst/AP_12_bird', 'densesirst/precision']
+    train(SecondFinds(), tmp_path, {'type': 'AtomicCheckpointHook', 'save_best': keys}, ('fast drone', 'bird'))
+    # A bird is found in neither epoch, and the first has as many as the second.
+    assert {path.name for path in tmp_path.glob('best*')} == {
+        'best_densesirst_AP_12_fast_drone_epoch_2.pth', 'best_densesirst_AP_12_bird_epoch_1.pth',
+        'best_densesirst_precision_epoch_2.pth'}
+
+
+def test_a_class_that_there_is_not_is_refused_before_the_training(tmp_path):
+    with pytest.raises(InputError, match='save_best names densesirst/AP_12_plane, which .* choose from .*AP_12_bird'):
+        train(SecondFinds(), tmp_path, {'type': 'AtomicCheckpointHook', 'save_best': 'densesirst/AP_12_plane'},
+              ('drone', 'bird'))
+    assert not list(tmp_path.glob('*.pth'))

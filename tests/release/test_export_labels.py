@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -40,6 +41,26 @@ def test_the_way_back_gives_equal_boxes_masks_and_splits(devkit, tmp_path, to):
             masks = [np.asarray(Image.open(root / f'SIRST/PaletteMask/{name}.png'))
                      for root in (devkit, tmp_path / 'back')]
             assert np.array_equal(*masks) and masks[0].any()
+
+
+@pytest.mark.parametrize('to', ['coco', 'yolo'])
+def test_deep_frames_of_any_suffix_and_several_classes_go_and_come_back(copy, tmp_path, to):
+    for number, path in enumerate(sorted((copy / 'PNGImages').iterdir())):
+        deep = cv2.imread(str(path), 0).astype(np.uint16) * 200
+        path.unlink()
+        cv2.imwrite(str(path.with_suffix(('.tif', '.pgm', '.png')[number % 3])), deep)
+        xml = copy / f'SIRST/BBox/{path.stem}.xml'
+        xml.write_text(xml.read_text().replace('Target', 'small drone v1.0', number % 3))
+    shutil.rmtree(copy / 'SIRST/PaletteMask')
+    done = export_labels(copy, tmp_path / 'labels', to)
+    assert done.classes == ['Target', 'small drone v1.0'] and done.boxes == 48
+    summary = convert(tmp_path / 'labels', tmp_path / 'back', to)
+    assert summary.bits == {'16': 12} and summary.targets == {'Target': 36, 'small drone v1.0': 12}
+    for name, boxes in boxes_of(copy).items():
+        assert boxes_of(tmp_path / 'back')[name] == boxes
+        source = next((copy / 'PNGImages').glob(f'{name}.*'))
+        back = cv2.imread(str(tmp_path / f'back/PNGImages/{name}.png'), cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(back, cv2.imread(str(source), cv2.IMREAD_UNCHANGED))
 
 
 @pytest.mark.faults

@@ -58,6 +58,7 @@ def test_the_card_holds_provenance_and_every_number(exported, tmp_path):
                  '| sky IoU | 0.910 | n/a |'):
         assert text in card, text
     assert '$' not in card and str(tmp_path) not in card + json.dumps(record)
+    assert 'false alarms per image, at' not in card  # of sets without sky maps
     with pytest.raises(InputError, match='--force'):
         write_card(str(file), own)
     write_card(str(file), own, force=True)

@@ -137,6 +137,43 @@ def test_the_heading_says_at_which_score_false_alarms_count(tmp_path, scores, sa
     assert columns_of(metric_rows(collect(files)))['FPPI_sky'] == f'false alarms per image, in the sky, {said}'
 
 
+CLASSES = {'densesirst/mAP_12': 0.5, 'densesirst/FPPI': 0.25, 'densesirst/targets_drone': 7.0,
+           'densesirst/AP_12_drone': 0.75, 'densesirst/targets_bird': 3.0, 'densesirst/AP_12_bird': 0.125}
+
+
+@pytest.mark.parametrize('curves', [False, pytest.param(True, marks=pytest.mark.faults)])
+def test_classes_are_rows_and_a_run_without_sky_has_all_its_false_alarms(tmp_path, monkeypatch, curves):
+    if not curves:
+        for part in ('training_part', 'detection_part'):
+            monkeypatch.setattr(f'bafenet.report.build.{part}', lambda *_: None)
+    file = write_results(tmp_path / 'run.json', metrics=CLASSES)
+    legacy = write_results(tmp_path / 'old.json', metrics={f'{key}_legacy': value for key, value in CLASSES.items()})
+    content = json.loads(file.read_text())
+    for image in content['images']:
+        image.pop('in_sky'), image.pop('sky_overlap')
+    file.write_text(json.dumps(content))
+    out = tmp_path / 'report.html'
+    write_report([str(file), str(legacy)], str(out), worst=2)
+    page = Page(out.read_text(encoding='utf-8'))
+    rows = page.table('Each class')
+    assert {name: (row['targets'], row['AP_12 (IoU 0.5)']) for name, row in rows.items()} == {
+        'run: drone': ('7', '0.750'), 'run: bird': ('3', '0.125'),
+        'old: drone': ('7', '0.750 +1'), 'old: bird': ('3', '0.125 +1')}
+    alarms = page.table('False alarms')['run']
+    assert [text for heading, text in alarms.items() if heading.startswith('false alarms')] == ['0.250']
+    assert 'sky' not in ' '.join(alarms)
+    assert not any('drone' in heading for heading in page.table('Accuracy')['run'])
+
+
+def test_classes_of_a_validation_are_rows_too(tmp_path):
+    folder = write_work_dir(tmp_path / 'run')
+    log, = folder.glob('*/vis_data/scalars.json')
+    log.write_text(log.read_text() + json.dumps({**CLASSES, 'step': 3}) + '\n')
+    row = metric_rows(collect([str(folder)]))[0]
+    assert row.kind == 'validation' and row.values['FPPI'] == 0.25
+    assert row.classes == {'drone': {'targets': 7, 'AP_12': 0.75}, 'bird': {'targets': 3, 'AP_12': 0.125}}
+
+
 @pytest.mark.faults
 def test_what_a_run_is_and_in_what_configs_differ(page):
     facts = {text for _, text in page.all('div')}

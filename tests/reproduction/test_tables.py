@@ -108,6 +108,12 @@ def one_table(rows=ROW, **fields):
     return ''.join(f'{key}: {value}\n' for key, value in fields.items())
 
 
+def test_a_column_may_be_of_one_class(tmp_path):
+    file = tmp_path / 'classes.yaml'
+    file.write_text(one_table(metrics='[mAP_12, AP_12_drone, FPPI]'))
+    assert read_table(str(file)).columns == ('mAP_12', 'AP_12_drone', 'FPPI')
+
+
 BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]\n' for i in range(1, 12))
 
 
@@ -123,6 +129,7 @@ BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] 
     ('title: a', 'it has no source, rows'),
     ('3', 'must be an object'),
     (one_table(metrics='[[f1]]'), 'is none of mAP_07'), (one_table(metrics='[mAP_13]'), "'mAP_13' is none of mAP_07"),
+    (one_table(metrics='["AP_12_a|b"]'), "'AP_12_a|b' is none of mAP_07".replace('|', r'\|')),
     (one_table('{label: b, paper: [1, 1, 1, 1]}', metrics='[f1]'), 'has no numbers of the paper'),
     (one_table(base='{mine: x.py}'), "base has 'mine', which is none of paper, ours, demo"),
     (one_table(base='{}'), 'base names no config'), (one_table(base='{ours: 3}'), 'base.ours must be text'),

@@ -4,15 +4,16 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from conftest import load_tool
+from conftest import load_tool, voc_xml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from bafenet.devkit import find_layout, read_split
+from bafenet.devkit import find_layout, read_boxes, read_split
 from bafenet.devkit.box_matching import component_boxes
 from bafenet.errors import InputError
 from bafenet.synthesis.build_library import RING, build_library, split_patches, write_library
@@ -138,9 +139,65 @@ def test_binary_masks_serve_where_palette_masks_are_missing(devkit, tmp_path):
     layout = find_layout(root)
     assert layout.target_mask('scene_0') == moved
     assert same(split_patches(layout, 'train_v2'), split_patches(find_layout(devkit), 'train_v2'))
-    with pytest.raises(InputError, match=r'scene_1.*no such target mask'):
-        (root / 'SIRST/PaletteMask/scene_1.png').unlink()
-        split_patches(layout, 'train_v2')
+
+
+def test_images_without_a_target_mask_give_their_boxes(copy):
+    expected = split_patches(find_layout(copy), 'train_v2')
+    (copy / 'SIRST/PaletteMask/scene_1.png').unlink()
+    (copy / 'SIRST/PaletteMask/scene_2.png').unlink()
+    patches = split_patches(find_layout(copy), 'train_v2')
+    # In the order of the XML, and not from top to bottom; all are 6 x 6 of 220.
+    assert same(patches, expected)
+    shutil.rmtree(copy / 'SIRST/PaletteMask')
+    assert same(split_patches(find_layout(copy), 'train_v2'), expected)
+    (copy / 'SIRST/BBox/scene_1.xml').unlink()
+    with pytest.raises(InputError, match=r'scene_1\.png: has neither a target mask nor a box XML'):
+        split_patches(find_layout(copy), 'train_v2')
+
+
+def test_boxes_of_sirst_v2_count_from_one(sirst_v2, devkit):
+    expected = split_patches(find_layout(devkit), 'train_v2')
+    (sirst_v2 / 'annotations/bboxes').mkdir()
+    for name in read_split(devkit / 'Splits/train_v2.txt'):
+        boxes = read_boxes(devkit / f'SIRST/BBox/{name}.xml')[1].astype(int) + 1
+        (sirst_v2 / f'annotations/bboxes/{name}.xml').write_text(voc_xml(boxes.tolist()))
+    shutil.rmtree(sirst_v2 / 'annotations/masks')
+    assert same(split_patches(find_layout(sirst_v2), 'train_v2'), expected)
+
+
+def test_boxes_are_rounded_outward_and_cut(tmp_path):
+    image = np.arange(1, 101, dtype=np.uint8).reshape(10, 10)
+    path = write_pair(tmp_path, image, image > 0)[0]
+    boxes = np.array([[1.2, 2.9, 3.1, 5.0], [-2, 8.5, 1.5, 12], [20, 20, 30, 30], [4, 4, 5, 5]])
+    expected = [image[2:5, 1:4], image[8:10, 0:2], image[4:5, 4:5]]
+    assert same(build_library(path, [None], boxes=[boxes]), expected)
+    # Of an image with a mask the boxes are not looked at.
+    assert same(build_library(path * 2, [None, tmp_path / 'mask.png'], boxes=[boxes, boxes]), [*expected, image])
+    with pytest.raises(InputError, match='has neither a target mask nor boxes'):
+        build_library(path, [None])
+    with pytest.raises(InputError, match='no target in 1 images'):
+        build_library(path, [None], boxes=[np.zeros((0, 4))])
+
+
+def test_background_of_boxes_leaves_other_boxes_out(tmp_path):
+    image = np.full((12, 12), 30, np.uint8)
+    image[4:6, 4:6], image[4:6, 6:8] = 90, 200
+    path = write_pair(tmp_path, image, image > 0)[0]
+    boxes = np.array([[4, 4, 6, 6], [6, 4, 8, 6]], float)
+    patches = build_library(path, [None], remove_background=True, boxes=[boxes])
+    assert same(patches, [np.full((2, 2), 60, np.uint8), np.full((2, 2), 170, np.uint8)])
+
+
+@pytest.mark.parametrize('options, expected', [((), None), (('--range', 0, 65535), 220 * 257 / 257)])
+def test_library_of_16_bits(copy, tmp_path, tool, options, expected):
+    for path in (copy / 'PNGImages').iterdir():
+        cv2.imwrite(str(path.with_suffix('.tif')), cv2.imread(str(path), 0).astype(np.uint16) * 257)
+        path.unlink()
+    tool(copy, '--split', 'val_v2', '--out', tmp_path / 'library.npz', *options)
+    library = load_library(tmp_path / 'library.npz')
+    assert len(library.sizes) == 8
+    # By percentiles the brightest 0.1 % are white.
+    assert library.patches[:, :6, :6].min() == (255 if expected is None else expected)
 
 
 def test_real_targets(real_data):

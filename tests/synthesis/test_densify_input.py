@@ -4,12 +4,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import voc_xml
 from densify_sources import SEED, contents, pixels
 from PIL import Image
 
+from bafenet.devkit import read_boxes
 from bafenet.errors import InputError
 from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify
 from bafenet.synthesis.recipe import ClusterRecipe
@@ -113,7 +115,7 @@ def test_missing_files_are_named_before_anything_is_written(densify_copy, tmp_pa
 def test_an_empty_source_is_an_error(densify_copy, tmp_path):
     for path in (densify_copy / 'PNGImages').iterdir():
         path.unlink()
-    with pytest.raises(InputError, match='holds no PNG image'):
+    with pytest.raises(InputError, match='holds no image'):
         densify(densify_copy, tmp_path / 'out')
 
 
@@ -136,3 +138,47 @@ def test_options_out_of_range(densify_source, tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         densify(densify_source, tmp_path / 'out', recipe=recipe, **own)
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(('folder', 'message'), [
+    ('SIRST/PaletteMask', r'16 of 16 images have no target mask.*PaletteMask/.*no such target mask'),
+    ('SkySeg/PaletteMask', r'16 of 16 images have no sky map.*--sky.*pseudo_sky'),
+])
+def test_many_absent_maps_are_one_line(densify_copy, tmp_path, folder, message):
+    shutil.rmtree(densify_copy / folder)
+    count = len(list((densify_copy / 'PNGImages').iterdir()))
+    with pytest.raises(InputError, match=message.replace('16', str(count))) as error:
+        densify(densify_copy, tmp_path / 'out', library=None)
+    assert str(error.value).isprintable() and not (tmp_path / 'out').exists()
+
+
+def test_classes_are_kept_and_pasted_targets_are_of_the_most_frequent(densify_copy, tmp_path):
+    for number, path in enumerate(sorted((densify_copy / 'SIRST/BBox').iterdir())):
+        path.write_text(path.read_text().replace('Target', 'small drone v1.0' if number else 'Bird', 99))
+    densify(densify_copy, tmp_path / 'out', seed=SEED)
+    for path in (densify_copy / 'SIRST/BBox').iterdir():
+        names = read_boxes(path)[0]
+        now = read_boxes(tmp_path / 'out/SIRST/BBox' / path.name)[0]
+        assert now[:len(names)] == names and set(now[len(names):]) <= {'small drone v1.0'}
+
+
+def test_any_suffix_and_16_bits_give_the_same_set(densify_copy, tmp_path):
+    for path in (densify_copy / 'PNGImages').iterdir():
+        grey = pixels(path).copy()
+        grey = grey if grey.ndim == 2 else grey[..., 0]
+        # So many pixels at both ends that the percentiles give the 8 bits back.
+        grey.reshape(-1)[:grey.size // 100] = 0
+        grey.reshape(-1)[-grey.size // 100:] = 255
+        path.unlink()
+        Image.fromarray(grey).save(path)
+    densify(densify_copy, tmp_path / 'one', seed=SEED)
+    for number, path in enumerate(sorted((densify_copy / 'PNGImages').iterdir())):
+        cv2.imwrite(str(path.with_suffix(('.TIF', '.pgm')[number % 2])), pixels(path).astype(np.uint16) * 100)
+        path.unlink()
+    for path in (densify_copy / 'SkySeg/PaletteMask').iterdir():
+        Image.open(path).save(path.with_suffix('.bmp'))
+        path.unlink()
+    densify(densify_copy, tmp_path / 'two', seed=SEED)
+    first, second = contents(tmp_path / 'one'), contents(tmp_path / 'two')
+    assert first.keys() == second.keys()
+    assert all(first[path] == second[path] for path in first if path not in (SETTINGS_FILE, RECORDS_FILE))

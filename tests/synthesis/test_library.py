@@ -30,7 +30,7 @@ def test_round_trip_without_pickle(tmp_path):
     library = load_library(path)
     assert library.sizes.tolist() == [[2, 3], [1, 1], [9, 4]]
     assert library.patches.shape == (3, 9, 4) and library.patches.dtype == np.uint8
-    assert same([patch[:h, :w] for patch, (h, w) in zip(*library, strict=True)], PATCHES)
+    assert same([patch[:h, :w] for patch, (h, w) in zip(library.patches, library.sizes, strict=True)], PATCHES)
     with np.load(path, allow_pickle=False) as archive:
         assert json.loads(str(archive['meta'])) == {'source': 'SIRSTdevkit', 'split': 'train_v2'}
         assert archive['pixels'].tolist() == [1, 2, 3, 4, 5, 6, 255, *[7] * 36]

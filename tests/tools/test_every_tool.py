@@ -29,6 +29,7 @@ ARGUMENTS = {
     'dataset/densify.py': ['absent', 'OUT/set'],
     'dataset/export_labels.py': ['absent', 'OUT/labels', '--to', 'coco'],
     'dataset/make_demo.py': ['OUT/file/demo', '--images', '3'],
+    'dataset/pseudo_sky.py': ['absent'],
     'dataset/recordings.py': ['absent', '--out', 'OUT/splits'],
     'dataset/stats.py': ['absent', '--out', 'OUT/statistics'],
     'export.py': ['absent.pth', 'OUT/weights.pth', '--command', 'c', '--commit', 'c'],

@@ -87,6 +87,19 @@ def test_panels_that_no_run_knows_are_left_out_and_noted():
         detection_figures.figure({'a': run}, ['contrast'])
 
 
+@pytest.mark.parametrize(('unmapped', 'titles'), [
+    (range(4), ['all false alarms']),
+    (range(1), ['false alarms in the sky', 'false alarms out of the sky', 'all false alarms']),
+    ((), ['false alarms in the sky', 'false alarms out of the sky'])])
+def test_frames_without_a_sky_map_are_drawn_in_all_false_alarms(unmapped, titles):
+    content = results()
+    for number in unmapped:
+        del content['images'][number]['in_sky']
+    figure = detection_figures.figure({'a': numbers(content)})
+    assert [axes.get_title() for axes in figure.axes if 'alarms' in axes.get_title()] == [
+        f'{title}, IoU 0.5' for title in titles]
+
+
 def test_refusals(tmp_path):
     first, fewer = write(tmp_path / 'a.json', results()), write(tmp_path / 'b.json', results(frames=3))
     out = str(tmp_path / 'out.png')

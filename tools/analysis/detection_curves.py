@@ -9,7 +9,8 @@ import sys
 
 from bafenet_command import Parser, call_of, real, tool, whole
 
-PANELS = ('precision_recall_50', 'precision_recall_75', 'alarms_sky', 'alarms_other', 'size', 'contrast', 'frame')
+PANELS = ('precision_recall_50', 'precision_recall_75', 'alarms_sky', 'alarms_other', 'alarms_all', 'size', 'contrast',
+          'frame')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Draw a contact sheet of training samples as the network will see them, after augmentation.
 
-Each sample stands beside its densest cluster, enlarged. Boxes of the dataset are green, pasted ones yellow, the sky
-is tinted and outlined in blue.
+Each sample stands beside its densest cluster, enlarged. Boxes of the dataset are green, of several classes each in its
+colour, pasted ones yellow. The sky, where there is a sky map, is outlined in blue.
 """
 import argparse
 import sys

@@ -3,12 +3,13 @@
 import argparse
 import sys
 
-from bafenet_command import Parser, tool
+from bafenet_command import Parser, real, tool
 
-EPILOG = """Cut out are the boxes of the target masks' connected components, as grey levels. Take the training split of
-the protocol in use, never one that is tested on. DATA_ROOT is a SIRSTdevkit (PNGImages, SIRST ...) or SIRST-V2 as
-published (mixed, annotations ...). Mind that in a SIRSTdevkit, DenseSIRST, most targets are themselves synthetic: they
-were pasted when that set was made. SIRST-V2 holds real ones alone."""
+EPILOG = """Cut out are the boxes of the target masks' connected components, as grey levels; of images without a target
+mask, the boxes of their XML. Images of more than 8 bits are brought to 8 as predict and training do. Take the training
+split of the protocol in use, never one that is tested on. DATA_ROOT is a SIRSTdevkit (PNGImages, SIRST ...) or SIRST-V2
+as published (mixed, annotations ...). Mind that in a SIRSTdevkit, DenseSIRST, most targets are themselves synthetic:
+they were pasted when that set was made. SIRST-V2 holds real ones alone."""
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -21,6 +22,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--remove-background',
         action='store_true',
         help='subtract from each target the median of the pixels around its box [keep its pixels as they are]')
+    levels = parser.add_mutually_exclusive_group()
+    levels.add_argument('--percentiles', nargs=2, type=real(0, 100), metavar=('LOW', 'HIGH'), help='make these '
+                        'percentiles of each image of more than 8 bits black and white [0.1 99.9]')
+    levels.add_argument('--range', nargs=2, type=real(), metavar=('LOW', 'HIGH'), dest='value_range', help='values '
+                        'that become black and white in every image of more than 8 bits')
     parser.add_argument('--force', action='store_true', help='replace the file where it exists')
     return parser.parse_args(argv)
 
@@ -29,11 +35,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = parse_args(argv)
+    from bafenet.devkit.grey_levels import PERCENTILES, GreyLevels
     from bafenet.errors import printable
     from bafenet.fileio import require_writable_file
     from bafenet.synthesis.build_library import write_library
     require_writable_file(args.out, '--out')
-    summary = write_library(**vars(args))
+    levels = GreyLevels(tuple(args.percentiles or PERCENTILES), args.value_range and tuple(args.value_range))
+    summary = write_library(args.root, args.split, args.out, args.remove_background, args.force, levels)
     median, largest, frequent = ('{:g}x{:g}'.format(*summary[key]) for key in (
         'median_size', 'largest_size', 'most_frequent_size'))
     print(f'{printable(args.out)}: {summary["targets"]} targets, height x width: median {median}, most frequent '

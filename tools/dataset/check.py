@@ -19,6 +19,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='OUT',
         help='create this folder with a copy of every box XML, each box that differs from its mask component '
         'fixed; to train with it put it there instead of SIRST/BBox, or set data_prefix.box_path of the dataset')
+    parser.add_argument('--classes', nargs='+', metavar='NAME', help='any other class is a problem [any class is fine]')
     parser.add_argument('--json', dest='json_file', metavar='FILE', help='write everything that was found as JSON')
     parser.add_argument('--workers', type=whole(1, 256), default=1,
                         help='processes; the result does not depend on it [1]')

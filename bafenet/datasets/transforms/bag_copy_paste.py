@@ -3,12 +3,10 @@
 Where it may paste is decided here, in :meth:`BAGCopyPaste.allowed`; the draws within that are in
 ``synthesis/clusters.py`` and ``synthesis/placement.py``.
 """
-import hashlib
 import logging
 import os
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,21 +16,20 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes
 from mmdet.structures.mask import BitmapMasks
 from mmengine.dataset import BaseDataset
-from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from bafenet.arguments import require_flags, require_number, shown
+from bafenet.devkit import any_sky
 from bafenet.devkit.frames import DEFAULT_LEVELS
-from bafenet.devkit.grey_levels import GreyLevels
 from bafenet.devkit.layout import SKY
-from bafenet.errors import InputError, printable
-from bafenet.synthesis.build_library import build_library
+from bafenet.errors import InputError
 from bafenet.synthesis.clusters import PastedTargets, TargetLibrary, paste_clusters
-from bafenet.synthesis.library import load_library, read_meta, save_library, shrink
+from bafenet.synthesis.library import load_library, read_meta, shrink
 from bafenet.synthesis.recipe import ClusterRecipe, check_recipe
 from bafenet_command import call_of
 
 from .loading import LoadInfraredImage, require_loaded
+from .own_library import own_library
 
 MAX_GT = 1_000_000
 
@@ -55,7 +52,8 @@ class BAGCopyPaste(BaseTransform):
             built there from the images of the dataset that uses the transform; None is
             ``TargetLibrary/SPLIT.npz`` under the dataset's root, SPLIT with a checksum where the split lies elsewhere
             or the dataset has only some of its images (``indices``). That one is built again where it was cut from
-            other images or with other settings.
+            other images or with other settings. Targets are the components of the target masks; of images without
+            one, and where there are several classes, they are the boxes, and keep their class.
         num_clusters: Fewest and most regions in an image.
         region_size: Side of the square regions in pixels.
         targets_per_cluster: Fewest and most targets in a region; as many as fit where it cannot hold the number drawn.
@@ -127,70 +125,61 @@ class BAGCopyPaste(BaseTransform):
         self.truncate_boxes = truncate_boxes
         self.library_file = library if isinstance(library, (str, os.PathLike)) else None
         self.library: TargetLibrary | None = None
+        self.library_classes: list[str] | None = None
+        self.has_place = True
         if self.library_file is not None and os.path.exists(self.library_file):
             self.library = load_library(self.library_file, max_target_size)
+            self.library_classes = read_meta(self.library_file).get('classes')
         elif library is not None and self.library_file is None:
             self.library = TargetLibrary.from_patches([shrink(patch, max_target_size) for patch in _patches(library)])
 
     def prepare(self, dataset: BaseDataset) -> None:
-        """Load the library, or build it from the dataset's own images; the dataset calls this once, at its start."""
-        if len(dataset.metainfo['classes']) > 1:
-            print_log(f'BAGCopyPaste: pasted targets are of the class {dataset.metainfo["classes"][0]!r}, the first of '
-                      f'{len(dataset.metainfo["classes"])}', 'current', logging.WARNING)
+        """Load the library, or build it from the dataset's own images; the dataset calls this once, at its start.
+
+        None is built where nothing will be pasted: with ``prob=0``, or where targets go to the sky and there is none.
+        """
+        classes = dataset.metainfo['classes']
         if self.library is not None:
+            if len(classes) > 1 and self.library_classes != list(classes):
+                print_log(f'BAGCopyPaste: the targets of its library have no class of this dataset; those that are '
+                          f'pasted are of the class {classes[0]!r}, the first of {len(classes)}', 'current',
+                          logging.WARNING)
+                self.library = self.library._replace(labels=np.zeros_like(self.library.labels))
+            return
+        if not self.prob:
             return
         samples = [dataset.get_data_info(i) for i in range(len(dataset))]
+        if self.background == 'sky' and not any_sky(sample['seg_map_path'] for sample in samples
+                                                    if sample.get('seg_map_path')):
+            self.has_place = False
+            print_log('BAGCopyPaste pastes nothing: it pastes into the sky, and no image has a sky map with sky; '
+                      "background='any' pastes anywhere", 'current', logging.WARNING)
+            return
         loaders = [step for step in dataset.pipeline.transforms if isinstance(step, LoadInfraredImage)]
         levels = loaders[0].levels if loaders else DEFAULT_LEVELS
-        checksum = _checksum(samples)
-        source = dict(split=_split_name(dataset, checksum), images=checksum,
-                      remove_background=self.remove_background, levels=repr(levels))
-        path = self.library_file or os.path.join(dataset.data_root, 'TargetLibrary', f'{source["split"]}.npz')
-        if os.path.exists(path):
-            if source.items() <= read_meta(path).items():
-                self.library = load_library(path, self.max_target_size)
-                return
-            print_log(f'{printable(path)}: cut from other images, or with other settings', 'current')
-        self._build(path, samples, levels, source)
-
-    def _build(self, path: str, samples: Sequence[dict], levels: GreyLevels, source: dict) -> None:
-        print_log(f'building the target library {printable(path)} from {len(samples)} images, once', 'current')
-        absent = next((sample['target_mask_path'] for sample in samples
-                       if not os.path.isfile(sample['target_mask_path'])), None)
-        if absent is not None:
-            raise InputError(f'{printable(absent)}: no such target mask, of which BAGCopyPaste cuts its targets; add '
-                             f'the masks, or give library=FILE.npz (made by {call_of("build_library")})')
-        patches = build_library([sample['img_path'] for sample in samples],
-                                [sample['target_mask_path'] for sample in samples],
-                                remove_background=self.remove_background, levels=levels)
-        self.library = TargetLibrary.from_patches([shrink(patch, self.max_target_size) for patch in patches])
-        if is_main_process():
-            self._save(path, patches, source)
-
-    def _save(self, path: str, patches: Sequence[np.ndarray], source: dict) -> None:
-        try:
-            save_library(path, patches, source)
-        except OSError as error:
-            # A dataset may lie where nothing can be written; the next run builds again.
-            print_log(f'{path}: the target library cannot be written ({error.strerror}); it is kept in memory',
-                      'current')
+        self.library = own_library(dataset, samples, self.library_file, self.remove_background, levels,
+                                   self.max_target_size)
 
     def transform(self, results: dict) -> dict:
         """Paste into one sample; see the class."""
-        if self.library is None:
-            raise InputError('BAGCopyPaste has no target library: give library=FILE.npz (made by '
-                             f'{call_of("build_library")}), or use it in the pipeline of a DenseSIRSTDataset')
         if random.random() >= self.prob:
             return results
         require_loaded('BAGCopyPaste', results, 'img', 'gt_bboxes')
+        if self.has_place:
+            self._paste(results)
+        if self.truncate_boxes:
+            _truncate(results)
+        return results
+
+    def _paste(self, results: dict) -> None:
+        if self.library is None:
+            raise InputError('BAGCopyPaste has no target library: give library=FILE.npz (made by '
+                             f'{call_of("build_library")}), or use it in the pipeline of a DenseSIRSTDataset')
         boxes = _corners(results['gt_bboxes'])
         scale_x, scale_y = map(float, results.get('scale_factor', (1.0, 1.0)))
         most = None if self.max_gt is None else max(self.max_gt - len(boxes), 0)
         _add(results, paste_clusters(results['img'], self.allowed(results, boxes), self.library, np.random,
                                      self.recipe, (scale_y, scale_x), most))
-        if self.truncate_boxes:
-            _truncate(results)
-        return results
 
     def allowed(self, results: dict, boxes: np.ndarray) -> np.ndarray:
         """Where a target may be: on the wanted background, and clear of the present targets. Override it to narrow it.
@@ -249,8 +238,8 @@ def _add(results: dict, pasted: PastedTargets) -> None:
         results['gt_bboxes'] = HorizontalBoxes(torch.from_numpy(boxes), clone=False)
     else:
         results['gt_bboxes'] = np.concatenate([old, new.astype(old.dtype)])
-    for key in ('gt_bboxes_labels', 'gt_ignore_flags'):
-        results[key] = np.concatenate([results[key], np.zeros(count, results[key].dtype)])
+    for key, values in (('gt_bboxes_labels', pasted.labels), ('gt_ignore_flags', np.zeros(count))):
+        results[key] = np.concatenate([results[key], values.astype(results[key].dtype)])
     if 'gt_masks' in results:
         height, width = pasted.image.shape[:2]
         masks = np.concatenate([results['gt_masks'].to_ndarray(), pasted.masks().astype(np.uint8)])
@@ -267,17 +256,3 @@ def _truncate(results: dict) -> None:
     for key in ('gt_bboxes_labels', 'gt_ignore_flags', 'gt_masks'):
         if key in results:
             results[key] = results[key][kept]
-
-
-def _split_name(dataset: BaseDataset, checksum: str) -> str:
-    """Name of a dataset's split for its library."""
-    file = Path(dataset.ann_file).absolute()
-    # Elsewhere other images may go by the same name, and their targets must not be pasted. A trial on some of the
-    # images leaves nothing behind that a training on all would take for its own.
-    is_whole = file.is_relative_to(Path(dataset.data_root).absolute()) and dataset._indices is None
-    return file.stem if is_whole else f'{file.stem}-{checksum[:8]}'
-
-
-def _checksum(samples: Sequence[dict]) -> str:
-    """Which images a library is cut from: 16 hexadecimal digits."""
-    return hashlib.sha256('\n'.join(sample['img_id'] for sample in samples).encode()).hexdigest()[:16]

@@ -179,7 +179,8 @@ class LoadInfraredImage(LoadImageFromFile):
 class LoadSkyAnnotations(LoadAnnotations):
     """Loads the boxes, their labels and the sky map: mmdet's ``LoadAnnotations``, which names a sky map that is bad.
 
-    A sample without a ``seg_map_path``, as a user's own frame, gets no sky map.
+    A sample whose ``seg_map_path`` is None gets a sky map that is 255, ignored, everywhere, so that it can stand in a
+    batch with others. A sample without that key, as a user's own frame, gets none.
 
     Args:
         imdecode_backend: ``'pillow'`` by default, which gives the indices of a palette PNG; OpenCV gives its colours.
@@ -192,8 +193,13 @@ class LoadSkyAnnotations(LoadAnnotations):
         self._cache = DecodedCache(cache_mb)
 
     def _load_seg_map(self, results: dict) -> None:
-        path = results.get('seg_map_path')
+        if 'seg_map_path' not in results:
+            return
+        path = results['seg_map_path']
         if path is None:
+            require_loaded(type(self).__name__, results, 'img')
+            shape = results.get('ori_shape') or results['img'].shape
+            results.update(gt_seg_map=np.full(shape[:2], IGNORED, np.uint8), ignore_index=self.ignore_index)
             return
         cached = self._cache.get(path)
         if cached is not None:

@@ -26,7 +26,7 @@ class CocoTarget(NamedTuple):
 
 
 def read_coco(root: Path, images: str | None = None, labels: str | None = None, splits: str | None = None,
-              masks: bool = True) -> Source:
+              masks: bool = True, apart: Path | None = None) -> Source:
     """Read COCO JSON files and their images.
 
     Args:
@@ -36,13 +36,14 @@ def read_coco(root: Path, images: str | None = None, labels: str | None = None, 
             splits: each is called by its name or folder, as ``instances_val.json``.
         splits: ``'draw'`` or a folder of lists instead of that; see :func:`given_splits`.
         masks: Draw segmentations.
+        apart: Folder in which nothing is looked for: what is written may lie beside the one JSON file.
 
     Raises:
         InputError: If there is no JSON file or no image, or a file is no COCO JSON.
     """
     source = Source([], {})
     files, folder = _json_files(root, labels, source.notes)
-    every = [file for file in list_files(folder, images) if is_frame(file)]
+    every = [file for file in list_files(folder, images, apart) if is_frame(file)]
     if not every:
         raise InputError(f'{printable(folder)}: no image; name their folder by --images')
     index = FileIndex(every)
@@ -59,12 +60,12 @@ def read_coco(root: Path, images: str | None = None, labels: str | None = None, 
                 entries[image] = entry, targets, file
             if role is not None:
                 roles.setdefault(role, []).append(image)
-    _finish(source, folder, every, entries, roles, splits, masks)
+    _finish(source, folder, every, entries, roles, splits, masks, apart)
     return source
 
 
 def _finish(source: Source, folder: Path, every: Sequence[Path], entries: dict, roles: dict[str, list[Path]],
-            splits: str | None, masks: bool) -> None:
+            splits: str | None, masks: bool, apart: Path | None) -> None:
     """Frames, splits and facts of what the JSON files say."""
     images = list(entries)
     source.notes += [Note(shown_path(folder, image), 'image in no JSON file', 'left out, for nobody has labelled it')
@@ -84,7 +85,8 @@ def _finish(source: Source, folder: Path, every: Sequence[Path], entries: dict, 
         source.splits = disjoint(lists, source.notes)
         source.facts.append('splits: the JSON files')
     elif splits != DRAWN:
-        source.splits, facts = given_splits(folder, images, list(keys.values()), splits, source.notes)
+        source.splits, facts = given_splits(folder, images, list(keys.values()), splits, source.notes,
+                                             list_files(folder, apart=apart))
         source.facts += facts
 
 

@@ -82,12 +82,14 @@ class ConvertOptions:
             require_range('--range', self.value_range, -1e300, 1e300)
 
 
-_READERS: dict[str, Callable[[Path, ConvertOptions], Source]] = {
-    'voc': lambda root, o: read_voc(root, o.images, o.labels, o.masks, o.threshold, o.splits, o.box_origin, o.box_ends),
-    'coco': lambda root, o: read_coco(root, o.images, o.labels, o.splits, o.target_masks),
-    'yolo': lambda root, o: read_yolo(root, o.images, o.labels, o.masks, o.threshold, o.splits),
-    'masks': lambda root, o: read_masks(root, o.images, o.masks, o.threshold, o.splits),
-    'sirst': lambda root, o: read_sirst(root, o.threshold, o.splits, o.box_origin, o.box_ends),
+_READERS: dict[str, Callable[[Path, ConvertOptions, Path], Source]] = {
+    'voc': lambda root, o, _: read_voc(root, o.images, o.labels, o.masks, o.threshold, o.splits, o.box_origin,
+                                       o.box_ends),
+    'coco': lambda root, o, out: read_coco(root, o.images, o.labels, o.splits, o.target_masks,
+                                           None if root.is_dir() else out),
+    'yolo': lambda root, o, _: read_yolo(root, o.images, o.labels, o.masks, o.threshold, o.splits),
+    'masks': lambda root, o, _: read_masks(root, o.images, o.masks, o.threshold, o.splits),
+    'sirst': lambda root, o, _: read_sirst(root, o.threshold, o.splits, o.box_origin, o.box_ends),
 }
 # Options that say something of one format alone, and the formats that they are for.
 _OPTIONS_OF = {
@@ -129,10 +131,10 @@ def convert(source: str | Path, out: str | Path, source_format: str, options: Co
     root, out = Path(source).absolute(), Path(out)
     if not root.exists():
         raise InputError(f'{printable(source)}: no such file or folder; give that of the data set')
-    require_own(out, root if root.is_dir() else root.parent)
+    require_own(out, root)
     if not root.is_dir() and source_format != 'coco':
         raise InputError(f'{printable(source)}: is no folder; give that of the data set')
-    read = _READERS[source_format](root, options)
+    read = _READERS[source_format](root, options, out)
     tasks = _tasks(root, read, options)
     settings = dict(source=root.name, source_format=source_format, sky=sum(task.sky is not None for task in tasks),
                     one_class=options.one_class, target_masks=options.target_masks, threshold=options.threshold,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...errors import InputError, printable
 from ..frame_files import files_below
-from ..frames import IMAGE_SUFFIXES
+from ..image_files import IMAGE_SUFFIXES
 from .source import Note
 
 # The one to take of several images that differ in their suffix alone: lossless ones first.
@@ -25,12 +25,13 @@ def key_of(path: Path) -> str:
     return (path.with_suffix('') if is_frame(path) else path).as_posix()
 
 
-def list_files(root: Path, folder: str | None = None) -> list[Path]:
+def list_files(root: Path, folder: str | None = None, apart: Path | None = None) -> list[Path]:
     """All files of a folder and of those below it, hidden ones not, as absolute paths in natural order.
 
     Args:
         root: The source.
         folder: Folder instead of the whole source, below it or anywhere.
+        apart: Folder that is left out with all that is in it.
 
     Raises:
         InputError: If it is no folder.
@@ -38,7 +39,8 @@ def list_files(root: Path, folder: str | None = None) -> list[Path]:
     place = root if folder is None else next((path for path in (root / folder, Path(folder)) if path.is_dir()), None)
     if place is None or not place.is_dir():
         raise InputError(f'{printable(folder or root)}: no such folder; give the folder of the data set')
-    return [Path(path) for path in files_below(os.path.abspath(place))]
+    left_out = None if apart is None else os.path.realpath(apart)
+    return [Path(path) for path in files_below(os.path.abspath(place), left_out)]
 
 
 class FileIndex:

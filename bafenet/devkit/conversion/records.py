@@ -21,6 +21,8 @@ _KEYS = {'name': str, 'key': str, 'file': str, 'stamp': list, 'size': list, 'bit
 def require_own(out: Path, source: Path) -> None:
     """Refuse a folder to write that holds something else, or that lies in the source or around it.
 
+    A source that is one file may have the folder beside it.
+
     Raises:
         InputError: If it does.
     """

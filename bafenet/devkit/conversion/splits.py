@@ -4,17 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from ...errors import InputError, printable
 from ...parallel import map_with_progress
 from ...reading import read_bytes
-from ..frames import read_grey_frame
-from ..images import read_mask
-from ..layout import BOXES, IMAGES, TARGET_PALETTE, file_below
-from ..near_duplicates import Scene, keypoints, near_duplicates
-from ..read import read_boxes
+from ..devkit_files import DevkitFiles
+from ..near_duplicates import near_duplicates, read_scene
 from ..recordings import divide, group_recordings, prefix, traits
 from .files import FileIndex, list_files, shown_path
 from .source import TEST, TRAIN, TRAINVAL, VAL, Note, role_of, role_of_folders
@@ -140,7 +134,7 @@ def draw_splits(root: Path, names: Sequence[str], shares: dict[str, float], seed
     """
     heads = list(map(prefix, names))
     collections = sorted(head for head in set(heads) if heads.count(head) > max(_MOST * len(names), 1))
-    scenes = list(map_with_progress(partial(_read_scene, root), names, workers, 'recordings'))
+    scenes = list(map_with_progress(partial(read_scene, DevkitFiles(root)), names, workers, 'recordings'))
     groups = group_recordings(names, near_duplicates(scenes)[:, :2], collections)
     count = int(groups.max(initial=-1)) + 1
     roles = [role for role, share in shares.items() if share > 0][:max(count, 1)]
@@ -151,18 +145,3 @@ def draw_splits(root: Path, names: Sequence[str], shares: dict[str, float], seed
     few = '' if count >= len([share for share in shares.values() if share > 0]) else (
         ', too few for all splits; name lists of your own by --splits')
     return lists, f'splits: drawn by recording, seed {seed}, {count} recordings of {len(names)} frames{few}'
-
-
-def _read_scene(root: Path, name: str) -> Scene:
-    """A frame as near_duplicates.py compares it; where no target mask is, the boxes are left out of the comparison."""
-    image = read_grey_frame(root / file_below(IMAGES, name))
-    boxes = read_boxes(root / file_below(BOXES, name))[1]
-    path = root / file_below(TARGET_PALETTE, name)
-    if path.is_file():
-        mask = read_mask(path, image.shape[:2]) > 0
-    else:
-        drawn = np.zeros(image.shape, np.uint8)
-        for x1, y1, x2, y2 in np.rint(boxes).astype(int).tolist():
-            cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), 1, -1)
-        mask = drawn > 0
-    return Scene(name, image.shape[::-1], len(boxes), *keypoints(image, mask))

@@ -13,11 +13,10 @@ from bafenet_command import call_of
 
 from ...errors import printable
 from ..check import check_devkit
-from ..layout import CLASSES, IMAGES, SKY_PALETTE, file_below
 from .frame import Record
-from .source import TRAIN, VAL, Note
+from .source import VAL, Note
 
-CONFIG = 'configs/bafenet/bafenet_hr_tiny_densesirst.py'
+CONFIG, WEIGHTS = 'configs/bafenet/bafenet_hr_tiny_densesirst.py', 'bafenet_hr_tiny'
 _SHOWN = 3  # of each kind, and of the image sizes
 
 
@@ -97,8 +96,8 @@ def print_summary(summary: Summary, workers: int = 1) -> None:
     lines += _noted(summary)
     print('\n'.join(lines))
     print('\n'.join(_checked(summary, workers)))
-    for line in training_needs(summary):
-        print(f'to train: {line}')
+    for line in training_notes(summary):
+        print(f'training: {line}')
     print(f'train with: {train_command(summary)}')
 
 
@@ -148,34 +147,26 @@ def _checked(summary: Summary, workers: int) -> list[str]:
     return lines
 
 
-def training_needs(summary: Summary) -> list[str]:
-    """What today's dataset class and configs want that this devkit lacks, in plain words."""
-    needs = []
-    if summary.sky < summary.images:
-        needs.append(f'the dataset class wants a sky map for each frame ({file_below(SKY_PALETTE, "NAME")}, 0 other, 1 '
-                     f'sky): {summary.images - summary.sky} frames have none; give a folder of them by --sky')
+def training_notes(summary: Summary) -> list[str]:
+    """What training does with a devkit that is not complete, in plain words; it needs nothing more than boxes."""
+    notes = []
+    lacking = summary.images - summary.sky
+    if lacking:
+        of = 'no frame has' if not summary.sky else f'{lacking} of {summary.images} frames have not'
+        notes.append(f'{of} a sky map: targets are learned all the same, and the sky where there are maps; the tool '
+                     'pseudo_sky makes some by a network, --sky takes yours')
     if summary.masks < summary.images:
-        needs.append('BAG-CP cuts its targets with target masks, which not all frames have: the command below switches '
-                     'it off; pipeline.BAGCopyPaste.library takes a file of build_library of other data')
-    others = [name for name in summary.targets if name not in CLASSES]
-    if others:
-        needs.append(f'the configs know the class {CLASSES[0]} alone: convert with --one-class {CLASSES[0]}, or set '
-                     'metainfo.classes and num_classes in a config of your own')
-    if '16' in summary.bits:
-        needs.append('frames of 16 bits are brought to 8 when they are read (value_range of LoadInfraredImage); check '
-                     f'reads 8 bits alone and reports those in {IMAGES}')
-    if TRAIN not in summary.splits or VAL not in summary.splits:
-        needs.append('there is no validation split: call again with --val 0.1, which takes a tenth of the training '
-                     'frames, by recording' if TRAIN in summary.splits else 'there is no training split')
-    return needs
+        notes.append('BAG-CP cuts its targets by their boxes where there is no target mask')
+    if VAL not in summary.splits:
+        notes.append('there is no validation split: a tenth of the training frames is kept back, by recording; --val '
+                     '0.1 writes such a list')
+    return notes
 
 
 def train_command(summary: Summary) -> str:
     """The command that trains on the devkit."""
     root = os.path.relpath(summary.out) if summary.out.absolute().is_relative_to(Path.cwd()) else str(
         summary.out.absolute())
-    roots = [f'{loader}_dataloader.dataset.data_root={root}' for loader in ('train', 'val', 'test')]
-    if summary.masks < summary.images:
-        roots.append('train_dataloader.dataset.pipeline.BAGCopyPaste=None')
     call = call_of('train')
-    return shlex.join([*(['python'] if call.endswith('.py') else []), *call.split(), CONFIG, '--cfg-options', *roots])
+    return shlex.join([*(['python'] if call.endswith('.py') else []), *call.split(), CONFIG, '--data', root, '--from',
+                       WEIGHTS])
