@@ -28,10 +28,11 @@ def refuse_dropped_parts(unknown: Iterable[str], source: str, head: str = 'bbox_
     found = (re.search(rf'{start}({"|".join(_PARTS)})\.', name) for name in unknown)
     dropped = sorted({match[1] for match in found if match})
     if dropped:
-        raise InputError(f'{printable(source)} has weights of {", ".join(dropped)} of the head, and the network has no '
-                         'such part: detection went through it and would find nothing without it; leave with_seg, '
-                         'refine, bottleneck and exchange of model.bbox_head as they were trained (frames without sky '
-                         "maps cost the sky branch nothing: set the dataset's sky to 'optional' or 'none')")
+        raise InputError(f'{printable(source)} does not fit the network: it has weights of {", ".join(dropped)} of the '
+                         'head, and the network has no such part; detection went through it and would find nothing '
+                         'without it; leave with_seg, refine, bottleneck and exchange of model.bbox_head as they were '
+                         "trained (frames without sky maps cost the sky branch nothing: set the dataset's sky to "
+                         "'optional' or 'none')")
 
 
 def require_fit(expected: Mapping[str, Tensor], weights: Mapping[str, Any], source: str) -> None:

@@ -10,6 +10,7 @@ from mmcv.transforms import Compose
 from mmdet.apis import DetInferencer, inference_detector, init_detector
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from PIL import Image
 
@@ -25,6 +26,7 @@ SHIPPED = 'bafenet_hr_tiny'
 @pytest.fixture(scope='module', params=a_third(FAMILIES))
 def network(request, devkit, tmp_path_factory):
     """A config, small frames and a low threshold, and a checkpoint of random weights as a run writes it."""
+    init_default_scope('mmdet')  # for this file alone: fixtures of a module come before it is set
     cfg = Config.fromfile(ROOT / f'configs/{request.param}_densesirst.py')
     dataset = cfg.test_dataloader.dataset
     dataset.update(data_root=str(devkit), ann_file='Splits/test_v2.txt')
