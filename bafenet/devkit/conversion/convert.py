@@ -135,9 +135,8 @@ def convert(source: str | Path, out: str | Path, source_format: str, options: Co
     if not root.is_dir() and source_format != 'coco':
         raise InputError(f'{printable(source)}: is no folder; give that of the data set')
     maps = [] if options.sky is None else _sky_files(root, options.sky)
-    # Maps that lie among the frames have names of their own; what is written may lie beside the one JSON file.
-    named = [file for file in maps if file.stem.endswith(_SKY_ENDINGS)]
-    read = _READERS[source_format](root, options, [*(named or maps), *([] if root.is_dir() else [out])])
+    # What is written may lie beside the one JSON file.
+    read = _READERS[source_format](root, options, [*maps, *([] if root.is_dir() else [out])])
     tasks = _tasks(root, read, options)
     settings = dict(source=root.name, source_format=source_format, sky=sum(task.sky is not None for task in tasks),
                     one_class=options.one_class, target_masks=options.target_masks, threshold=options.threshold,
@@ -173,7 +172,9 @@ def _tasks(root: Path, read: Source, options: ConvertOptions) -> list[Task]:
 
 
 def _sky_files(root: Path, folder: str) -> list[Path]:
-    return list(filter(is_frame, list_files(root, folder)))
+    """The sky maps of a folder; where some have an ending of their own, these alone, for frames may lie there too."""
+    files = list(filter(is_frame, list_files(root, folder)))
+    return [file for file in files if file.stem.endswith(_SKY_ENDINGS)] or files
 
 
 def _write(out: Path, settings: dict, read: Source, tasks: list[Task], options: ConvertOptions,
