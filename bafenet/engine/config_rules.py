@@ -60,7 +60,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'DenseSIRSTDataset': {'box_origin': choice(0, 1), 'data_prefix': either(SETTINGS, NONE),
                           **named('img_suffix seg_map_suffix target_mask_suffix', either(TEXT, NONE)),
                           'sky': choice('required', 'optional', 'none')},
-    'ConcatDataset': {'datasets': list_of(PART), 'lazy_init': FLAG, 'ignore_keys': either(TEXT, list_of(TEXT), NONE)},
+    'ConcatDataset': {'datasets': list_of(PART)},
     'RepeatDataset': {'dataset': PART, 'times': COUNT, 'lazy_init': FLAG},
     'ClassBalancedDataset': {'dataset': PART, 'oversample_thr': SHARE, 'lazy_init': FLAG},
     'MultiImageMixDataset': {'dataset': PART, 'pipeline': PARTS, 'max_refetch': COUNT, 'lazy_init': FLAG},

@@ -29,6 +29,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 # In a wheel the configs are inside the package, in a checkout beside it.
 PACKAGED_CONFIGS = _ROOT / 'configs' if (_ROOT / 'configs').is_dir() else _ROOT.parent / 'configs'
 MAX_FILE = 2**20  # bytes
+WORKERS_ALONE = ('persistent_workers', 'prefetch_factor')  # settings of a loader that has workers
 Settings = Mapping[str, Any] | Callable[[Config], Mapping[str, Any]]
 
 
@@ -166,8 +167,8 @@ def _import_modules(cfg: Config, source: str) -> None:
 def _drop_unused_workers(cfg: Config) -> None:
     for loader in filter(None, map(cfg._cfg_dict.get, LOADERS)):
         if loader.get('num_workers', 0) == 0:
-            loader.pop('persistent_workers', None)
-            loader.pop('prefetch_factor', None)
+            for name in WORKERS_ALONE:
+                loader.pop(name, None)
 
 
 def _warn_of_unused_size(plain: dict, file: str) -> None:

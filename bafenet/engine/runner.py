@@ -31,6 +31,7 @@ from .checkpoints import latest_checkpoint, load_weights
 from .epoch_length import KEY as SCHEDULE
 from .epoch_length import EpochLength, require_same_epochs
 from .memory_format_hook import MemoryFormatHook
+from .options import WORKERS_ALONE
 from .pipeline_steps import without_steps
 from .training_state import TrainingState
 
@@ -149,6 +150,9 @@ class DetectionRunner(Runner):
         """Build a loader; draws are seeded by the sampler's indices whatever wraps the datasets."""
         if isinstance(dataloader, dict) and isinstance(dataloader.get('dataset'), dict):
             dataloader = {**dataloader, 'dataset': SeededVisits.around(dataloader['dataset'])}
+            if not dataloader.get('num_workers'):
+                # PyTorch refuses them where there are none.
+                dataloader = {key: value for key, value in dataloader.items() if key not in WORKERS_ALONE}
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     # --- Weights ------------------------------------------------------------------------------------------------------

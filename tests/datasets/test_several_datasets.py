@@ -90,9 +90,17 @@ def test_draws_depend_on_the_visit_alone_whatever_wraps_the_dataset(devkit, kind
     assert [{visit[1] for visit in epoch} for epoch in alone] == [{0}, {1}]
 
 
+@pytest.mark.faults
 def test_workers_that_start_anew_get_the_dataset_whole(devkit):
     assert visits(wrapped('nested', devkit), workers=1, epochs=[1], multiprocessing_context='spawn') == visits(
         wrapped('nested', devkit), epochs=[1])
+
+
+def test_no_workers_need_no_settings_of_workers(devkit):
+    settings = dict(dataset=part(devkit), batch_size=2, num_workers=0, sampler=dict(type='EpochSampler'),
+                    persistent_workers=True, prefetch_factor=4)
+    assert len(list(DetectionRunner.build_dataloader(settings, seed=0))) == 4
+    assert settings['prefetch_factor'] == 4
 
 
 @pytest.mark.parametrize('kind', KINDS)

@@ -79,7 +79,6 @@ def test_images_of_one_name_are_no_results_by_name(run, tmp_path):
         with pytest.raises(InputError, match='2 images of test_dataloader are called scene_10: '):
             test.test(config, checkpoint, work_dir=str(tmp_path), cfg_options=twice, **more)
     assert not (tmp_path / 'out.json').exists()
-    test.test(config, checkpoint, work_dir=str(tmp_path), cfg_options=twice)
 
 
 def test_options_reach_each_part_by_its_number_and_the_types_of_its_steps(run):
@@ -108,6 +107,7 @@ def test_the_contact_sheet_is_of_all_parts(run, tmp_path):
     assert not all(np.array_equal(samples[i].image, samples[i + 8].image) for i in range(8))
 
 
+@pytest.mark.faults
 def test_measurements_are_of_all_parts(run, devkit, tmp_path):
     config, checkpoint, folder = run
     splits = 'Splits/train_v2.txt, Splits/more.txt'
