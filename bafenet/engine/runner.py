@@ -25,6 +25,7 @@ from ..models.onnx_file import is_onnx
 from ..models.onnx_network import OnnxNetwork
 from .checkpoint_hook import checkpoint_folder
 from .checkpoints import latest_checkpoint, load_weights
+from .class_layer import fit_class_layer
 from .memory_format_hook import MemoryFormatHook
 from .pipeline_steps import without_steps
 from .training_state import TrainingState
@@ -231,6 +232,8 @@ class DetectionRunner(Runner):
         if self._resume:
             _require_training_state(filename, checkpoint)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        if not self._strict:
+            checkpoint = self._fitted_to_classes(checkpoint)
         report = load_weights(self._unwrapped_model, checkpoint)
         strict = self._strict if strict is None else strict
         if report.loaded == 0 or (strict and not report.fits):
@@ -241,6 +244,14 @@ class DetectionRunner(Runner):
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
+
+    def _fitted_to_classes(self, checkpoint: dict) -> dict:
+        """A checkpoint to fine-tune from, its class layer made one of the classes that are trained on."""
+        classes = (getattr(self.train_dataloader.dataset, 'metainfo', None) or {}).get('classes')
+        fitted, said = fit_class_layer(checkpoint, classes) if classes else (checkpoint, None)
+        if said:
+            self.logger.info(said)
+        return fitted
 
 
 @contextmanager

@@ -30,10 +30,13 @@ def trainval_settings(cfg: Config) -> dict[str, Any]:
     if split.startswith('trainval_') and not cfg.get('val_dataloader'):
         raise InputError('--trainval: this config trains on both splits and validates on nothing already; leave '
                          '--trainval out')
-    settings: dict[str, Any] = {
-        'train_dataloader.dataset.ann_file': os.path.join(folder, f'trainval_{split.partition("_")[2]}'),
-        'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None,
-    }
+    return {'train_dataloader.dataset.ann_file': os.path.join(folder, f'trainval_{split.partition("_")[2]}'),
+            **unvalidated_settings(cfg)}
+
+
+def unvalidated_settings(cfg: Config) -> dict[str, Any]:
+    """What of a config changes so that it validates on nothing and picks no epoch."""
+    settings: dict[str, Any] = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
     if setting(cfg, 'default_hooks', 'checkpoint'):
         settings |= {'default_hooks.checkpoint.save_best': None, 'default_hooks.checkpoint.rule': None}
     return settings

@@ -1,0 +1,329 @@
+"""A devkit of one's own (``--data``): its splits, classes and sky maps found, and a config made to read them."""
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from bafenet.arguments import shown
+from bafenet.devkit import read_annotation, read_split
+from bafenet.devkit.image_files import image_files
+from bafenet.devkit.layout import (
+    BOXES,
+    CLASSES,
+    IMAGES,
+    PACKAGED_SPLITS,
+    SKY_PALETTE,
+    devkit_layout,
+    file_below,
+    image_names,
+    require_densesirst,
+    split_file,
+)
+from bafenet.devkit.validation_split import draw_validation
+from bafenet.errors import InputError, printable
+from bafenet.fileio import write_text
+
+from .config_paths import setting
+from .registered import find_type, parameters
+from .splits import DEFAULT, PLACEHOLDER, WORK_DIR
+
+TRAIN, VAL, TEST = PARTS = ('train', 'val', 'test')
+_LOADER = '{}_dataloader'
+
+
+@dataclass
+class Part:
+    """The frames of one split.
+
+    Attributes:
+        file: ``ann_file`` of its dataset.
+        names: The frames; None where the list is still to be drawn.
+        from_part: The split whose frames it has for want of its own.
+    """
+
+    file: str
+    names: list[str] | None
+    from_part: str | None = None
+
+
+@dataclass
+class DevkitData:
+    """What a devkit has of what a config reads.
+
+    Attributes:
+        root: Its folder.
+        splits: What stands behind ``train_`` in the names of its lists; None where it has none.
+        parts: The splits, by ``train``, ``val`` and ``test``; without ``val`` none is validated on.
+        targets: Targets by class of each frame in use.
+        sky: How many of these frames have a sky map.
+        drawn_from: The frames of which a tenth is to be drawn to validate on; None where nothing is drawn.
+        classes: Names of the classes, in the order of their labels.
+        notes: What a user should know.
+    """
+
+    root: str
+    splits: str | None
+    parts: dict[str, Part]
+    targets: dict[str, Counter[str]]
+    sky: int
+    drawn_from: list[str] | None = None
+    classes: tuple[str, ...] = CLASSES
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, names: Iterable[str]) -> int:
+        """Targets in some frames."""
+        return sum(self.targets[name].total() for name in names)
+
+    @property
+    def sky_setting(self) -> str:
+        """``sky`` of the dataset class."""
+        return 'none' if not self.sky else 'required' if self.sky == len(self.targets) else 'optional'
+
+
+# --- What there is ----------------------------------------------------------------------------------------------------
+
+
+def find_data(root: str, splits: str | None, to_train: bool = True, validates: bool = True) -> DevkitData:
+    """Find what a devkit has; only lists, box XMLs and names of files are read.
+
+    Of several families of lists ``v2`` is taken, else the only one there is. Where there are no lists, all frames
+    are meant.
+
+    Args:
+        root: Its folder.
+        splits: What stands behind ``train_``; None to look for it.
+        to_train: Find what to train on too; else what to test on alone.
+        validates: Whether a training validates; else it takes the frames of ``val`` too (``--trainval``).
+
+    Raises:
+        InputError: If it is no devkit, the splits that are meant cannot be told or name no frames of it, or a file is
+            bad.
+    """
+    if not os.path.isdir(root):
+        raise InputError(f'--data {printable(root)}: no such folder; give that of a devkit, which holds {IMAGES} and '
+                         'SIRST')
+    images = image_names(Path(root))
+    there = set(devkit_layout(root).split_names())
+    suffix = _suffix(root, there, splits, (TRAIN, 'trainval') if to_train else (TEST, VAL))
+    lists = {part: _read_list(root, there, part + suffix, splits) for part in (*PARTS, 'trainval')
+             } if suffix is not None else dict.fromkeys((*PARTS, 'trainval'))
+    data = DevkitData(root, suffix and suffix.removeprefix('_'), {}, {}, 0)
+    if to_train:
+        _find_training(data, lists, images, validates)
+    else:
+        _find_test(data, lists, images)
+    _read_targets(data, set(images))
+    return data
+
+
+def _suffix(root: str, there: set[str], splits: str | None, parts: Sequence[str]) -> str | None:
+    """What follows ``train`` in the names of the lists that are meant, ``'_v2'`` for one; None where there is none."""
+    if splits is not None:
+        return f'_{splits}'
+    for part in parts:
+        found = sorted(name.removeprefix(part) for name in there if re.fullmatch(rf'{part}(_.+)?', name))
+        if f'_{DEFAULT}' in found:
+            return f'_{DEFAULT}'
+        if len(found) > 1:
+            raise InputError(f'--data {printable(root)}: there are {printable(", ".join(part + end for end in found))}; '
+                             f'choose one by --splits NAME, which stands for {part}_NAME')
+        if found:
+            return found[0]
+    return None
+
+
+def _read_list(root: str, there: set[str], name: str, splits: str | None) -> Part | None:
+    """A list of a devkit, or of the package where it was asked for by name and the devkit has none of that name."""
+    packaged = PACKAGED_SPLITS / f'{name}.txt'
+    if name in there:
+        return Part(split_file(name), read_split(devkit_layout(root).split_path(name)))
+    if splits is None or any(own.endswith(f'_{splits}') for own in there) or not packaged.is_file():
+        return None
+    names = read_split(packaged)
+    require_densesirst(str(packaged), root, names, sorted(set(names) - set(image_files(Path(root, IMAGES)))))
+    return Part(split_file(name), names)
+
+
+def _find_training(data: DevkitData, lists: dict[str, Part | None], images: list[str], validates: bool) -> None:
+    """Fill the parts of a training; a list that is no file of the devkit is to be written to the work dir."""
+    train, val, test, both = (lists[part] for part in (*PARTS, 'trainval'))
+    held = {name for part in (val, test) if part for name in part.names or ()}
+    if data.splits is not None and train is None and both is None:
+        there = ', '.join(devkit_layout(data.root).split_names()) or 'none'
+        raise InputError(f'--splits {printable(data.splits)}: {printable(data.root)} has no '
+                         f'{printable(split_file(f"train_{data.splits}"))}; there are: {printable(there)}')
+    if not validates and both is None and val is not None and train is not None:
+        both = Part(_written(TRAIN), sorted({*(train.names or ()), *(val.names or ())}))
+    train = (both or train) if not validates else (train or both)
+    if train is None:
+        train = Part(_written(TRAIN), [name for name in images if name not in held])
+        data.notes.append('no lists in Splits: all frames' + (' but those of val and test' if held else ''))
+    elif train is both and validates and val is not None:
+        train = Part(_written(TRAIN), [name for name in train.names or () if name not in set(val.names or ())])
+    if validates and val is None:
+        data.drawn_from = train.names
+        train, val = Part(_written(TRAIN), None), Part(_written(VAL), None)
+    data.parts = {TRAIN: train, **({VAL: val} if validates and val else {})}
+    fallback = VAL if VAL in data.parts else TRAIN
+    stand_in = data.parts[fallback]
+    data.parts[TEST] = test or Part(stand_in.file, stand_in.names, fallback)
+
+
+def _find_test(data: DevkitData, lists: dict[str, Part | None], images: list[str]) -> None:
+    found = next(((part, lists[part]) for part in (TEST, VAL) if lists[part] is not None), None)
+    if found is not None:
+        part, chosen = found
+        assert chosen is not None
+        data.parts[TEST] = Part(chosen.file, chosen.names, None if part == TEST else part)
+    elif data.splits is not None:
+        there = ', '.join(devkit_layout(data.root).split_names()) or 'none'
+        raise InputError(f'--splits {printable(data.splits)}: {printable(data.root)} has no '
+                         f'{printable(split_file(f"test_{data.splits}"))}; there are: {printable(there)}')
+    else:
+        data.parts[TEST] = Part(_written(TEST), images)
+        data.notes.append('no list of frames to test on in Splits: all frames')
+
+
+def _written(part: str) -> str:
+    return f'{WORK_DIR}/splits/{part}.txt'
+
+
+def _read_targets(data: DevkitData, images: set[str]) -> None:
+    """Read classes and targets of the frames in use, and count sky maps."""
+    in_use = {name: part.file for part in data.parts.values() for name in part.names or ()}
+    in_use |= dict.fromkeys(data.drawn_from or (), IMAGES)
+    absent = [name for name in in_use if name not in images]
+    if absent:
+        raise InputError(f'{printable(data.root)}/{in_use[absent[0]]} names {len(absent)} frame(s) that are not in '
+                         f'{IMAGES}, as {printable(absent[0])}; correct the list')
+    for name in in_use:
+        objects = read_annotation(Path(data.root, file_below(BOXES, name))).objects
+        data.targets[name] = Counter(item.name for item in objects if item.name is not None)
+    sky = Path(data.root, SKY_PALETTE)
+    data.sky = len(image_files(sky).keys() & in_use.keys()) if sky.is_dir() else 0
+    found = Counter[str]()
+    for counts in data.targets.values():
+        found.update(counts)
+    data.classes = tuple(sorted(found)) or CLASSES
+    trained = data.drawn_from or (data.parts[TRAIN].names if TRAIN in data.parts else None)
+    if trained is None:
+        return
+    if not data.count(trained):
+        raise InputError(f'--data {printable(data.root)}: none of the {len(trained)} frames to train on has a target; '
+                         'label some (SIRST/BBox/NAME.xml)')
+    untrained = [name for name in data.classes if not any(data.targets[frame][name] for frame in trained)]
+    if untrained:
+        data.notes.append(f'of {printable(", ".join(untrained))} there is no target to train on')
+
+
+# --- What becomes of it -----------------------------------------------------------------------------------------------
+
+
+def data_settings(cfg: Config, data: DevkitData) -> dict[str, Any]:
+    """What of a config changes so that its datasets read the devkit.
+
+    Args:
+        cfg: The config.
+        data: What was found.
+
+    Raises:
+        InputError: If a dataset of the config is not one that has an ``ann_file``.
+    """
+    settings: dict[str, Any] = {}
+    splits = data.splits if data.splits and re.fullmatch(r'\w[\w.-]*', data.splits) else None
+    for part, chosen in data.parts.items():
+        if not cfg.get(_LOADER.format(part)):
+            continue
+        path, dataset = _dataset(cfg, _LOADER.format(part))
+        file = chosen.file
+        if splits and file.endswith(f'_{splits}.txt'):
+            file = f'{file.removesuffix(f"{splits}.txt")}{PLACEHOLDER}.txt'
+            settings['splits'] = splits
+        settings |= {f'{path}.data_root': data.root, f'{path}.ann_file': file,
+                     f'{path}.metainfo': {'_delete_': True, 'classes': list(data.classes)}}
+        if 'sky' in parameters(find_type(dataset['type'])):
+            settings[f'{path}.sky'] = data.sky_setting
+    if setting(cfg, 'model', 'bbox_head', 'num_classes') is not None:
+        settings['model.bbox_head.num_classes'] = len(data.classes)
+    return settings
+
+
+def _dataset(cfg: Config, loader: str) -> tuple[str, dict]:
+    """Path and settings of the dataset that reads files, below what repeats or samples it."""
+    path, dataset = f'{loader}.dataset', setting(cfg, loader, 'dataset')
+    while isinstance(dataset, dict) and 'ann_file' not in dataset and isinstance(dataset.get('dataset'), dict):
+        path, dataset = f'{path}.dataset', dataset['dataset']
+    if not isinstance(dataset, dict) or 'ann_file' not in dataset:
+        kind = dataset.get('type') if isinstance(dataset, dict) else dataset
+        raise InputError(f'--data: {path} of this config ({shown(kind)}) has no ann_file; write its data into the config')
+    return path, dataset
+
+
+def write_lists(data: DevkitData, work_dir: str, seed: int, keep: bool) -> str | None:
+    """Draw the validation split that a devkit lacks, and write the lists that are not in it; complete its parts.
+
+    Args:
+        data: What was found.
+        work_dir: Its folder ``splits`` gets the lists.
+        seed: Of the division.
+        keep: Take the lists that are there, as the run that goes on has drawn them.
+
+    Returns:
+        How the frames to validate on were drawn; None where they were not.
+
+    Raises:
+        InputError: If they cannot be drawn; see :func:`draw_validation`.
+    """
+    folder = Path(work_dir, 'splits')
+    how = None
+    if data.drawn_from is not None:
+        there = [folder / f'{part}.txt' for part in (TRAIN, VAL)]
+        if keep and all(map(os.path.isfile, there)):
+            train, val = map(read_split, there)
+            how = f'as in {folder}'
+        else:
+            train, val, how = draw_validation(data.root, data.drawn_from,
+                                              [data.targets[name].total() for name in data.drawn_from], seed)
+        data.parts[TRAIN].names, data.parts[VAL].names = train, val
+        if data.parts[TEST].from_part == VAL:
+            data.parts[TEST].names = val
+    for part in data.parts.values():
+        if part.file.startswith(WORK_DIR) and part.names and part.from_part is None:
+            write_text(folder / Path(part.file).name, '\n'.join(part.names) + '\n')
+    return how
+
+
+def require_validation(data: DevkitData) -> None:
+    """Demand targets to validate on.
+
+    Raises:
+        InputError: If there are none, so that no epoch could be picked.
+    """
+    val = data.parts.get(VAL)
+    if val is not None and val.names is not None and not data.count(name for name in val.names if name in data.targets):
+        raise InputError(f'{val.file}: none of its {len(val.names)} frames has a target, so no epoch can be picked by '
+                         'a validation; name other lists by --splits, or train without a validation by --trainval')
+
+
+def data_lines(data: DevkitData, how: str | None = None) -> list[str]:
+    """What was understood, in a few lines."""
+    parts = []
+    for name, part in data.parts.items():
+        if part.from_part is not None:
+            parts.append(f'test as {part.from_part}, for want of a list of its own')
+        elif part.names is not None:
+            targets = data.count(frame for frame in part.names if frame in data.targets)
+            parts.append(f'{name} {len(part.names)} frames, {targets} targets')
+    found = Counter[str]()
+    for counts in data.targets.values():
+        found.update(counts)
+    lists = f' ({printable(data.splits)})' if data.splits else ''
+    classes = ', '.join(f'{printable(name)} ({found[name]})' for name in data.classes)
+    sky = {'none': 'none', 'required': 'all frames'}.get(data.sky_setting, f'{data.sky} of {len(data.targets)} frames')
+    lines = [f'data: {printable(data.root)}{lists}: {"; ".join(parts)}', f'classes: {classes}; sky maps: {sky}']
+    return lines + ([f'validation split drawn {how}'] if how else []) + [f'note: {note}' for note in data.notes]
