@@ -10,7 +10,7 @@ from .conversion.splits import draw_splits
 
 SHARE = 0.1
 # Of the frames: whole recordings that take more of them to validate would leave too few to train on.
-LARGEST_SHARE = 0.25
+LARGEST_SHARE = 0.5
 # Frames with targets, one for each of the two.
 FEWEST = 2
 
@@ -19,8 +19,8 @@ def draw_validation(root: str | Path, names: Sequence[str], targets: Sequence[in
                     workers: int = 1) -> tuple[list[str], list[str], str]:
     """Divide frames into those to train on and about a tenth to validate on.
 
-    No recording lies in both (see recordings.py). Where that leaves no target to validate on, or takes more than a
-    quarter of the frames, as with one recording alone, a run of frames that follow each other by name is taken instead:
+    No recording lies in both (see recordings.py). Where that leaves no target to validate on, or takes more than
+    half of the frames, as with one recording alone, a run of frames that follow each other by name is taken instead:
     the tenth whose share of the targets is nearest to a tenth. Same arguments, same lists.
 
     Args:

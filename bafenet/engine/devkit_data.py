@@ -41,7 +41,7 @@ class Part:
     """The frames of one split.
 
     Attributes:
-        file: ``ann_file`` of its dataset.
+        file: ``ann_file`` of its dataset; empty for all images.
         names: The frames; None where the list is still to be drawn.
         from_part: The split whose frames it has for want of its own.
     """
@@ -161,7 +161,7 @@ def _find_training(data: DevkitData, lists: dict[str, Part | None], images: list
         both = Part(_written(TRAIN), sorted({*(train.names or ()), *(val.names or ())}))
     train = (both or train) if not validates else (train or both)
     if train is None:
-        train = Part(_written(TRAIN), [name for name in images if name not in held])
+        train = Part(_written(TRAIN) if held else '', [name for name in images if name not in held])
         data.notes.append('no lists in Splits: all frames' + (' but those of val and test' if held else ''))
     elif train is both and validates and val is not None:
         train = Part(_written(TRAIN), [name for name in train.names or () if name not in set(val.names or ())])
@@ -185,7 +185,7 @@ def _find_test(data: DevkitData, lists: dict[str, Part | None], images: list[str
         raise InputError(f'--splits {printable(data.splits)}: {printable(data.root)} has no '
                          f'{printable(split_file(f"test_{data.splits}"))}; there are: {printable(there)}')
     else:
-        data.parts[TEST] = Part(_written(TEST), images)
+        data.parts[TEST] = Part('', images)
         data.notes.append('no list of frames to test on in Splits: all frames')
 
 
