@@ -55,7 +55,7 @@ def draw_validation(root: str | Path, names: Sequence[str], targets: Sequence[in
 
 
 def _run_of_frames(names: Sequence[str], targets: np.ndarray) -> list[str]:
-    """The tenth of sorted names whose share of the targets is nearest to a tenth, neither none nor all; the last of equals."""
+    """The tenth of sorted names whose share of the targets is nearest to a tenth, neither none nor all of them."""
     size = max(round(SHARE * len(names)), 1)
     starts = np.arange(len(names) - size, -1, -size)
     sums = np.array([targets[start:start + size].sum() for start in starts])

@@ -110,8 +110,8 @@ def find_data(root: str, splits: str | None, to_train: bool = True, validates: b
     images = image_names(Path(root))
     there = set(devkit_layout(root).split_names())
     suffix = _suffix(root, there, splits, (TRAIN, 'trainval') if to_train else (TEST, VAL))
-    lists = {part: _read_list(root, there, part + suffix, splits) for part in (*PARTS, 'trainval')
-             } if suffix is not None else dict.fromkeys((*PARTS, 'trainval'))
+    lists = {part: None if suffix is None else _read_list(root, there, part + suffix, splits)
+             for part in (*PARTS, 'trainval')}
     data = DevkitData(root, suffix and suffix.removeprefix('_'), {}, {}, 0)
     if to_train:
         _find_training(data, lists, images, validates)
@@ -239,13 +239,14 @@ def data_settings(cfg: Config, data: DevkitData) -> dict[str, Any]:
     for part, chosen in data.parts.items():
         if not cfg.get(_LOADER.format(part)):
             continue
-        path, dataset = _dataset(cfg, _LOADER.format(part))
+        path, dataset = find_dataset(cfg, _LOADER.format(part))
         file = chosen.file
         if splits and file.endswith(f'_{splits}.txt'):
             file = f'{file.removesuffix(f"{splits}.txt")}{PLACEHOLDER}.txt'
             settings['splits'] = splits
-        settings |= {f'{path}.data_root': data.root, f'{path}.ann_file': file,
-                     f'{path}.metainfo': {'_delete_': True, 'classes': list(data.classes)}}
+        settings |= {f'{path}.data_root': data.root, f'{path}.ann_file': file}
+        if data.classes != dataset_classes(dataset) or 'metainfo' in dataset:
+            settings[f'{path}.metainfo'] = {'_delete_': True, 'classes': list(data.classes)}
         if 'sky' in parameters(find_type(dataset['type'])):
             settings[f'{path}.sky'] = data.sky_setting
     if setting(cfg, 'model', 'bbox_head', 'num_classes') is not None:
@@ -253,14 +254,26 @@ def data_settings(cfg: Config, data: DevkitData) -> dict[str, Any]:
     return settings
 
 
-def _dataset(cfg: Config, loader: str) -> tuple[str, dict]:
-    """Path and settings of the dataset that reads files, below what repeats or samples it."""
+def dataset_classes(dataset: dict) -> tuple[str, ...]:
+    """The classes of a dataset's settings, or of its type; none where neither says."""
+    metainfo = dataset.get('metainfo')
+    own = metainfo.get('classes') if isinstance(metainfo, dict) else None
+    return tuple(own or getattr(find_type(dataset.get('type')), 'METAINFO', {}).get('classes') or ())
+
+
+def find_dataset(cfg: Config, loader: str) -> tuple[str, dict]:
+    """Path and settings of the dataset that reads files, below what repeats or samples it.
+
+    Raises:
+        InputError: If that is none with an ``ann_file``.
+    """
     path, dataset = f'{loader}.dataset', setting(cfg, loader, 'dataset')
     while isinstance(dataset, dict) and 'ann_file' not in dataset and isinstance(dataset.get('dataset'), dict):
         path, dataset = f'{path}.dataset', dataset['dataset']
     if not isinstance(dataset, dict) or 'ann_file' not in dataset:
         kind = dataset.get('type') if isinstance(dataset, dict) else dataset
-        raise InputError(f'--data: {path} of this config ({shown(kind)}) has no ann_file; write its data into the config')
+        raise InputError(f'--data: {path} of this config ({shown(kind)}) has no ann_file; write its data into a '
+                         'config of your own')
     return path, dataset
 
 

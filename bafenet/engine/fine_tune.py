@@ -12,6 +12,7 @@ from ..models.onnx_file import is_onnx
 from .checkpoints import load_from_local
 from .class_layer import fit_class_layer
 from .config_paths import setting
+from .devkit_data import dataset_classes
 from .network import outline_of
 from .run_checks import differences
 from .schedule import epochs_of, epochs_settings, warm_up
@@ -80,10 +81,11 @@ def require_same_network(cfg: Config, config: str, weights: str) -> list[str]:
         InputError: If a weight is missing, of another shape, or unknown to the network; or the file is no checkpoint.
     """
     if is_onnx(weights):
-        raise InputError(f'--from {printable(weights)}: an ONNX file cannot be trained; give the checkpoint that it was '
-                         'made of')
+        raise InputError(f'--from {printable(weights)}: an ONNX file cannot be trained; give the checkpoint that it '
+                         'was made of')
     checkpoint = load_from_local(weights, map_location='cpu')
-    classes = setting(cfg, 'train_dataloader', 'dataset', 'metainfo', 'classes')
+    dataset = setting(cfg, 'train_dataloader', 'dataset')
+    classes = dataset_classes(dataset) if isinstance(dataset, dict) else ()
     fitted = fit_class_layer(checkpoint, classes)[0] if classes else checkpoint
     try:
         network = outline_of(cfg, fitted, config)

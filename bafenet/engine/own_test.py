@@ -8,7 +8,7 @@ from bafenet.errors import InputError, printable
 
 from ..models.onnx_file import is_onnx
 from .checkpoints import load_from_local
-from .class_layer import classes_of, class_layers
+from .class_layer import class_layers, classes_of
 from .devkit_data import TEST, VAL, DevkitData, Part, find_data
 
 
@@ -33,8 +33,8 @@ def test_data(root: str, splits: str | None, checkpoint: str) -> DevkitData:
         if set(names) <= image_files(Path(root, IMAGES)).keys():
             data.parts[TEST] = Part(str(kept_back.absolute()), names)
             data.targets = {name: data.targets[name] for name in names}
-            data.notes = [f'no list of frames to test on: those that {printable(kept_back.parent.parent)} has kept back '
-                          'to validate on']
+            data.notes = [f'no list of frames to test on: those that {printable(kept_back.parent.parent)} has kept back to '
+                      'validate on']
     _name_classes(data, checkpoint)
     return data
 

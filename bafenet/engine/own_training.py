@@ -17,7 +17,7 @@ from .option_text import split_options
 from .options import Settings
 from .schedule import epochs_settings, frames_of, iterations_of_epoch
 
-_BATCH_SIZE = 'train_dataloader.batch_size'
+_BATCH_SIZE, _EPOCHS = 'train_dataloader.batch_size', 'train_cfg.max_epochs'
 
 
 @dataclass
@@ -31,6 +31,7 @@ class OwnTraining:
         splits: ``--splits``.
         batch_size: Of ``--cfg-options``; None for the config's.
         launcher: Name of the launcher.
+        cut_short: Whether ``--cfg-options`` sets the number of epochs alone, and the schedule stays.
     """
 
     data: DevkitData | None
@@ -39,6 +40,7 @@ class OwnTraining:
     splits: str | None
     batch_size: int | None
     launcher: str
+    cut_short: bool
 
     @classmethod
     def of(cls, data: str | None, weights: str | None, epochs: int | None, splits: str | None, trainval: bool,
@@ -49,10 +51,13 @@ class OwnTraining:
             InputError: If they name nothing, or what cannot be used.
         """
         given = split_options(list(cfg_options or []))
+        if epochs is not None and _EPOCHS in given:
+            raise InputError(f'--epochs {epochs} and --cfg-options {_EPOCHS}={given[_EPOCHS].text}: give one of them')
         batch_size = given[_BATCH_SIZE].value if _BATCH_SIZE in given else None
         return cls(None if data is None else find_data(data, splits, validates=not trainval),
                    None if weights is None else find_checkpoint(weights), epochs, splits,
-                   batch_size if isinstance(batch_size, int) and batch_size > 0 else None, launcher)
+                   batch_size if isinstance(batch_size, int) and batch_size > 0 else None, launcher,
+                   _EPOCHS in given and not any(key.split('.')[0] == 'param_scheduler' for key in given))
 
     def settings(self) -> list[tuple[str, Settings]]:
         """What :func:`load_config` takes, in this order."""
@@ -68,8 +73,8 @@ class OwnTraining:
     def _fine_tune(self, cfg: Config) -> dict[str, Any]:
         iterations = self.iterations(cfg)
         if iterations is None and self.epochs is None:
-            raise InputError('--from: how many frames this config trains on is in no one list that is here, and with it '
-                             'how many epochs it should; give --epochs N, or the devkit by --data')
+            raise InputError('--from: how many frames this config trains on is not known, for no one list that is here '
+                             'names them; give --epochs N, or the devkit by --data')
         return fine_tune_settings(cfg, str(self.weights), iterations or 1, self.epochs)
 
     def frames(self, cfg: Config) -> int | None:
@@ -103,6 +108,9 @@ class OwnTraining:
 
     def lines(self, cfg: Config) -> list[str]:
         """What of the schedule was understood."""
+        if self.cut_short:
+            return [f'warning: {_EPOCHS}={setting(cfg, "train_cfg", "max_epochs")} leaves learning rates, late windows '
+                    'and validations as they were; --epochs N scales them too']
         if self.weights is None and self.epochs is None:
             return []
         epochs, iterations = setting(cfg, 'train_cfg', 'max_epochs'), self.iterations(cfg)

@@ -64,8 +64,8 @@ def epochs_of(cfg: Config, option: str) -> int:
     epochs = setting(cfg, 'train_cfg', 'max_epochs')
     loop = setting(cfg, 'train_cfg', 'type') or 'EpochBasedTrainLoop'
     if not isinstance(epochs, int) or epochs < 1 or loop != 'EpochBasedTrainLoop':
-        raise InputError(f'{option}: train_cfg of this config ({shown(loop)}) has no max_epochs that the schedule could '
-                         'follow; leave it out and set train_cfg and param_scheduler by --cfg-options')
+        raise InputError(f'{option}: train_cfg of this config ({shown(loop)}) has no max_epochs that the schedule '
+                         'could follow; leave it out and set train_cfg and param_scheduler by --cfg-options')
     return epochs
 
 

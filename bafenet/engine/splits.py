@@ -1,4 +1,4 @@
-"""Splits that a config trains and tests on: its root key ``splits``, and lists in its work dir, for any ``ann_file``."""
+"""Splits that a config trains and tests on: its root key ``splits``, and lists in its work dir."""
 import os
 
 from mmengine.config import Config

@@ -99,7 +99,8 @@ def train(config: str,
     is_first = is_first_process(launcher)
     with owned(cfg.work_dir) if is_first else nullcontext():
         if is_first:
-            print(*own.prepare(cfg, resumes=bool(resume)), *said, sep='\n', end='\n' if data or said else '', flush=True)
+            for line in (*own.prepare(cfg, resumes=bool(resume)), *said):
+                print(line, flush=True)
         provenance = Provenance(cfg, config)
         runner = build_runner(cfg)
         # At once, for a run that does not end; again with its time.
