@@ -60,7 +60,7 @@ class DevkitData:
         splits: What stands behind ``train_`` in the names of its lists; None where it has none.
         parts: The splits, by ``train``, ``val`` and ``test``; without ``val`` none is validated on.
         targets: Targets by class of each frame in use.
-        sky: How many of these frames have a sky map.
+        sky: Which of these frames have a sky map.
         drawn_from: The frames of which a tenth is to be drawn to validate on; None where nothing is drawn.
         classes: Names of the classes, in the order of their labels.
         notes: What a user should know.
@@ -70,7 +70,7 @@ class DevkitData:
     splits: str | None
     parts: dict[str, Part]
     targets: dict[str, Counter[str]]
-    sky: int
+    sky: set[str]
     drawn_from: list[str] | None = None
     classes: tuple[str, ...] = CLASSES
     notes: list[str] = field(default_factory=list)
@@ -79,10 +79,11 @@ class DevkitData:
         """Targets in some frames."""
         return sum(self.targets[name].total() for name in names)
 
-    @property
-    def sky_setting(self) -> str:
-        """``sky`` of the dataset class."""
-        return 'none' if not self.sky else 'required' if self.sky == len(self.targets) else 'optional'
+    def sky_setting(self, part: Part) -> str:
+        """``sky`` of a part's dataset; where its frames are still to be drawn, by all in use."""
+        names = set(self.targets if part.names is None else part.names)
+        found = names & self.sky
+        return 'none' if not found else 'required' if found == names else 'optional'
 
 
 # --- What there is ----------------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def find_data(root: str, splits: str | None, to_train: bool = True, validates: b
     suffix = _suffix(root, there, splits, (TRAIN, 'trainval') if to_train else (TEST, VAL))
     lists = {part: None if suffix is None else _read_list(root, there, part + suffix, splits)
              for part in (*PARTS, 'trainval')}
-    data = DevkitData(root, suffix and suffix.removeprefix('_'), {}, {}, 0)
+    data = DevkitData(root, suffix and suffix.removeprefix('_'), {}, {}, set())
     if to_train:
         _find_training(data, lists, images, validates)
     else:
@@ -130,8 +131,9 @@ def _suffix(root: str, there: set[str], splits: str | None, parts: Sequence[str]
         if f'_{DEFAULT}' in found:
             return f'_{DEFAULT}'
         if len(found) > 1:
-            raise InputError(f'--data {printable(root)}: there are {printable(", ".join(part + end for end in found))}; '
-                             f'choose one by --splits NAME, which stands for {part}_NAME')
+            there_are = printable(', '.join(part + end for end in found))
+            raise InputError(f'--data {printable(root)}: there are {there_are}; choose one by '
+                             f'--splits NAME, which stands for {part}_NAME')
         if found:
             return found[0]
     return None
@@ -195,17 +197,17 @@ def _written(part: str) -> str:
 
 def _read_targets(data: DevkitData, images: set[str]) -> None:
     """Read classes and targets of the frames in use, and count sky maps."""
-    in_use = {name: part.file for part in data.parts.values() for name in part.names or ()}
-    in_use |= dict.fromkeys(data.drawn_from or (), IMAGES)
+    in_use = dict.fromkeys(data.drawn_from or (), 'one of its lists')
+    in_use |= {name: part.file for part in data.parts.values() for name in part.names or ()}
     absent = [name for name in in_use if name not in images]
     if absent:
-        raise InputError(f'{printable(data.root)}/{in_use[absent[0]]} names {len(absent)} frame(s) that are not in '
-                         f'{IMAGES}, as {printable(absent[0])}; correct the list')
+        raise InputError(f'--data {printable(data.root)}: {printable(in_use[absent[0]])} names {printable(absent[0])}, '
+                         f'of which there is no image in {IMAGES} ({len(absent)} such in all); correct the list')
     for name in in_use:
         objects = read_annotation(Path(data.root, file_below(BOXES, name))).objects
         data.targets[name] = Counter(item.name for item in objects if item.name is not None)
     sky = Path(data.root, SKY_PALETTE)
-    data.sky = len(image_files(sky).keys() & in_use.keys()) if sky.is_dir() else 0
+    data.sky = image_files(sky).keys() & in_use.keys() if sky.is_dir() else set()
     found = Counter[str]()
     for counts in data.targets.values():
         found.update(counts)
@@ -248,7 +250,7 @@ def data_settings(cfg: Config, data: DevkitData) -> dict[str, Any]:
         if data.classes != dataset_classes(dataset) or 'metainfo' in dataset:
             settings[f'{path}.metainfo'] = {'_delete_': True, 'classes': list(data.classes)}
         if 'sky' in parameters(find_type(dataset['type'])):
-            settings[f'{path}.sky'] = data.sky_setting
+            settings[f'{path}.sky'] = data.sky_setting(chosen)
     if setting(cfg, 'model', 'bbox_head', 'num_classes') is not None:
         settings['model.bbox_head.num_classes'] = len(data.classes)
     return settings
@@ -337,6 +339,7 @@ def data_lines(data: DevkitData, how: str | None = None) -> list[str]:
         found.update(counts)
     lists = f' ({printable(data.splits)})' if data.splits else ''
     classes = ', '.join(f'{printable(name)} ({found[name]})' for name in data.classes)
-    sky = {'none': 'none', 'required': 'all frames'}.get(data.sky_setting, f'{data.sky} of {len(data.targets)} frames')
+    with_sky, in_use = len(data.sky), len(data.targets)
+    sky = 'none' if not with_sky else 'all frames' if with_sky == in_use else f'{with_sky} of {in_use} frames'
     lines = [f'data: {printable(data.root)}{lists}: {"; ".join(parts)}', f'classes: {classes}; sky maps: {sky}']
     return lines + ([f'validation split drawn {how}'] if how else []) + [f'note: {note}' for note in data.notes]

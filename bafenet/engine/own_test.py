@@ -32,9 +32,9 @@ def test_data(root: str, splits: str | None, checkpoint: str) -> DevkitData:
         names = read_split(kept_back)
         if set(names) <= image_files(Path(root, IMAGES)).keys():
             data.parts[TEST] = Part(str(kept_back.absolute()), names)
-            data.targets = {name: data.targets[name] for name in names}
-            data.notes = [f'no list of frames to test on: those that {printable(kept_back.parent.parent)} has kept back to '
-                      'validate on']
+            data.targets, data.sky = {name: data.targets[name] for name in names}, data.sky & set(names)
+            data.notes = ['no list of frames to test on: those that '
+                          f'{printable(kept_back.parent.parent)} has kept back to validate on']
     _name_classes(data, checkpoint)
     return data
 

@@ -2,6 +2,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mmengine.config import Config
@@ -63,12 +64,16 @@ class OwnTraining:
         """What :func:`load_config` takes, in this order."""
         steps: list[tuple[str, Settings]] = []
         if self.data is not None:
-            steps.append(('--data', lambda cfg: data_settings(cfg, self.data)))
+            steps.append(('--data', partial(data_settings, data=self.data)))
         if self.weights is not None:
             steps.append(('--from', self._fine_tune))
         elif self.epochs is not None:
-            steps.append(('--epochs', lambda cfg: epochs_settings(cfg, self.epochs, self.iterations(cfg))))
+            steps.append(('--epochs', self._set_epochs))
         return steps
+
+    def _set_epochs(self, cfg: Config) -> dict[str, Any]:
+        assert self.epochs is not None
+        return epochs_settings(cfg, self.epochs, self.iterations(cfg))
 
     def _fine_tune(self, cfg: Config) -> dict[str, Any]:
         iterations = self.iterations(cfg)

@@ -14,7 +14,7 @@ from bafenet.errors import InputError
 
 
 def named(recordings, frames):
-    return [f'{chr(97 + recording)} v1.{recording}_{frame}' for recording in range(recordings) for frame in range(frames)]
+    return [f'{chr(97 + number)} v1.{number}_{frame}' for number in range(recordings) for frame in range(frames)]
 
 
 def test_no_recording_is_on_both_sides_and_about_a_tenth_is_kept_back(tmp_path):

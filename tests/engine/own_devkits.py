@@ -22,7 +22,8 @@ def own_devkit(root: Path, names: Sequence[str], classes: Sequence[str] = ('dron
         suffix: Of the images.
         scenes: A number for each image; those of one number show one scene. None for a scene each.
     """
-    for folder in ('PNGImages', 'SIRST/BBox', *(['SkySeg/PaletteMask'] if sky else []), *(['Splits'] if splits else [])):
+    optional = [folder for folder, is_there in (('SkySeg/PaletteMask', sky), ('Splits', splits)) if is_there]
+    for folder in ('PNGImages', 'SIRST/BBox', *optional):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(names):
         rng = np.random.default_rng(index if scenes is None else scenes[index])

@@ -9,7 +9,8 @@ LAYER = 'bbox_head.conv_cls'
 
 def checkpoint(classes, anchors=1, name=LAYER):
     rows = anchors * len(classes)
-    weights = {f'{name}.weight': torch.arange(rows * 18.).reshape(rows, 2, 3, 3), f'{name}.bias': torch.arange(rows * 1.),
+    weights = {f'{name}.weight': torch.arange(rows * 18.).reshape(rows, 2, 3, 3),
+               f'{name}.bias': torch.arange(rows * 1.),
                'bbox_head.cls_convs.0.conv.weight': torch.ones(2, 2, 3, 3), 'backbone.x': torch.ones(2)}
     return dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=list(classes))))
 
