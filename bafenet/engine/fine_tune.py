@@ -9,6 +9,7 @@ from bafenet.errors import InputError, printable
 from ..compat.config_text import parse_config
 from ..compat.weights_fit import misfit
 from ..models.onnx_file import is_onnx
+from .checkpoint_hook import AtomicCheckpointHook
 from .checkpoints import load_from_local
 from .class_layer import fit_class_layer
 from .config_paths import setting
@@ -33,7 +34,8 @@ def fine_tune_settings(cfg: Config, weights: str, iterations: int, epochs: int |
     """What of a config changes so that it fine-tunes.
 
     A quarter of its learning rate, a warm-up of at most 50 iterations and a tenth of all, and one cosine; the windows
-    of ``BalancedCrop`` and all else that depends on the epoch follow (:func:`epochs_settings`). About 10 validations.
+    of ``BalancedCrop`` and all else that depends on the epoch follow (:func:`epochs_settings`). About 10 validations,
+    of which the best is kept, the latest of equally good ones.
 
     Args:
         cfg: The config.
@@ -60,10 +62,18 @@ def fine_tune_settings(cfg: Config, weights: str, iterations: int, epochs: int |
         settings['optim_wrapper.optimizer.lr'] = rate * RATE
     if setting(cfg, 'model', 'backbone', 'init_cfg') is not None:
         settings['model.backbone.init_cfg'] = None  # no download of what would be written over
-    if setting(cfg, 'default_hooks', 'checkpoint') and cfg.get('val_dataloader') \
-            and not setting(cfg, 'default_hooks', 'checkpoint', 'save_best'):
-        settings |= {'default_hooks.checkpoint.save_best': _PICKED_BY, 'default_hooks.checkpoint.rule': 'greater'}
-    return settings
+    return settings | _picking(cfg)
+
+
+def _picking(cfg: Config) -> dict[str, Any]:
+    """How the best epoch is picked."""
+    hook = setting(cfg, 'default_hooks', 'checkpoint')
+    if not hook or not cfg.get('val_dataloader'):
+        return {}
+    picked: dict[str, Any] = {} if hook.get('save_best') else {'save_best': _PICKED_BY, 'rule': 'greater'}
+    if hook.get('type') == AtomicCheckpointHook.__name__:
+        picked['later_of_equals'] = True
+    return {f'default_hooks.checkpoint.{key}': value for key, value in picked.items()}
 
 
 def require_same_network(cfg: Config, config: str, weights: str) -> list[str]:

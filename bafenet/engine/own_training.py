@@ -120,9 +120,9 @@ class OwnTraining:
             return []
         epochs, iterations = setting(cfg, 'train_cfg', 'max_epochs'), self.iterations(cfg)
         start = [f'weights: {printable(self.weights)}'] if self.weights is not None else []
-        length = f' of about {iterations} iterations' if iterations else ''
+        length = f' of about {iterations} iterations, {epochs * iterations} in all' if iterations else ''
         interval = setting(cfg, 'train_cfg', 'val_interval')
-        validated = f', validated every {interval}' if cfg.get('val_dataloader') and interval else ''
+        validated = f'; validated every {interval}' if cfg.get('val_dataloader') and interval else ''
         rate = setting(cfg, 'optim_wrapper', 'optimizer', 'lr')
         return [*start, f'schedule: {epochs} epochs{length}{validated}; learning rate {rate:g}' if rate is not None
                 else f'schedule: {epochs} epochs{length}{validated}']

@@ -46,7 +46,8 @@ def test_a_config_with_pretrained_weights_asks_for_none():
     cfg = tuned(R18, 10, 4)
     assert cfg.model.backbone.init_cfg is None and cfg.optim_wrapper.optimizer.lr == 0.25
     assert [one.type for one in cfg.param_scheduler] == ['LinearLR', 'CosineAnnealingLR']
-    assert cfg.default_hooks.checkpoint.save_best == 'densesirst/mAP_12'
+    hook = cfg.default_hooks.checkpoint
+    assert hook.save_best == 'densesirst/mAP_12' and hook.later_of_equals
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
@@ -75,7 +76,8 @@ def test_fine_tuned_on_a_devkit_without_sky_or_splits(tmp_path, monkeypatch, cap
     train.train(HR, **call, resume='auto')
     run, said = tmp_path / 'work_dirs/bafenet_hr_tiny_densesirst_my_kit_tuned', capsys.readouterr().out
     for line in ('data: my kit: train ', 'classes: bird (18), drone (18); sky maps: none', 'weights: bafenet_hr_tiny',
-                 'schedule: 2 epochs of about 3 iterations, validated every 1; learning rate 0.0005', 'by recording',
+                 'schedule: 2 epochs of about 3 iterations, 6 in all; validated every 1; learning rate 0.0005',
+                 'by recording',
                  'a new run begins from bafenet_hr_tiny'):
         assert line in said
     lists = {part: (run / f'splits/{part}.txt').read_text() for part in ('train', 'val')}
