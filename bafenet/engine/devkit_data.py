@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from bafenet.arguments import shown
 from bafenet.devkit import read_annotation, read_split
+from bafenet.devkit.devkit_files import DevkitFiles
 from bafenet.devkit.image_files import image_files
 from bafenet.devkit.layout import (
     BOXES,
@@ -18,15 +19,14 @@ from bafenet.devkit.layout import (
     IMAGES,
     PACKAGED_SPLITS,
     SKY_PALETTE,
+    TARGET_PALETTE,
     devkit_layout,
     file_below,
     image_names,
     require_densesirst,
     split_file,
 )
-from bafenet.devkit.validation_split import draw_validation
 from bafenet.errors import InputError, printable
-from bafenet.fileio import write_text
 
 from .config_paths import setting
 from .registered import find_type, parameters
@@ -34,6 +34,8 @@ from .splits import DEFAULT, PLACEHOLDER, WORK_DIR
 
 TRAIN, VAL, TEST = PARTS = ('train', 'val', 'test')
 _LOADER = '{}_dataloader'
+# What follows the names of maps, whose arguments of the dataset class say it; images are found by themselves.
+_ENDINGS, _PUBLISHED = {SKY_PALETTE: 'seg_map_suffix', TARGET_PALETTE: 'target_mask_suffix'}, '.png'
 
 
 @dataclass
@@ -63,6 +65,7 @@ class DevkitData:
         sky: Which of these frames have a sky map.
         drawn_from: The frames of which a tenth is to be drawn to validate on; None where nothing is drawn.
         classes: Names of the classes, in the order of their labels.
+        endings: What follows the names of sky maps and target masks, by argument of the dataset class.
         notes: What a user should know.
     """
 
@@ -73,6 +76,7 @@ class DevkitData:
     sky: set[str]
     drawn_from: list[str] | None = None
     classes: tuple[str, ...] = CLASSES
+    endings: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def count(self, names: Iterable[str]) -> int:
@@ -206,8 +210,13 @@ def _read_targets(data: DevkitData, images: set[str]) -> None:
     for name in in_use:
         objects = read_annotation(Path(data.root, file_below(BOXES, name))).objects
         data.targets[name] = Counter(item.name for item in objects if item.name is not None)
-    sky = Path(data.root, SKY_PALETTE)
-    data.sky = image_files(sky).keys() & in_use.keys() if sky.is_dir() else set()
+    files = DevkitFiles(data.root)
+    for folder, argument in _ENDINGS.items():
+        endings = {name: file[len(name):] for name, file in files.table(folder).items() if name in in_use}
+        if endings:
+            data.endings[argument], _ = Counter(endings.values()).most_common(1)[0]
+        if folder == SKY_PALETTE:
+            data.sky = {name for name, ending in endings.items() if ending == data.endings[argument]}
     found = Counter[str]()
     for counts in data.targets.values():
         found.update(counts)
@@ -249,8 +258,11 @@ def data_settings(cfg: Config, data: DevkitData) -> dict[str, Any]:
         settings |= {f'{path}.data_root': data.root, f'{path}.ann_file': file}
         if data.classes != dataset_classes(dataset) or 'metainfo' in dataset:
             settings[f'{path}.metainfo'] = {'_delete_': True, 'classes': list(data.classes)}
-        if 'sky' in parameters(find_type(dataset['type'])):
+        known = parameters(find_type(dataset['type']))
+        if 'sky' in known:
             settings[f'{path}.sky'] = data.sky_setting(chosen)
+        settings |= {f'{path}.{key}': ending for key, ending in data.endings.items()
+                     if key in known and ending != dataset.get(key, _PUBLISHED)}
     if setting(cfg, 'model', 'bbox_head', 'num_classes') is not None:
         settings['model.bbox_head.num_classes'] = len(data.classes)
     return settings
@@ -277,69 +289,3 @@ def find_dataset(cfg: Config, loader: str) -> tuple[str, dict]:
         raise InputError(f'--data: {path} of this config ({shown(kind)}) has no ann_file; write its data into a '
                          'config of your own')
     return path, dataset
-
-
-def write_lists(data: DevkitData, work_dir: str, seed: int, keep: bool) -> str | None:
-    """Draw the validation split that a devkit lacks, and write the lists that are not in it; complete its parts.
-
-    Args:
-        data: What was found.
-        work_dir: Its folder ``splits`` gets the lists.
-        seed: Of the division.
-        keep: Take the lists that are there, as the run that goes on has drawn them.
-
-    Returns:
-        How the frames to validate on were drawn; None where they were not.
-
-    Raises:
-        InputError: If they cannot be drawn; see :func:`draw_validation`.
-    """
-    folder = Path(work_dir, 'splits')
-    how = None
-    if data.drawn_from is not None:
-        there = [folder / f'{part}.txt' for part in (TRAIN, VAL)]
-        if keep and all(map(os.path.isfile, there)):
-            train, val = map(read_split, there)
-            how = f'as in {folder}'
-        else:
-            train, val, how = draw_validation(data.root, data.drawn_from,
-                                              [data.targets[name].total() for name in data.drawn_from], seed)
-        data.parts[TRAIN].names, data.parts[VAL].names = train, val
-        if data.parts[TEST].from_part == VAL:
-            data.parts[TEST].names = val
-    for part in data.parts.values():
-        if part.file.startswith(WORK_DIR) and part.names and part.from_part is None:
-            write_text(folder / Path(part.file).name, '\n'.join(part.names) + '\n')
-    return how
-
-
-def require_validation(data: DevkitData) -> None:
-    """Demand targets to validate on.
-
-    Raises:
-        InputError: If there are none, so that no epoch could be picked.
-    """
-    val = data.parts.get(VAL)
-    if val is not None and val.names is not None and not data.count(name for name in val.names if name in data.targets):
-        raise InputError(f'{val.file}: none of its {len(val.names)} frames has a target, so no epoch can be picked by '
-                         'a validation; name other lists by --splits, or train without a validation by --trainval')
-
-
-def data_lines(data: DevkitData, how: str | None = None) -> list[str]:
-    """What was understood, in a few lines."""
-    parts = []
-    for name, part in data.parts.items():
-        if part.from_part is not None:
-            parts.append(f'test as {part.from_part}, for want of a list of its own')
-        elif part.names is not None:
-            targets = data.count(frame for frame in part.names if frame in data.targets)
-            parts.append(f'{name} {len(part.names)} frames, {targets} targets')
-    found = Counter[str]()
-    for counts in data.targets.values():
-        found.update(counts)
-    lists = f' ({printable(data.splits)})' if data.splits else ''
-    classes = ', '.join(f'{printable(name)} ({found[name]})' for name in data.classes)
-    with_sky, in_use = len(data.sky), len(data.targets)
-    sky = 'none' if not with_sky else 'all frames' if with_sky == in_use else f'{with_sky} of {in_use} frames'
-    lines = [f'data: {printable(data.root)}{lists}: {"; ".join(parts)}', f'classes: {classes}; sky maps: {sky}']
-    return lines + ([f'validation split drawn {how}'] if how else []) + [f'note: {note}' for note in data.notes]

@@ -11,7 +11,8 @@ from bafenet.errors import InputError, printable
 
 from .checkpoints import find_checkpoint
 from .config_paths import setting
-from .devkit_data import TRAIN, DevkitData, data_lines, data_settings, find_data, require_validation, write_lists
+from .devkit_data import TRAIN, DevkitData, data_settings, find_data
+from .devkit_lists import data_lines, require_validation, write_lists
 from .fine_tune import fine_tune_settings, require_same_network
 from .launch import processes
 from .option_text import split_options

@@ -14,7 +14,8 @@ from bafenet.fileio import require_json_name, require_writable_folder, write_jso
 
 from ..compat.allocator import keep_freed_memory
 from .checkpoints import checkpoint_sha256, find_checkpoint
-from .devkit_data import data_lines, data_settings, write_lists
+from .devkit_data import data_settings
+from .devkit_lists import data_lines, write_lists
 from .fuse_hook import with_fuse_hook
 from .options import Settings
 from .own_test import test_data

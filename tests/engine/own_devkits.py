@@ -9,7 +9,7 @@ from conftest import draw_scene, voc_xml, write_palette
 
 def own_devkit(root: Path, names: Sequence[str], classes: Sequence[str] = ('drone', ), sky: Sequence[str] = (),
                splits: dict[str, Sequence[str]] | None = None, targets: Sequence[int] | None = None,
-               suffix: str = '.png', scenes: Sequence[int] | None = None) -> Path:
+               suffix: str = '.png', sky_suffix: str = '.png', scenes: Sequence[int] | None = None) -> Path:
     """Write a devkit of images of 64x64.
 
     Args:
@@ -20,6 +20,7 @@ def own_devkit(root: Path, names: Sequence[str], classes: Sequence[str] = ('dron
         splits: Lists by the stem of their file; None for no folder of lists.
         targets: How many targets each image has, 3 where it is None.
         suffix: Of the images.
+        sky_suffix: What follows the names of sky maps.
         scenes: A number for each image; those of one number show one scene. None for a scene each.
     """
     optional = [folder for folder, is_there in (('SkySeg/PaletteMask', sky), ('Splits', splits)) if is_there]
@@ -33,7 +34,7 @@ def own_devkit(root: Path, names: Sequence[str], classes: Sequence[str] = ('dron
             '<annotation>').removesuffix('</annotation>') for number, box in enumerate(boxes))
         (root / 'SIRST/BBox' / f'{name}.xml').write_text(f'<annotation>{objects}</annotation>', encoding='utf-8')
         if name in sky:
-            write_palette(root / 'SkySeg/PaletteMask' / f'{name}.png', sky_map)
+            write_palette(root / 'SkySeg/PaletteMask' / f'{name}{sky_suffix}', sky_map)
     for split, listed in (splits or {}).items():
         (root / 'Splits' / f'{split}.txt').write_text('\n'.join(listed) + '\n', encoding='utf-8')
     return root

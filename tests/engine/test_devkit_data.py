@@ -1,10 +1,12 @@
 """--data: the splits, classes and sky maps of a devkit found, and what of a config becomes of them."""
 import pytest
 from conftest import ROOT
+from mmdet.registry import DATASETS
 from own_devkits import own_devkit
 
 from bafenet.devkit import read_split
-from bafenet.engine.devkit_data import data_lines, data_settings, find_data, require_validation, write_lists
+from bafenet.engine.devkit_data import data_settings, find_data
+from bafenet.engine.devkit_lists import data_lines, require_validation, write_lists
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 
@@ -45,6 +47,15 @@ def test_sky_maps_of_some_frames_and_of_none(sky, expected, tmp_path):
     # A split of its own may have all, or none.
     assert cfg.test_dataloader.dataset.sky == 'none'
     assert data_lines(data)[1].endswith(f'sky maps: {"none" if expected == "none" else f"{len(sky)} of 12 frames"}')
+
+
+@pytest.mark.parametrize('ending', ['.bmp', '_sky.png'])
+def test_sky_maps_of_another_ending(ending, tmp_path):
+    root = own_devkit(tmp_path / 'kit', NAMES, sky=NAMES, splits=LISTS, suffix='.tif', sky_suffix=ending)
+    cfg = found(root)[1]
+    assert {cfg[f'{part}_dataloader'].dataset.seg_map_suffix for part in ('train', 'val', 'test')} == {ending}
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    assert len(dataset) == 2 and dataset.get_data_info(0)['seg_map_path'].endswith(f'{NAMES[6]}{ending}')
 
 
 @pytest.mark.parametrize(('lists', 'splits', 'expected'), [
