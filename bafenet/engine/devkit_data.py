@@ -64,6 +64,7 @@ class DevkitData:
         targets: Targets by class of each frame in use.
         sky: Which of these frames have a sky map.
         drawn_from: The frames of which a tenth is to be drawn to validate on; None where nothing is drawn.
+        drawn_from_file: ``ann_file`` of these frames; empty for all images.
         classes: Names of the classes, in the order of their labels.
         endings: What follows the names of sky maps and target masks, by argument of the dataset class.
         notes: What a user should know.
@@ -75,6 +76,7 @@ class DevkitData:
     targets: dict[str, Counter[str]]
     sky: set[str]
     drawn_from: list[str] | None = None
+    drawn_from_file: str = ''
     classes: tuple[str, ...] = CLASSES
     endings: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -173,6 +175,7 @@ def _find_training(data: DevkitData, lists: dict[str, Part | None], images: list
         train = Part(_written(TRAIN), [name for name in train.names or () if name not in set(val.names or ())])
     if validates and val is None:
         data.drawn_from = train.names
+        data.drawn_from_file = '' if train.file.startswith(WORK_DIR) else train.file
         train, val = Part(_written(TRAIN), None), Part(_written(VAL), None)
     data.parts = {TRAIN: train, **({VAL: val} if validates and val else {})}
     fallback = VAL if VAL in data.parts else TRAIN
@@ -266,6 +269,25 @@ def data_settings(cfg: Config, data: DevkitData) -> dict[str, Any]:
     if setting(cfg, 'model', 'bbox_head', 'num_classes') is not None:
         settings['model.bbox_head.num_classes'] = len(data.classes)
     return settings
+
+
+def shown_settings(cfg: Config, root: str, splits: str | None) -> dict[str, Any]:
+    """What of a config changes so that its training set is a devkit's, for looking at it: nothing is drawn or written.
+
+    Args:
+        cfg: The config.
+        root: Folder of the devkit.
+        splits: What stands behind ``train_``; None to look for it.
+
+    Raises:
+        InputError: As :func:`find_data` and :func:`data_settings`.
+    """
+    data = find_data(root, splits)
+    train = data.parts[TRAIN]
+    if train.file.startswith(WORK_DIR):
+        train = Part(data.drawn_from_file, data.drawn_from or train.names)
+    data.parts = {TRAIN: train}
+    return data_settings(cfg, data)
 
 
 def dataset_classes(dataset: dict) -> tuple[str, ...]:

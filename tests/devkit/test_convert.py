@@ -346,18 +346,3 @@ def test_a_devkit_keeps_its_sky_maps_and_its_boxes(copy, tmp_path):
     assert np.array_equal(read_mask(tmp_path / 'out/SkySeg/PaletteMask/scene_0.png', (64, 64)), sky)
     assert not [problem for problem in check_devkit(tmp_path / 'out').problems if problem.severity == 'error']
     assert training_notes(summary) == []
-
-
-@pytest.mark.parametrize('source_format', ['voc', 'coco', 'yolo'])
-@pytest.mark.parametrize('place', ['folder', 'beside'])
-def test_sky_maps_in_the_source_are_no_frames(tmp_path, source_format, place):
-    """In a folder of the source, under the images' own names, or beside the images with an ending."""
-    source = dict(voc=write_voc, coco=write_coco, yolo=write_yolo)[source_format](tmp_path / 'source')
-    images = [file for file in source.rglob('*') if file.suffix in ('.jpg', '.png') and file.stem in BOXES]
-    for image in images:
-        file = source / f'sky/{image.stem}.png' if place == 'folder' else image.with_name(f'{image.stem}_sky.png')
-        save(file, np.full(SIZE[::-1], 1, np.uint8))
-    sky = 'sky' if place == 'folder' else '.'
-    summary = convert(source, tmp_path / 'out', source_format, ConvertOptions(sky=sky))
-    holds_all(tmp_path / 'out')
-    assert summary.images == summary.sky == len(images)
