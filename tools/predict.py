@@ -70,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     from bafenet.apis.predict import predict
     summary = predict(**args, lines=lines)
     before = summary.frames - summary.predicted
-    likely = f', {summary.likely} of them at 0.3 or more' if summary.detections else ''
+    by_class = ', '.join(f'{printable(name)} {count}' for name, count in summary.likely.items())
+    likely = f', {sum(summary.likely.values())} of them at 0.3 or more ({by_class})' if summary.detections else ''
     print(f'{_count(summary.frames, "frame")}{f" ({before} of an earlier call)" if before else ""}, '
           f'{_count(summary.detections, "detection")}{likely}, {_count(len(summary.skipped), "file")} skipped')
     if summary.predicted:

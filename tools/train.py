@@ -31,6 +31,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'train_dataloader.dataset.pipeline.BAGCopyPaste.prob=0.5; values may be Python literals')
     parser.add_argument('--splits', metavar='NAME', help='the splits to train and validate on: v2, as published, rec, '
                         'which share no recording, or your own [the config\'s]')
+    parser.add_argument('--data', metavar='DEVKIT', help='train, validate and test on this devkit instead of the '
+                        'config\'s data: its classes and sky maps, where it has any, and its splits; without a '
+                        'validation split a tenth of its training frames, by recording')
+    parser.add_argument('--from', dest='weights', metavar='WEIGHTS', help='fine-tune: begin with these weights, a '
+                        'checkpoint, a work dir, or weights that come with the package (bafenet_hr_tiny), at a lower '
+                        'learning rate')
+    parser.add_argument('--epochs', type=whole(1, 100_000), metavar='N', help='train for so many epochs, the schedule '
+                        'scaled as a whole [the config\'s; with --from about 400 iterations]')
     parser.add_argument('--trainval', action='store_true', help='train on train and val together (trainval_NAME beside '
                         'train_NAME), for as long as the config says; nothing is validated, no epoch picked')
     parser.add_argument('--scratch', action='store_true', help='train without pretrained weights, BatchNorm too')

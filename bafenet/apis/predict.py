@@ -43,7 +43,7 @@ class Summary(NamedTuple):
         frames: Frames in the results.
         predicted: Those that went through the network now; the others were there.
         detections: Boxes in the results.
-        likely: Those of a score of 0.3 or more.
+        likely: Those of a score of 0.3 or more, by class.
         skipped: ``file_name`` and ``reason`` of each file that could not be read.
         median_ms: From the frame in memory to its result, of those predicted now; NaN where there are none.
         p95_ms: Likewise.
@@ -53,7 +53,7 @@ class Summary(NamedTuple):
     frames: int
     predicted: int
     detections: int
-    likely: int
+    likely: dict[str, int]
     skipped: list[dict[str, str]]
     median_ms: float
     p95_ms: float

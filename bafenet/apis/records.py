@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,7 +13,7 @@ from ..reading import parse_json, read_json
 from .result import coco_results
 
 SETTINGS, LINES, RESULTS, TABLE = 'settings.json', 'predictions.jsonl', 'predictions.json', 'detections.csv'
-COLUMNS = ('frame', 'x1', 'y1', 'x2', 'y2', 'score', 'in_sky')
+COLUMNS = ('frame', 'x1', 'y1', 'x2', 'y2', 'score', 'in_sky', 'class')
 LIKELY = 0.3  # boxes below are mostly false
 _TOLD = 3  # settings in a message
 Stamp = list[int]
@@ -137,7 +138,7 @@ class Records:
 
 
 def write_results(folder: Path, names: Sequence[str], get: Callable[[str], dict[str, Any]], classes: Sequence[str],
-                  skipped: Iterable[dict[str, str]], settings: dict[str, Any]) -> tuple[int, int]:
+                  skipped: Iterable[dict[str, str]], settings: dict[str, Any]) -> tuple[int, dict[str, int]]:
     """Write ``predictions.json`` and ``detections.csv``, frame by frame, so that any number of them fits in memory.
 
     Args:
@@ -149,7 +150,7 @@ def write_results(folder: Path, names: Sequence[str], get: Callable[[str], dict[
         settings: What the results depend on.
 
     Returns:
-        How many detections there are, and how many of them have a score of ``LIKELY`` or more.
+        How many detections there are, and by class how many of them have a score of ``LIKELY`` or more.
     """
     with atomic_path(folder / RESULTS) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         head = dict(info=settings, skipped=list(skipped),
@@ -163,12 +164,14 @@ def write_results(folder: Path, names: Sequence[str], get: Callable[[str], dict[
             temporary, 'w', encoding='utf-8', errors='surrogateescape', newline='') as file:
         table = csv.writer(file, lineterminator='\n')
         table.writerow(COLUMNS)
-        likely = 0
+        likely = Counter(dict.fromkeys(classes, 0))
         for name in names:
             record = get(name)
-            table.writerows(_rows(name, record))
-            likely += sum(score >= LIKELY for score in record['scores'])
-    return count, likely
+            # Weights that name no classes have one name for all.
+            labels = [classes[label] if label < len(classes) else str(label) for label in record['labels']]
+            table.writerows(_rows(name, record, labels))
+            likely.update(label for label, score in zip(labels, record['scores'], strict=True) if score >= LIKELY)
+    return count, dict(likely)
 
 
 def _image(number: int, record: dict) -> dict:
@@ -188,10 +191,11 @@ def _annotations(names: Sequence[str], get: Callable[[str], dict]) -> Iterator[d
             yield dict(result, id=number, area=width * height, iscrowd=0, in_sky=sky)
 
 
-def _rows(name: str, record: dict) -> Iterator[list]:
+def _rows(name: str, record: dict, labels: Sequence[str]) -> Iterator[list]:
     in_sky = record['in_sky'] or [None] * len(record['boxes'])
-    for box, score, sky in zip(record['boxes'], record['scores'], in_sky, strict=True):
-        yield [name, *(f'{round(side, 3):.10g}' for side in box), f'{score:.6f}', '' if sky is None else int(sky)]
+    for box, score, sky, label in zip(record['boxes'], record['scores'], in_sky, labels, strict=True):
+        yield [name, *(f'{round(side, 3):.10g}' for side in box), f'{score:.6f}', '' if sky is None else int(sky),
+               label]
 
 
 def _write_items(file: TextIO, items: Iterable[dict]) -> int:

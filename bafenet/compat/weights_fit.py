@@ -46,6 +46,11 @@ def require_fit(expected: Mapping[str, Tensor], weights: Mapping[str, Any], sour
     Raises:
         InputError: If a weight is missing, of another shape, or unknown to the network.
     """
+    refuse_misfit(misfit(expected, weights), source)
+
+
+def misfit(expected: Mapping[str, Tensor], weights: Mapping[str, Any]) -> str:
+    """In which weights a checkpoint differs from a network, in words; empty for none. See :func:`require_fit`."""
     shapes = {str(name).removeprefix('module.'): tuple(value.shape) for name, value in weights.items()
               if isinstance(value, Tensor)}
     # Weights from before PyTorch 1.0 have no batch counters, and none are needed.
@@ -53,8 +58,8 @@ def require_fit(expected: Mapping[str, Tensor], weights: Mapping[str, Any], sour
              if shapes.get(name) != tuple(value.shape) and not name.endswith('num_batches_tracked')]
     more = sorted(shapes.keys() - expected.keys())
     kinds = (('missing or of another shape', other), ('unknown to the network', more))
-    refuse_misfit(', '.join(f'{len(names)} {kind} ({printable(names[0])}{", …" if len(names) > 1 else ""})'
-                            for kind, names in kinds if names), source)
+    return ', '.join(f'{len(names)} {kind} ({printable(names[0])}{", …" if len(names) > 1 else ""})'
+                     for kind, names in kinds if names)
 
 
 def refuse_misfit(differences: str, source: str) -> None:

@@ -54,7 +54,7 @@ def find_frame_files(arguments: Sequence[str], lines: Iterable[str] = (), apart_
                 if os.path.realpath(path) == apart:
                     raise InputError(f'{printable(path)}: is the folder of the frames and that of the results too, '
                                      'which would be taken for frames the next time; give another --out')
-                files = list(files_below(path, apart))
+                files = list(files_below(path, *([apart] if apart else [])))
                 frames = list(filter(_is_meant, files))
                 if not frames and not is_pattern:
                     raise InputError(f'{printable(path)}: there is no image, NumPy file or video in this folder')
@@ -102,9 +102,9 @@ def _is_below(path: str, folder: str) -> bool:
     return real == folder or real.startswith(os.path.join(folder, ''))
 
 
-def files_below(folder: str, apart: str | None = None) -> Iterator[str]:
+def files_below(folder: str, *apart: str) -> Iterator[str]:
     """The regular files of a folder and of those below it, each folder once, wherever links lead."""
-    seen = {apart, os.path.realpath(folder)}
+    seen = {*apart, os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, followlinks=True):
         inner = []
         for name in sorted(folders, key=natural):

@@ -2,6 +2,10 @@
 
 - train.py and test.py (what the tools of these names do), prepare.py (what both share), train_variants.py (--trainval,
   --scratch), runner.py (DetectionRunner), launch.py (processes that a launcher starts)
+- own_training.py and own_test.py (--data, --from, --epochs as a whole), devkit_data.py (a devkit of one's own),
+  devkit_lists.py (frames that are kept back to validate on),
+  fine_tune.py (the schedule, and the weights of the same network), class_layer.py (weights for other classes),
+  schedule.py (a training of another length)
 - hooks: checkpoint_hook.py (checkpoints written and removed), learning_rate_hook.py (the step size in the log),
   progress_hook.py (the progress bar), memory_format_hook.py (channels_last), fuse_hook.py (fused when tested),
   run_checks.py (warnings and stops: other settings, boxes off their masks, losses not finite),

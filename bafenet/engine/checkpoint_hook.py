@@ -1,4 +1,5 @@
 """The checkpoint hook: a run that is killed at any moment loses no checkpoint, and removes only its own."""
+import operator
 import os
 import re
 from collections.abc import Collection, Sequence
@@ -56,7 +57,11 @@ class AtomicCheckpointHook(CheckpointHook):
     run's own folder, and only if the resumed checkpoint lies there too. A best checkpoint that is not there is
     forgotten with its score.
 
-    Takes the arguments of ``CheckpointHook``.
+    Args:
+        *args: Of ``CheckpointHook``.
+        later_of_equals: Whether of two equally good validations the later one is the best. On a few frames many are
+            perfect, and the first of them has not yet seen the end of the schedule.
+        **kwargs: Likewise.
 
     Raises:
         InputError: if ``max_keep_ckpts`` is 0 or 1.
@@ -67,7 +72,9 @@ class AtomicCheckpointHook(CheckpointHook):
     _default_less_keys = [*CheckpointHook._default_less_keys, '/FPPI']
     file_backend: Any
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, later_of_equals: bool = False, **kwargs: Any) -> None:
+        if later_of_equals:
+            self.rule_map = {'greater': operator.ge, 'less': operator.le}
         super().__init__(*args, **kwargs)
         self._possible: set[str] = set()  # that the metrics of the validation may give
         if self.max_keep_ckpts in (0, 1):

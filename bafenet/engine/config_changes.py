@@ -304,6 +304,8 @@ def _require_setting(cfg: Config, path: Path, name: str, start: str) -> None:
 def _refuse_variable(node: dict, start: str, name: str) -> None:
     settings = {key: value for key, value in settings_of(node).items() if key != name}
     hint = variables_hint(settings, node[name]) or 'the setting, as train_dataloader.dataset.pipeline.BAGCopyPaste.prob'
+    if name in ('max_epochs', 'late_epoch'):
+        hint += f', or {call_of("train")} --epochs N, which the whole schedule follows'
     if name == 'input_size':
         hint += f'; for the cost at another size give {call_of("complexity")} --shape HEIGHT WIDTH'
     raise InputError(f'{start}: {printable(name)} is a variable of the config file, and what was made of it stays as '

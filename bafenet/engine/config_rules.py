@@ -141,7 +141,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
         'out_dir': either(TEXT, NONE), 'filename_tmpl': either(TEMPLATE, NONE),
         **named('greater_keys less_keys published_keys', NAMES),
     },
-    'AtomicCheckpointHook': {'max_keep_ckpts': either(whole(2), choice(-1))},
+    'AtomicCheckpointHook': {'max_keep_ckpts': either(whole(2), choice(-1)), 'later_of_equals': FLAG},
     'LoggerHook': {**named('interval interval_exp_name', COUNT),
                    **named('ignore_last keep_local log_metric_by_epoch', FLAG)},
     'DetVisualizationHook': {**named('draw show', FLAG), 'interval': COUNT, 'score_thr': SHARE, 'wait_time': FACTOR,

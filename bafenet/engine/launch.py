@@ -57,6 +57,15 @@ def require_environment(launcher: str, environment: Mapping[str, str] | None = N
         raise _not_started(launcher, f'MASTER_PORT is {values["MASTER_PORT"]} and no port')
 
 
+def processes(launcher: str, environment: Mapping[str, str] | None = None) -> int:
+    """How many processes a launcher has started; 1 where it is ``'none'``. See :func:`require_environment`."""
+    if launcher not in _LAUNCHERS:
+        return 1
+    environment = os.environ if environment is None else environment
+    name = _LAUNCHERS[launcher].numbers[1]
+    return max(_number(launcher, name, environment.get(name) or '1'), 1)
+
+
 def _number(launcher: str, name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise _not_started(launcher, f'{name} is {printable(text)} and no number')

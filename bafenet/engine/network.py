@@ -70,6 +70,24 @@ def build_network(cfg: Config, checkpoint: dict, source: str) -> nn.Module:
     return network.eval()
 
 
+def outline_of(cfg: Config, checkpoint: dict, source: str) -> nn.Module | None:
+    """The config's network without memory, on PyTorch's ``meta`` device, to compare names and shapes with.
+
+    Args:
+        cfg: Config with ``model``.
+        checkpoint: A checkpoint, or a bare state dict, than whose weights it may not be much larger.
+        source: The checkpoint's name, for messages.
+
+    Returns:
+        The network; None where a part of it cannot be built so.
+
+    Raises:
+        InputError: As :func:`build_network`.
+    """
+    init_default_scope('mmdet')
+    return _build(cfg, checkpoint.get('state_dict', checkpoint), source, 'meta')
+
+
 def _build(cfg: Config, weights: Mapping[str, Any], source: str, device: str) -> nn.Module | None:
     """Build the network on a device; None where a part of it cannot be built without memory."""
     try:

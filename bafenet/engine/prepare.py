@@ -11,6 +11,7 @@ from bafenet.errors import InputError, printable
 
 from .launch import require_environment
 from .options import Settings, load_config
+from .splits import fill_work_dir
 from .training_images import ALLOW
 
 # What of a config a training and a test need.
@@ -42,6 +43,7 @@ def prepare_config(config: str,
     if cfg.work_dir != cfg.work_dir.encode('utf-8', 'replace').decode('utf-8'):
         raise InputError(f'--work-dir {printable(cfg.work_dir)}: the name is not UTF-8, and PyTorch writes no other; '
                          'give another folder')
+    fill_work_dir(cfg, config)
     if seed is not None:
         if not 0 <= seed < 2**32:
             raise InputError(f'--seed {seed}: must be from 0 to 2**32 - 1')

@@ -28,6 +28,7 @@ from ..models.onnx_file import is_onnx
 from ..models.onnx_network import OnnxNetwork
 from .checkpoint_hook import checkpoint_folder
 from .checkpoints import latest_checkpoint, load_weights
+from .class_layer import fit_class_layer
 from .epoch_length import KEY as SCHEDULE
 from .epoch_length import EpochLength, require_same_epochs
 from .memory_format_hook import MemoryFormatHook
@@ -256,6 +257,8 @@ class DetectionRunner(Runner):
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         names = {str(name).removeprefix('module.') for name in checkpoint.get('state_dict', checkpoint)}
         refuse_dropped_parts(names - self._unwrapped_model.state_dict().keys(), f'checkpoint {filename}')
+        if not self._strict:
+            checkpoint = self._fitted_to_classes(checkpoint)
         report = load_weights(self._unwrapped_model, checkpoint)
         strict = self._strict if strict is None else strict
         if report.loaded == 0 or (strict and not report.fits):
@@ -266,6 +269,14 @@ class DetectionRunner(Runner):
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
+
+    def _fitted_to_classes(self, checkpoint: dict) -> dict:
+        """A checkpoint to fine-tune from, its class layer made one of the classes that are trained on."""
+        classes = (getattr(self.train_dataloader.dataset, 'metainfo', None) or {}).get('classes')
+        fitted, said = fit_class_layer(checkpoint, classes) if classes else (checkpoint, None)
+        if said:
+            self.logger.info(said)
+        return fitted
 
 
 @contextmanager

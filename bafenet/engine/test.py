@@ -2,6 +2,7 @@
 import os
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from bafenet.fileio import require_json_name, require_writable_folder, write_jso
 
 from ..compat.allocator import keep_freed_memory
 from .checkpoints import checkpoint_sha256, find_checkpoint
+from .devkit_data import data_settings
+from .devkit_lists import data_lines, write_lists
 from .fuse_hook import with_fuse_hook
+from .options import Settings
+from .own_test import test_data
 from .prepare import TESTING, allow_training_images_in, build_runner, prepare_config
 from .provenance import Provenance
 from .splits import DEFAULT as DEFAULT_SPLITS
@@ -33,7 +38,8 @@ def test(config: str,
          cfg_options: list[str] | None = None,
          launcher: str = 'none',
          allow_training_images: bool = False,
-         splits: str | None = None) -> dict:
+         splits: str | None = None,
+         data: str | None = None) -> dict:
     """Test a checkpoint on the test split and print a table.
 
     Args:
@@ -50,6 +56,8 @@ def test(config: str,
         allow_training_images: Test on images that the network was trained on; table and file then say so.
         splits: The splits to test on, as ``'rec'``; see :func:`load_config`.
 
+        data: Devkit that is tested on instead of the config's data; see :func:`test_data`.
+
     Returns:
         The metrics.
 
@@ -59,8 +67,12 @@ def test(config: str,
     require_json_name(out)
     if show:
         require_display('--show', 'with --show-dir')
-    cfg = prepare_config(config, work_dir, cfg_options, launcher, TESTING, splits=splits)
-    cfg.load_from, cfg.resume = find_checkpoint(checkpoint), False
+    file = find_checkpoint(checkpoint)
+    own = None if data is None else test_data(data, splits, file)
+    settings: list[tuple[str, Settings]] = [] if own is None else [('--data', partial(data_settings, data=own))]
+    cfg = prepare_config(config, work_dir, cfg_options, launcher, TESTING, splits=None if own else splits,
+                         settings=settings)
+    cfg.load_from, cfg.resume = file, False
     allow_training_images_in(cfg, config, allow_training_images)
     require_writable_folder(cfg.work_dir, '--work-dir')
     require_writable_folder(show_dir, '--show-dir')
@@ -68,6 +80,9 @@ def test(config: str,
         # The hook joins a relative folder to itself once per image.
         cfg.default_hooks.visualization.update(
             draw=True, show=show, wait_time=wait_time, test_out_dir=show_dir and os.path.abspath(show_dir))
+    if own is not None and is_main_process():
+        write_lists(own, cfg.work_dir, 0, keep=True)
+        print(*data_lines(own), sep='\n', flush=True)
     provenance = Provenance(cfg, config)
     keep_freed_memory()
     runner = build_runner(with_fuse_hook(cfg))

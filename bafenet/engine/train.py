@@ -7,13 +7,15 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from bafenet.errors import InputError
+from bafenet.errors import InputError, printable
 from bafenet.fileio import owned, require_writable_folder
 
+from .launch import require_environment
 from .options import Settings
+from .own_training import OwnTraining
 from .prepare import TRAINING, allow_training_images_in, build_runner, prepare_config
 from .provenance import Provenance
-from .train_variants import scratch_settings, trainval_settings
+from .train_variants import scratch_settings, trainval_settings, unvalidated_settings
 
 
 def train(config: str,
@@ -29,14 +31,17 @@ def train(config: str,
           splits: str | None = None,
           trainval: bool = False,
           scratch: bool = False,
+          data: str | None = None,
+          weights: str | None = None,
+          epochs: int | None = None,
           settings: Sequence[tuple[str, Settings]] = (),
           default_work_dir: str | None = None) -> None:
     """Train a config.
 
     Args:
         config: Config file.
-        work_dir: Folder for checkpoints and logs; ``work_dirs/`` and the config's name, with what of the following
-            three is given behind it, where it is None.
+        work_dir: Folder for checkpoints and logs; ``work_dirs/`` and the config's name where it is None, and behind it
+            the devkit's name and what is given of ``weights`` (``_tuned``), ``scratch``, ``trainval`` and ``splits``.
         amp: Train in mixed precision: float16 under a scaled loss on a GPU, bfloat16 on a CPU.
         resume: Checkpoint to resume, or ``'auto'`` for the latest of the work dir.
         cfg_options: ``KEY=VALUE`` options.
@@ -48,17 +53,30 @@ def train(config: str,
         splits: The splits to train on, as ``'rec'``; see :func:`load_config`.
         trainval: Train on train and val together, without a validation, and so with no epoch picked.
         scratch: Train without pretrained weights, BatchNorm too.
+        data: Devkit that is trained, validated and tested on instead of the config's data; a validation split that it
+            lacks is drawn, a tenth of the training frames, by recording, and written into the work dir.
+        weights: Checkpoint to fine-tune: a file, a work dir whose best one is meant, or the name of weights that come
+            with the package. The class layer is renewed where the classes differ.
+        epochs: How many epochs; the schedule follows as a whole. None for the config's, or with ``weights`` by the
+            number of frames.
         settings: What changes in the config before all this, as a table's row says; see :func:`load_config`.
         default_work_dir: Instead of ``work_dirs/`` and the config's name.
 
     Raises:
         InputError: Where the input is bad, or another process trains in this work dir.
     """
-    variants = [*([('--scratch', scratch_settings)] if scratch else []),
-                *([('--trainval', trainval_settings)] if trainval else [])]
-    suffix = ''.join(f'_{name.removeprefix("--")}' for name, _ in variants) + (f'_{splits}' if splits else '')
-    cfg = prepare_config(config, work_dir, cfg_options, launcher, TRAINING, seed, deterministic, splits,
-                         [*settings, *variants], default_work_dir, suffix)
+    if weights is not None and scratch:
+        raise InputError(f'--from {printable(weights)} and --scratch: give one of them')
+    require_environment(launcher)
+    own = OwnTraining.of(data, weights, epochs, splits, trainval, cfg_options, launcher)
+    variants: list[tuple[str, Settings]] = [
+        *([('--scratch', scratch_settings)] if scratch else []),
+        *([('--trainval', trainval_settings if data is None else unvalidated_settings)] if trainval else [])]
+    suffix = own.suffix() + ''.join(f'_{name.removeprefix("--")}' for name, _ in variants) + (
+        f'_{splits}' if splits else '')
+    cfg = prepare_config(config, work_dir, cfg_options, launcher, TRAINING, seed, deterministic,
+                         splits if data is None else None, [*settings, *own.settings(), *variants], default_work_dir,
+                         suffix)
     if amp and torch.cuda.is_available():
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
@@ -68,12 +86,21 @@ def train(config: str,
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise InputError(f'{config}: --auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
+    said = own.lines(cfg)
+    if resume == 'auto' and weights is not None and not os.path.lexists(os.path.join(cfg.work_dir, 'last_checkpoint')):
+        said.append(f'nothing to resume in {printable(cfg.work_dir)}: a new run begins from {printable(weights)}')
+        resume = None
     if resume:
         cfg.resume = True
         cfg.load_from = None if resume == 'auto' else resume
     allow_training_images_in(cfg, config, allow_training_images)
     require_writable_folder(cfg.work_dir, '--work-dir')
-    with owned(cfg.work_dir) if is_first_process(launcher) else nullcontext():
+    said += own.check(cfg, config, resumes=bool(resume))
+    is_first = is_first_process(launcher)
+    with owned(cfg.work_dir) if is_first else nullcontext():
+        if is_first:
+            for line in (*own.prepare(cfg, resumes=bool(resume)), *said):
+                print(line, flush=True)
         provenance = Provenance(cfg, config)
         runner = build_runner(cfg)
         # At once, for a run that does not end; again with its time.

@@ -23,7 +23,7 @@ def trainval_settings(cfg: Config) -> dict[str, Any]:
     if not parts or not all('ann_file' in part.settings for part in parts):
         raise InputError('--trainval: train_dataloader.dataset has no ann_file that it could change; write a config '
                          'that trains on both splits')
-    settings: dict[str, Any] = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
+    settings: dict[str, Any] = {}
     for part in parts:
         folder, split = os.path.split(str(part.settings['ann_file']))
         if not split.startswith(('train_', 'trainval_')):
@@ -34,6 +34,12 @@ def trainval_settings(cfg: Config) -> dict[str, Any]:
             raise InputError('--trainval: this config trains on both splits and validates on nothing already; leave '
                              '--trainval out')
         settings[f'{part.key}.ann_file'] = os.path.join(folder, f'trainval_{split.partition("_")[2]}')
+    return settings | unvalidated_settings(cfg)
+
+
+def unvalidated_settings(cfg: Config) -> dict[str, Any]:
+    """What of a config changes so that it validates on nothing and picks no epoch."""
+    settings: dict[str, Any] = {'val_dataloader': None, 'val_cfg': None, 'val_evaluator': None}
     if setting(cfg, 'default_hooks', 'checkpoint'):
         settings |= {'default_hooks.checkpoint.save_best': None, 'default_hooks.checkpoint.rule': None}
     return settings

@@ -84,7 +84,7 @@ def test_a_folder_of_everything(folder, capsys):
     assert [image['levels'] is None for image in content['images']] == [True] * 4 + [False] * 3 + [True, False]
     rows = list(csv.DictReader(open('out/detections.csv', encoding='utf-8')))  # noqa: SIM115
     assert len(rows) == len(content['annotations']) > 9 and list(rows[0]) == ['frame', 'x1', 'y1', 'x2', 'y2', 'score',
-                                                                              'in_sky']
+                                                                              'in_sky', 'class']
     for row, annotation in zip(rows, content['annotations'], strict=True):
         assert row['frame'] == names[annotation['image_id'] - 1] and row['in_sky'] == str(int(annotation['in_sky']))
         x, y, width, height = annotation['bbox']
@@ -205,14 +205,14 @@ def test_a_network_without_a_sky(folder, tmp_path, capsys):
         assert 'this network segments no sky' in capsys.readouterr().err
     assert call(frame, '--out', 'free', '--weights', 'fcos.pth', '--score', 0, '--pictures') == 0
     row = open('free/detections.csv').read().splitlines()[1]  # noqa: SIM115
-    assert row.endswith(',') and results('free')['annotations'][0]['in_sky'] is None
+    assert row.endswith(',,Target') and results('free')['annotations'][0]['in_sky'] is None
 
 
 def test_the_summary_counts_likely_targets_and_a_refusal_names_what_differs(folder, capsys):
     frame = f'{folder}/ü.jpg'
     assert call(frame, '--out', 'out', '--pictures', '--score', 0) == 0
     scores = [one['score'] for one in results()['annotations']]
-    assert f'{len(scores)} detections, {sum(score >= 0.3 for score in scores)} of them at 0.3 or more, ' \
+    assert f'{len(scores)} detections, {sum(score >= 0.3 for score in scores)} of them at 0.3 or more (Target ' \
         in capsys.readouterr().out
     assert call(frame, '--out', 'out', '--score', 0.5) == 2
     assert '(score=0.0, and now 0.5; pictures=True, and now False; ' in capsys.readouterr().err

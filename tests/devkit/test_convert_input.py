@@ -2,9 +2,11 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from source_sets import (
     BOXES,
+    SIZE,
     boxes_of,
     coco_content,
     errors_but_for_sky,
@@ -220,3 +222,18 @@ def test_a_source_of_another_format_is_one_line(tmp_path):
             convert(source, tmp_path / 'out', 'coco', ConvertOptions(**option))
     with pytest.raises(InputError, match='--shares'):
         replace(ConvertOptions(), shares=(0, 1, 1))
+
+
+@pytest.mark.parametrize('source_format', ['voc', 'coco', 'yolo'])
+@pytest.mark.parametrize('place', ['folder', 'beside'])
+def test_sky_maps_in_the_source_are_no_frames(tmp_path, source_format, place):
+    """In a folder of the source, under the images' own names, or beside the images with an ending."""
+    source = dict(voc=write_voc, coco=write_coco, yolo=write_yolo)[source_format](tmp_path / 'source')
+    images = [file for file in source.rglob('*') if file.suffix in ('.jpg', '.png') and file.stem in BOXES]
+    for image in images:
+        file = source / f'sky/{image.stem}.png' if place == 'folder' else image.with_name(f'{image.stem}_sky.png')
+        save(file, np.full(SIZE[::-1], 1, np.uint8))
+    sky = 'sky' if place == 'folder' else '.'
+    summary = convert(source, tmp_path / 'out', source_format, ConvertOptions(sky=sky))
+    holds_all(tmp_path / 'out')
+    assert summary.images == summary.sky == len(images)

@@ -61,6 +61,15 @@ def test_nothing_is_removed_before_its_successor_is_written(tmp_path, monkeypatc
     assert sorted(removed) == sorted(['epoch_1.pth', *(f'best_toy_{k}_epoch_{e}.pth' for k in keys for e in (1, 2))])
 
 
+@pytest.mark.parametrize(('rule', 'sign'), [('greater', 1), ('less', -1)])
+@pytest.mark.parametrize(('later', 'epoch'), [(False, 2), (True, 4)])
+def test_which_of_equals_is_the_best(rule, sign, later, epoch, tmp_path):
+    overrides = checkpoint_hook(save_best='toy/a', rule=rule, later_of_equals=later)
+    scores = [{'a': sign * score} for score in (0.5, 1.0, 0.9, 1.0, 0.8)]
+    toy_runner(tmp_path, epochs=5, **overrides, **validation(scores)).train()
+    assert [path.name for path in tmp_path.glob('best_*')] == [f'best_toy_a_epoch_{epoch}.pth']
+
+
 def test_a_best_checkpoint_that_is_written_again_stays(tmp_path):
     """Validating twice in one epoch gives the second best the name of the first."""
     overrides = checkpoint_hook(save_best='toy/a', rule='greater')

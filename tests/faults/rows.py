@@ -47,6 +47,8 @@ COMMANDS = {
     'train': 'train.py CONFIG --work-dir OUT/run ON_KIT',
     'train BAD': 'train.py BAD --work-dir OUT/run',
     'resume': 'train.py CONFIG --work-dir OUT/run --resume BAD ON_KIT',
+    'own data': 'train.py CONFIG --data KIT --work-dir OUT/run --epochs 1',
+    'fine-tune': 'train.py CONFIG --data KIT --from BAD --work-dir OUT/run',
     'pretrained': 'train.py CONFIG --work-dir OUT/run ON_KIT load_from=BAD',
 }
 XML, IMAGE, SKY, MASK = r'BBox/scene_\w+\.xml', r'PNGImages/scene_\w+\.png', 'SkySeg', 'Mask/scene_'
@@ -100,6 +102,9 @@ ANY = ('missing', 'empty', 'html', 'bytes', 'zeros', 'utf-16', 'escapes', 'deep'
 FEW = ('missing', 'html', 'folder', 'pipe')
 
 QUICK = [
+    # Training on a devkit of one's own
+    *spoiled('own data', XML, 'xml', 'html, pipe'), *spoiled('own data', SPLIT, 'split', 'absent image, twice'),
+    *files('fine-tune', '.pth', FILES, *FEW), *options('own data', '--splits absent', '--epochs 0'),
     # Files of any kind instead of what a tool reads
     *files('errors', '.json', FILES, *ANY), *files('errors', '.json', RESULTS),
     *files('convert', '.json', FILES, 'missing', 'folder'), *files('labels', '.json', FILES, *FEW),

@@ -1,6 +1,6 @@
 """COCO JSON as labels: boxes, categories, crowds, and masks by polygons and run lengths."""
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ class CocoTarget(NamedTuple):
 
 
 def read_coco(root: Path, images: str | None = None, labels: str | None = None, splits: str | None = None,
-              masks: bool = True, apart: Path | None = None) -> Source:
+              masks: bool = True, apart: Collection[Path] = ()) -> Source:
     """Read COCO JSON files and their images.
 
     Args:
@@ -36,7 +36,8 @@ def read_coco(root: Path, images: str | None = None, labels: str | None = None, 
             splits: each is called by its name or folder, as ``instances_val.json``.
         splits: ``'draw'`` or a folder of lists instead of that; see :func:`given_splits`.
         masks: Draw segmentations.
-        apart: Folder in which nothing is looked for: what is written may lie beside the one JSON file.
+        apart: Files and folders in which nothing is looked for: sky maps, and what is written where that may lie beside
+            the one JSON file.
 
     Raises:
         InputError: If there is no JSON file or no image, or a file is no COCO JSON.
@@ -65,7 +66,7 @@ def read_coco(root: Path, images: str | None = None, labels: str | None = None, 
 
 
 def _finish(source: Source, folder: Path, every: Sequence[Path], entries: dict, roles: dict[str, list[Path]],
-            splits: str | None, masks: bool, apart: Path | None) -> None:
+            splits: str | None, masks: bool, apart: Collection[Path]) -> None:
     """Frames, splits and facts of what the JSON files say."""
     images = list(entries)
     source.notes += [Note(shown_path(folder, image), 'image in no JSON file', 'left out, for nobody has labelled it')

@@ -1,6 +1,6 @@
 """Convert VOC, COCO, YOLO, mask images and SIRST data sets to a SIRSTdevkit; ``tools/dataset/convert.py``."""
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -82,13 +82,13 @@ class ConvertOptions:
             require_range('--range', self.value_range, -1e300, 1e300)
 
 
-_READERS: dict[str, Callable[[Path, ConvertOptions, Path], Source]] = {
-    'voc': lambda root, o, _: read_voc(root, o.images, o.labels, o.masks, o.threshold, o.splits, o.box_origin,
-                                       o.box_ends),
-    'coco': lambda root, o, out: read_coco(root, o.images, o.labels, o.splits, o.target_masks,
-                                           None if root.is_dir() else out),
-    'yolo': lambda root, o, _: read_yolo(root, o.images, o.labels, o.masks, o.threshold, o.splits),
-    'masks': lambda root, o, _: read_masks(root, o.images, o.masks, o.threshold, o.splits),
+# Each is given what holds no frames, too.
+_READERS: dict[str, Callable[[Path, ConvertOptions, Collection[Path]], Source]] = {
+    'voc': lambda root, o, apart: read_voc(root, o.images, o.labels, o.masks, o.threshold, o.splits, o.box_origin,
+                                           o.box_ends, apart),
+    'coco': lambda root, o, apart: read_coco(root, o.images, o.labels, o.splits, o.target_masks, apart),
+    'yolo': lambda root, o, apart: read_yolo(root, o.images, o.labels, o.masks, o.threshold, o.splits, apart),
+    'masks': lambda root, o, apart: read_masks(root, o.images, o.masks, o.threshold, o.splits, apart),
     'sirst': lambda root, o, _: read_sirst(root, o.threshold, o.splits, o.box_origin, o.box_ends),
 }
 # Options that say something of one format alone, and the formats that they are for.
@@ -134,7 +134,9 @@ def convert(source: str | Path, out: str | Path, source_format: str, options: Co
     require_own(out, root)
     if not root.is_dir() and source_format != 'coco':
         raise InputError(f'{printable(source)}: is no folder; give that of the data set')
-    read = _READERS[source_format](root, options, out)
+    maps = [] if options.sky is None else _sky_files(root, options.sky)
+    # What is written may lie beside the one JSON file.
+    read = _READERS[source_format](root, options, [*maps, *([] if root.is_dir() else [out])])
     tasks = _tasks(root, read, options)
     settings = dict(source=root.name, source_format=source_format, sky=sum(task.sky is not None for task in tasks),
                     one_class=options.one_class, target_masks=options.target_masks, threshold=options.threshold,
@@ -158,7 +160,7 @@ def _tasks(root: Path, read: Source, options: ConvertOptions) -> list[Task]:
         raise InputError(f'{printable(min(twice))}: several images of --images are called so; give a folder in the '
                          'source')
     folder = read.sky if options.sky is None else options.sky
-    sky = FileIndex([] if folder is None else filter(is_frame, list_files(root, folder)), _SKY_ENDINGS)
+    sky = FileIndex([] if folder is None else _sky_files(root, folder), _SKY_ENDINGS)
     tasks = []
     for name, frame in zip(safe_names([frame.key for frame in frames]), frames, strict=True):
         found = sky.find(frame.image)
@@ -167,6 +169,12 @@ def _tasks(root: Path, read: Source, options: ConvertOptions) -> list[Task]:
                                    f'{len(found)} files are called so'))
         tasks.append(Task(name, frame, found[0] if len(found) == 1 else None))
     return tasks
+
+
+def _sky_files(root: Path, folder: str) -> list[Path]:
+    """The sky maps of a folder; where some have an ending of their own, these alone, for frames may lie there too."""
+    files = list(filter(is_frame, list_files(root, folder)))
+    return [file for file in files if file.stem.endswith(_SKY_ENDINGS)] or files
 
 
 def _write(out: Path, settings: dict, read: Source, tasks: list[Task], options: ConvertOptions,

@@ -1,6 +1,6 @@
 """Find the images, labels and masks of a data set, and which of them go together by name and folder."""
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from ...errors import InputError, printable
@@ -25,13 +25,13 @@ def key_of(path: Path) -> str:
     return (path.with_suffix('') if is_frame(path) else path).as_posix()
 
 
-def list_files(root: Path, folder: str | None = None, apart: Path | None = None) -> list[Path]:
+def list_files(root: Path, folder: str | None = None, apart: Collection[Path] = ()) -> list[Path]:
     """All files of a folder and of those below it, hidden ones not, as absolute paths in natural order.
 
     Args:
         root: The source.
         folder: Folder instead of the whole source, below it or anywhere.
-        apart: Folder that is left out with all that is in it.
+        apart: Files that are left out, and folders with all that is in them.
 
     Raises:
         InputError: If it is no folder.
@@ -39,8 +39,9 @@ def list_files(root: Path, folder: str | None = None, apart: Path | None = None)
     place = root if folder is None else next((path for path in (root / folder, Path(folder)) if path.is_dir()), None)
     if place is None or not place.is_dir():
         raise InputError(f'{printable(folder or root)}: no such folder; give the folder of the data set')
-    left_out = None if apart is None else os.path.realpath(apart)
-    return [Path(path) for path in files_below(os.path.abspath(place), left_out)]
+    apart = set(apart)
+    files = files_below(os.path.abspath(place), *map(os.path.realpath, apart))
+    return [path for path in map(Path, files) if path not in apart]
 
 
 class FileIndex:

@@ -1,5 +1,5 @@
 """Mask images as labels: 0/1, 0/255, RGB, palettes and soft masks, each 8-connected component a target."""
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ _MOST = 0.5  # of a frame; a mask of more is probably inverted
 
 
 def read_masks(root: Path, images: str | None = None, masks: str | None = None, threshold: float | None = None,
-               splits: str | None = None) -> Source:
+               splits: str | None = None, apart: Collection[Path] = ()) -> Source:
     """Read a folder of images and mask images.
 
     Args:
@@ -31,15 +31,16 @@ def read_masks(root: Path, images: str | None = None, masks: str | None = None, 
             the image's name (``_mask``, ``_pixels0`` …).
         threshold: See :func:`read_target_mask`.
         splits: See :func:`given_splits`.
+        apart: Files and folders that hold no frames: sky maps.
 
     Raises:
         InputError: If there are no images or no masks.
     """
-    files = [file for file in list_files(root, images) if is_frame(file)]
+    files = [file for file in list_files(root, images, apart) if is_frame(file)]
     if masks is not None:
         found = [file for file in list_files(root, masks) if is_frame(file)]
     else:
-        every = files if images is None else [file for file in list_files(root) if is_frame(file)]
+        every = files if images is None else [file for file in list_files(root, apart=apart) if is_frame(file)]
         found = [file for file in every if _in_mask_folder(root, file)] or [
             file for file in every if file.stem.endswith(MASK_ENDINGS)]
     if not found:

@@ -1,5 +1,5 @@
 """Pascal VOC XML as labels: boxes of one file an image, 0- or 1-based, set right by masks where there are some."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ _MOST_MASKS = 200  # that are read to find out how pixels are counted
 
 def read_voc(root: Path, images: str | None = None, labels: str | None = None, masks: str | None = None,
              threshold: float | None = None, splits: str | None = None, origin: int | None = None,
-             ends: str | None = None) -> Source:
+             ends: str | None = None, apart: Collection[Path] = ()) -> Source:
     """Read a folder of images and VOC-style XML files.
 
     Args:
@@ -34,14 +34,15 @@ def read_voc(root: Path, images: str | None = None, labels: str | None = None, m
         splits: See :func:`given_splits`.
         origin: What the first pixel is called, 0 or 1; None finds it out.
         ends: ``'inclusive'`` or ``'exclusive'``; None finds it out.
+        apart: Files and folders that hold no frames: sky maps.
 
     Raises:
         InputError: If there are no images or no XML files.
     """
     mask_files = [] if masks is None else [file for file in list_files(root, masks) if is_frame(file)]
-    apart = set(mask_files)
-    frames, notes = one_suffix_each(root, [file for file in list_files(root, images) if is_frame(file)
-                                           and file not in apart and file.parent.name not in NO_FRAMES])
+    apart = {*apart, *mask_files}
+    frames, notes = one_suffix_each(root, [file for file in list_files(root, images, apart) if is_frame(file)
+                                           and file.parent.name not in NO_FRAMES])
     xmls = [file for file in list_files(root, labels) if file.suffix.lower() == '.xml']
     return with_xml(root, frames, xmls, mask_files, notes, threshold, splits, origin, ends)
 

@@ -1,6 +1,6 @@
 """YOLO text files as labels: class, centre and size of each box as shares of the image, or polygons."""
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ _MOST_CLASSES = 10_000
 
 
 def read_yolo(root: Path, images: str | None = None, labels: str | None = None, masks: str | None = None,
-              threshold: float | None = None, splits: str | None = None) -> Source:
+              threshold: float | None = None, splits: str | None = None, apart: Collection[Path] = ()) -> Source:
     """Read a folder of images and YOLO text files.
 
     Args:
@@ -33,14 +33,14 @@ def read_yolo(root: Path, images: str | None = None, labels: str | None = None, 
         masks: Folder of target masks, to be written too.
         threshold: Of the masks, see :func:`read_target_mask`.
         splits: See :func:`given_splits`; ``train``, ``val`` and ``test`` of ``data.yaml`` go before what is found.
+        apart: Files and folders that hold no frames: sky maps.
 
     Raises:
         InputError: If there are no images or no text files.
     """
     mask_files = [] if masks is None else [file for file in list_files(root, masks) if is_frame(file)]
-    apart, every = set(mask_files), list_files(root)
-    frames, notes = one_suffix_each(root, [file for file in list_files(root, images) if is_frame(file)
-                                           and file not in apart])
+    apart, every = {*apart, *mask_files}, list_files(root)
+    frames, notes = one_suffix_each(root, [file for file in list_files(root, images, apart) if is_frame(file)])
     if not frames:
         raise InputError(f'{printable(root)}: no image; name their folder by --images')
     texts = [file for file in (every if labels is None else list_files(root, labels))
