@@ -76,7 +76,6 @@ class Summary(NamedTuple):
         decided: Share of the pixels of all pseudo maps that were decided, in [0, 1]; 0 without any.
         sky: Share of these that is sky.
         undecided: Pseudo maps in which nothing was decided.
-        without: Images of the devkit that have no map now.
     """
 
     frames: int
@@ -88,7 +87,6 @@ class Summary(NamedTuple):
     decided: float
     sky: float
     undecided: int
-    without: int
 
 
 def decide(probability: np.ndarray, bounds: Sequence[float]) -> np.ndarray:
@@ -279,10 +277,9 @@ def _write_missing(manifest: Manifest, files: dict[str, Path], bounds: tuple[flo
     writer.flush()
     maps = list(manifest.maps.values())
     pixels, sky, other = (sum(getattr(entry, key) for entry in maps) for key in ('pixels', 'sky', 'other'))
-    without = [name for name in image_names(manifest.root) if not os.path.lexists(manifest.map_file(name))]
     return Summary(len(files), writer.written, earlier, len(has_map) - earlier, len(binary), skipped,
                    (sky + other) / max(pixels, 1), sky / max(sky + other, 1),
-                   sum(not entry.sky + entry.other for entry in maps), len(without))
+                   sum(not entry.sky + entry.other for entry in maps))
 
 
 class _Writer:

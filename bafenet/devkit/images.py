@@ -163,16 +163,18 @@ def require_size(path: PathLike, size: tuple[int, int], expected: tuple[int, int
 def require_palette_sky(paths: Iterable[PathLike]) -> None:
     """Refuse sky maps that hold 255 (ignored) and never a 1 (sky), as those of ``SkySeg/BinaryMask`` do.
 
+    In a palette image 255 is meant: no binary mask is one.
+
     They are read until the first 1, so mostly one or two are. One that does not decode is named where it is used.
 
     Raises:
         InputError: If they are such.
     """
     ignored = None
-    for path, values in _sky_maps(paths):
+    for path, values, is_palette in _sky_maps(paths):
         if (values == SKY).any():
             return
-        if ignored is None and (values == IGNORED).any():
+        if ignored is None and not is_palette and (values == IGNORED).any():
             ignored = path
     if ignored is not None:
         raise InputError(f'{printable(ignored)}: holds {IGNORED} (ignored), and no sky map beside it holds a {SKY} '
@@ -181,13 +183,14 @@ def require_palette_sky(paths: Iterable[PathLike]) -> None:
 
 def any_sky(paths: Iterable[PathLike]) -> bool:
     """Whether a sky map holds a 1 (sky). They are read until one does; what does not decode holds none."""
-    return any((values == SKY).any() for _, values in _sky_maps(paths))
+    return any((values == SKY).any() for _, values, _ in _sky_maps(paths))
 
 
-def _sky_maps(paths: Iterable[PathLike]) -> Iterator[tuple[PathLike, np.ndarray]]:
-    """Sky maps that decode, with their files."""
+def _sky_maps(paths: Iterable[PathLike]) -> Iterator[tuple[PathLike, np.ndarray, bool]]:
+    """Sky maps that decode: file, values, whether these are indices of a palette."""
     for path in paths:
         try:
-            yield path, np.asarray(read_image(path))
+            image = read_image(path)
+            yield path, np.asarray(image), image.mode == 'P'
         except InputError:
             continue

@@ -73,7 +73,7 @@ def test_frames_without_a_map_get_what_the_network_is_sure_of(kit, capsys):
     assert 0 < share < 1
     assert '12 frames: 4 maps written, 8 have a map, which stays' in out
     assert f'all pseudo maps: {share:.1%} of the pixels decided, {sky:.1%} of these sky; 0 maps in which' in out
-    assert 'bafenet_hr_tiny_densesirst.py --cfg-options' in out and 'sky=optional' not in out
+    assert f'bafenet_hr_tiny_densesirst.py --data {kit} --from bafenet_hr_tiny' in out
     entry = json.loads((kit / MANIFEST).read_text())
     assert set(entry['maps']) == set(WITHOUT) and entry['settings']['bounds'] == [0.2, 0.8]
     assert len(entry['settings']['weights_sha256']) == 64
@@ -86,7 +86,7 @@ def test_a_second_call_writes_nothing_and_one_of_other_settings_is_refused(kit):
     write_pseudo_sky(kit, splits=['train_v2'])
     before = {file: file.stat().st_mtime_ns for file in (kit / MAPS).iterdir()}
     again = write_pseudo_sky(kit, splits=['train_v2'])
-    assert (again.written, again.earlier, again.kept, again.without) == (0, 3, 5, 1)
+    assert (again.written, again.earlier, again.kept) == (0, 3, 5)
     with pytest.raises(InputError, match=r'has 3 pseudo maps of other settings \(bounds=\[0.1, 0.9\], and now \[0.3'):
         write_pseudo_sky(kit, bounds=(0.3, 0.7))
     assert {file: file.stat().st_mtime_ns for file in (kit / MAPS).iterdir()} == before
@@ -112,7 +112,7 @@ def test_a_map_that_only_the_binary_folder_has_is_not_shadowed(kit):
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(binary)
     data = binary.read_bytes()
     summary = write_pseudo_sky(kit)
-    assert (summary.written, summary.binary, summary.without) == (3, 1, 1)
+    assert (summary.written, summary.binary) == (3, 1)
     assert binary.read_bytes() == data and not (kit / MAPS / 'scene_0.png').exists()
 
 
@@ -142,7 +142,7 @@ def test_a_frame_that_cannot_be_read_is_left_out_and_said(kit, capsys):
     assert run(kit) == 3
     out = capsys.readouterr()
     assert '12 frames: 3 maps written, 8 have a map, which stays, 1 cannot be read' in out.out
-    assert 'skipped: ' in out.err and 'scene_0.png' in out.err and 'sky=optional' in out.out
+    assert 'skipped: ' in out.err and 'scene_0.png' in out.err
 
 
 def test_a_devkit_without_any_sky_folder_gets_one(kit):

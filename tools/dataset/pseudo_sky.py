@@ -66,12 +66,8 @@ def main(argv: list[str] | None = None) -> int:
                      *(f'{number} {what}' for number, what in there if number)]))
     print(f'all pseudo maps: {summary.decided:.1%} of the pixels decided, {summary.sky:.1%} of these sky; '
           f'{summary.undecided} maps in which nothing is')
-    if summary.written and not summary.kept and not summary.sky:
-        print('no frame shows sky, and training refuses maps of 0 and 255 alone: leave them out by '
-              '{train,val}_dataloader.dataset.sky=none')
-    optional = ' {train,val}_dataloader.dataset.sky=optional' if summary.without else ''
-    print(f'train with them: {call_of("train")} {CONFIG} --cfg-options '
-          f'{{train,val}}_dataloader.dataset.data_root={printable(shlex.quote(devkit))}{optional}')
+    print(f'train with them: {call_of("train")} {CONFIG} --data {printable(shlex.quote(devkit))} --from '
+          'bafenet_hr_tiny')
     return SOME_SKIPPED if summary.skipped else 0
 
 
