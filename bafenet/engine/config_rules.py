@@ -75,9 +75,10 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'BalancedCrop': {'size': SIZE, 'late_size': either(SIZE, NONE), 'late_epoch': either(INDEX, NONE),
                      **named('target_prob other_prob min_visible', SHARE)},
     'BAGCopyPaste': {
-        **named('prob visible_share', SHARE), **named('clustered gaussian truncate_boxes', FLAG),
-        **named('region_size max_target_size', whole(1, MAX_SIDE)), 'max_gt': either(INDEX, NONE),
-        **named('num_clusters targets_per_cluster spacing', range_of(INDEX)), 'brightness': range_of(FACTOR),
+        **named('prob visible_share lone_prob', SHARE), **named('clustered gaussian truncate_boxes', FLAG),
+        **named('region_size max_target_size max_scaled_size', whole(1, MAX_SIDE)), 'max_gt': either(INDEX, NONE),
+        **named('num_clusters targets_per_cluster spacing num_lone', range_of(INDEX)), 'lone_spacing': INDEX,
+        'target_scale': range_of(POSITIVE), 'brightness': range_of(FACTOR),
         'sigma': range_of(POSITIVE), **named('offset rotation', range_of(FINITE)), 'background': choice('sky', 'any'),
     },
     'PackDetInputs': {'meta_keys': list_of(TEXT, empty=True)},
