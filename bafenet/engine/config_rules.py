@@ -81,6 +81,11 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
         'target_scale': range_of(POSITIVE), 'brightness': range_of(FACTOR),
         'sigma': range_of(POSITIVE), **named('offset rotation', range_of(FINITE)), 'background': choice('sky', 'any'),
     },
+    'IntensityJitter': {
+        **named('gain gamma', range_of(number(0.1, 10))), 'offset': range_of(number(-255, 255)),
+        'noise': range_of(number(0, 100)), 'blur': range_of(number(0, 5)),
+        **named('gain_prob offset_prob gamma_prob noise_prob blur_prob keep_contrast noise_share', SHARE),
+    },
     'PackDetInputs': {'meta_keys': list_of(TEXT, empty=True)},
     # Networks
     'ImgDataPreprocessor': {
