@@ -16,8 +16,9 @@ LONE, LARGER = dict(lone_prob=0.5), dict(lone_prob=0.5, target_scale=(0.7, 6), b
 # Of BAGCopyPaste, whether there is jitter and an average, and the knots.
 CHANGES = {
     'sparse_tiny': {}, 'sparse_lone': dict(paste=LONE), 'sparse_larger': dict(paste=LARGER),
-    'sparse_jitter': dict(jitter=True), 'sparse_ema': dict(ema=True), 'sparse_knots': dict(knots=KNOTS),
-    'sparse_all': dict(paste=LARGER, jitter=True, ema=True, knots=KNOTS), 'sparse_small': {}}
+    'sparse_jitter': dict(jitter=True), 'sparse_hard': dict(hard=True),
+    'sparse_ema': dict(ema=True), 'sparse_knots': dict(knots=KNOTS),
+    'sparse_all': dict(paste=LARGER, jitter=True, hard=True, ema=True, knots=KNOTS), 'sparse_small': {}}
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,9 @@ def test_a_row_changes_what_it_says(key):
         assert paste == dict(type='BAGCopyPaste', prob=0.5, sigma=(0.6, 1.2), visible_share=0.12,
                              **change.get('paste', {}), **own)
         assert steps['BalancedCrop'].late_epoch == 8
-    assert [hook.type for hook in cfg.custom_hooks] == ['SyncBuffersHook'] + ['EMAHook'] * change.get('ema', False)
+        assert steps['BalancedCrop'].get('hard_prob', 0) == (0.2 if change.get('hard') else 0)
+    assert [hook.type for hook in cfg.custom_hooks] == ['SyncBuffersHook', *(
+        name for name, kind in (('HardNegativeHook', 'hard'), ('EMAHook', 'ema')) if kind in change)]
     assert tuple(cfg.model.bbox_head.side_knots) == change.get('knots', (1, 2, 3, 4, 5, 6, 8, 16))
     test, val = (cfg[f'{name}_dataloader'].dataset for name in ('test', 'val'))
     assert (test.data_root, test.ann_file) == ('data/SIRSTv2devkit', 'Splits/val_v2.txt')

@@ -9,6 +9,7 @@
 - hooks: checkpoint_hook.py (checkpoints written and removed), ema_hook.py (average of the weights),
   learning_rate_hook.py (the step size in the log), progress_hook.py (the progress bar),
   memory_format_hook.py (channels_last), fuse_hook.py (fused when tested),
+  hard_negative_hook.py (places of false alarms in training crops),
   run_checks.py (warnings and stops: other settings, boxes off their masks, losses not finite),
   strides_hook.py (strides that the feature maps do not have), training_images.py (no test on training images)
 - mixed_precision.py (training in bfloat16), precision.py (predicting in it),
@@ -26,6 +27,7 @@ from . import (
                checkpoints,
                ema_hook,
                fuse_hook,
+               hard_negative_hook,
                learning_rate_hook,
                memory_format_hook,
                mixed_precision,
@@ -36,5 +38,6 @@ from . import (
                training_images,
 )
 
-__all__ = ['checkpoint_hook', 'checkpoints', 'ema_hook', 'fuse_hook', 'learning_rate_hook', 'memory_format_hook',
-           'mixed_precision', 'progress_hook', 'run_checks', 'runner', 'strides_hook', 'training_images']
+__all__ = ['checkpoint_hook', 'checkpoints', 'ema_hook', 'fuse_hook', 'hard_negative_hook', 'learning_rate_hook',
+           'memory_format_hook', 'mixed_precision', 'progress_hook', 'run_checks', 'runner', 'strides_hook',
+           'training_images']

@@ -73,7 +73,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'LoadInfraredImage': {'cache_mb': FACTOR},
     'LoadSkyAnnotations': {'cache_mb': FACTOR},
     'BalancedCrop': {'size': SIZE, 'late_size': either(SIZE, NONE), 'late_epoch': either(INDEX, NONE),
-                     **named('target_prob other_prob min_visible', SHARE)},
+                     **named('target_prob other_prob hard_prob min_visible', SHARE)},
     'BAGCopyPaste': {
         **named('prob visible_share lone_prob', SHARE), **named('clustered gaussian truncate_boxes', FLAG),
         **named('region_size max_target_size max_scaled_size', whole(1, MAX_SIDE)), 'max_gt': either(INDEX, NONE),
@@ -154,6 +154,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
                              'test_out_dir': either(TEXT, NONE)},
     'TestPanelHook': {'file': TEXT, 'num_images': whole(1, 1000), 'score_threshold': SHARE, **_PICTURE},
     'SkyLocalVisualizer': {**_PICTURE, 'stretch': either(range_of(number(0, 100)), NONE)},
+    'HardNegativeHook': {'score': SHARE, 'distance': number(0, 1000), **named('per_image epochs', whole(1, 1000))},
     'EMAHook': {'ema_type': choice('ExponentialMovingAverage', 'MomentumAnnealingEMA', 'StochasticWeightAverage'),
                 'momentum': number(0, 0.999, above=True), **named('gamma interval', COUNT), 'update_buffers': FLAG,
                 **named('begin_iter begin_epoch', INDEX)},
