@@ -174,9 +174,9 @@ def _steps(dataset: Any) -> Iterator[Any]:
         yield from _steps(part)
 
 
-def _head(runner: Runner) -> nn.Module:
+def _head(runner: Runner) -> Any:
     network = getattr(runner.model, 'module', runner.model)
-    head = getattr(network, 'bbox_head', None)
+    head: Any = getattr(network, 'bbox_head', None)
     if not getattr(head, 'use_sigmoid_cls', False) or not hasattr(head, 'prior_generator'):
         raise InputError(f'HardNegativeHook: {type(network).__name__} has no bbox_head of points with sigmoid scores; '
                          'remove the hook')

@@ -140,7 +140,7 @@ def _with_noise(image: np.ndarray, deviation: float) -> np.ndarray:
     if deviation <= 0:
         return image
     cv2.setRNGSeed(seed)
-    noise = cv2.randn(np.empty(image.shape[:2], np.int16), 0, deviation)
+    noise = np.asarray(cv2.randn(np.empty(image.shape[:2], np.int16), np.zeros(1), np.array([deviation])))
     channels = 1 if image.ndim == 2 else image.shape[2]
     added = cv2.add(image, noise if channels == 1 else cv2.merge([noise] * channels), dtype=cv2.CV_8U)
     return added.reshape(image.shape)
