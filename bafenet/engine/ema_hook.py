@@ -4,7 +4,7 @@ from typing import Any
 
 from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce_params, is_distributed
-from mmengine.hooks import EMAHook as MMEngineEMAHook
+from mmengine.hooks import EMAHook
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 
@@ -16,8 +16,9 @@ OWN_ARGUMENTS = {'ExponentialMovingAverage': ('momentum', ), 'MomentumAnnealingE
                  'StochasticWeightAverage': ()}
 
 
-@HOOKS.register_module()
-class EMAHook(MMEngineEMAHook):
+# In mmdet's registry, and so before mmengine's own, by the name that configs know.
+@HOOKS.register_module(name='EMAHook')
+class WeightAverageHook(EMAHook):
     """mmengine's ``EMAHook``, for networks with batch normalisation, and with nothing of it outside of training.
 
     After each step the average of every weight moves towards the weight: ``average += momentum (weight - average)``.

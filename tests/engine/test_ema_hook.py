@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from toy_runs import checkpoint_hook, toy_config, toy_runner, validation
 
 from bafenet.engine.checkpoints import find_checkpoint
-from bafenet.engine.ema_hook import EMAHook
+from bafenet.engine.ema_hook import WeightAverageHook
 from bafenet.engine.runner import DetectionRunner
 from bafenet.errors import InputError
 
@@ -207,7 +207,7 @@ def test_an_average_that_does_not_fit_is_one_line(tmp_path):
     dict(ema_type='Mean'), dict(ema_type=None), dict(update_buffers=1), dict(begin_iter=1, begin_epoch=1)])
 def test_bad_settings_are_refused(bad):
     with pytest.raises(InputError, match=f'EMAHook: {next(iter(bad))}'):
-        EMAHook(**bad)
+        WeightAverageHook(**bad)
 
 
 def test_beginning_after_the_end_is_refused(tmp_path):
