@@ -6,11 +6,12 @@
   devkit_lists.py (frames that are kept back to validate on),
   fine_tune.py (the schedule, and the weights of the same network), class_layer.py (weights for other classes),
   schedule.py (a training of another length)
-- hooks: checkpoint_hook.py (checkpoints written and removed), learning_rate_hook.py (the step size in the log),
-  progress_hook.py (the progress bar), memory_format_hook.py (channels_last), fuse_hook.py (fused when tested),
+- hooks: checkpoint_hook.py (checkpoints written and removed), ema_hook.py (average of the weights),
+  learning_rate_hook.py (the step size in the log), progress_hook.py (the progress bar),
+  memory_format_hook.py (channels_last), fuse_hook.py (fused when tested),
+  hard_negative_hook.py (places of false alarms in training crops),
   run_checks.py (warnings and stops: other settings, boxes off their masks, losses not finite),
-  strides_hook.py (strides that the feature maps do not have),
-  training_images.py (no test on training images)
+  strides_hook.py (strides that the feature maps do not have), training_images.py (no test on training images)
 - mixed_precision.py (training in bfloat16), precision.py (predicting in it),
   silent_logging.py (nothing but results on the standard output)
 - options.py (loading a config), option_text.py (the text of ``--cfg-options``), config_changes.py (settings changed by
@@ -24,7 +25,9 @@ Importing registers all.
 from . import (
                checkpoint_hook,
                checkpoints,
+               ema_hook,
                fuse_hook,
+               hard_negative_hook,
                learning_rate_hook,
                memory_format_hook,
                mixed_precision,
@@ -35,5 +38,6 @@ from . import (
                training_images,
 )
 
-__all__ = ['checkpoint_hook', 'checkpoints', 'fuse_hook', 'learning_rate_hook', 'memory_format_hook', 'mixed_precision',
-           'progress_hook', 'run_checks', 'runner', 'strides_hook', 'training_images']
+__all__ = ['checkpoint_hook', 'checkpoints', 'ema_hook', 'fuse_hook', 'hard_negative_hook', 'learning_rate_hook',
+           'memory_format_hook', 'mixed_precision', 'progress_hook', 'run_checks', 'runner', 'strides_hook',
+           'training_images']

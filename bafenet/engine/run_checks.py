@@ -80,7 +80,7 @@ class SettingsHook(Hook):
     """Warns, in one line, of settings that are unlike those of the checkpoint that is tested or resumed.
 
     When testing: model, dataset, test pipeline and evaluator, without paths and splits. When resuming: model, training
-    data, optimizer and schedule.
+    data, optimizer, schedule and custom hooks, of which an average of the weights is one.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,8 @@ class SettingsHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Compare what decides about the outcome of a training that is resumed."""
         if runner._resume:
-            keys = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'randomness')
+            keys = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'randomness',
+                    'custom_hooks')
             self._compare(runner, 'resumed', keys, _LOADING)
 
     def _compare(self, runner: Runner, done: str, keys: Sequence[str], ignored: set) -> None:

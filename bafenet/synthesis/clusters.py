@@ -1,4 +1,4 @@
-"""Clusters of small targets: what to paste, where, and the paste itself (paper Section III-B and Section IV-C).
+"""Clusters of small targets, and lone ones: what to paste, where, and the paste itself (paper Sections III-B, IV-C).
 
 Where a target may be at all is a map that the caller gives (``allowed``): in training that of ``BAGCopyPaste.allowed``,
 datasets/transforms.
@@ -104,7 +104,7 @@ class PastedTargets(NamedTuple):
 
 def paste_clusters(image: np.ndarray, allowed: np.ndarray, library: TargetLibrary, rng: Rng, recipe: ClusterRecipe,
                    scale: Sequence[float] = (1.0, 1.0), most: int | None = None) -> PastedTargets:
-    """Place clusters, pick their targets from a library and paste them: the whole of BAG-CP for one image.
+    """Place clusters, or lone targets, pick them from a library and paste them: the whole of BAG-CP for one image.
 
     Args:
         image: (H, W) or (H, W, C), values in [0, 255]. It is not changed.
@@ -118,45 +118,61 @@ def paste_clusters(image: np.ndarray, allowed: np.ndarray, library: TargetLibrar
     Returns:
         The new image and the targets that can be seen in it, none where nothing fits.
     """
-    indices, corners = place_clusters(allowed, library.sizes, rng, recipe, scale)
-    return paste_targets(image, library.pick(indices[:most]).scaled(scale), corners[:most], rng, recipe)
+    indices, sizes, corners = place_clusters(allowed, library.sizes, rng, recipe, scale)
+    return paste_targets(image, library.pick(indices[:most]).resized(sizes[:most]), corners[:most], rng, recipe)
 
 
 def place_clusters(allowed: np.ndarray, sizes: np.ndarray, rng: Rng, recipe: ClusterRecipe,
-                   scale: Sequence[float] = (1.0, 1.0)) -> tuple[np.ndarray, np.ndarray]:
-    """Draw how many targets there are, which ones of a library, and where each of them goes.
+                   scale: Sequence[float] = (1.0, 1.0)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw how many targets there are, which ones of a library, how large, and where each of them goes.
 
-    In clusters, unless ``recipe.clustered`` is False. The regions stay farther apart than the targets in them, so that
-    each cluster is one.
+    In clusters, unless the image is one for lone targets (``recipe.lone_prob``) or ``recipe.clustered`` is False. The
+    regions stay farther apart than the targets in them, so that each cluster is one.
 
     Args:
         allowed: (H, W) bool, or uint8 of 0 and 1, true where a target may be.
         sizes: (m, 2) int, height and width in native pixels of the library's targets, which are drawn with replacement.
         rng: Source of the draws.
-        recipe: Numbers, sizes and spacing.
+        recipe: Numbers, sizes and spacing. A target too large for its region is left out.
         scale: Pixels of this image per native pixel, vertically and horizontally. Targets and spacing are brought to it
             and rounded, none below 1; the region's size is in pixels of this image.
 
     Returns:
-        (n,) int64, the targets that found a place, as indices into ``sizes``, and (n, 2) int64, row and column of their
-        top left corners. n is 0 where nothing fits.
+        (n,) int64, the targets that found a place, as indices into ``sizes``; (n, 2) int64, the heights and widths in
+        pixels of this image that they are to be brought to; and (n, 2) int64, row and column of their top left corners.
+        n is 0 where nothing fits.
     """
+    if recipe.lone_prob and rng.random() < recipe.lone_prob:
+        gap = (_scaled_gap(recipe.lone_spacing, scale[0]), _scaled_gap(recipe.lone_spacing, scale[1]))
+        drawn = draw_integers(rng, 0, len(sizes) - 1, draw_integer(rng, *recipe.num_lone))
+        return _place_one_by_one(allowed, drawn, _drawn_sizes(sizes[drawn], rng, recipe, scale), gap, rng)
     low, high = recipe.spacing
     gaps = [(_scaled_gap(gap, scale[0]), _scaled_gap(gap, scale[1])) for gap in range(low, high + 1)]
     count = draw_integer(rng, *recipe.num_clusters)
     if not recipe.clustered:
         number = int(draw_integers(rng, *recipe.targets_per_cluster, count).sum())
         drawn = draw_integers(rng, 0, len(sizes) - 1, number)
-        return _place_one_by_one(allowed, _scaled_sizes(sizes[drawn], scale), drawn, gaps[0], rng)
+        return _place_one_by_one(allowed, drawn, _drawn_sizes(sizes[drawn], rng, recipe, scale), gaps[0], rng)
     region = (recipe.region_size, recipe.region_size)
-    picks, corners = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)]
+    found = [(np.empty(0, np.int64), np.empty((0, 2), np.int64), np.empty((0, 2), np.int64))]
     for region_corner in place_regions(allowed, region, count, rng, margin=max(gaps[-1]) + 1):
         drawn = draw_integers(rng, 0, len(sizes) - 1, draw_integer(rng, *recipe.targets_per_cluster))
-        placed = place_targets(region, _scaled_sizes(sizes[drawn], scale), gaps, rng)
+        wanted = _drawn_sizes(sizes[drawn], rng, recipe, scale)
+        placed = place_targets(region, wanted, gaps, rng)
         fits = placed[:, 0] >= 0
-        picks.append(drawn[fits])
-        corners.append(region_corner + placed[fits])
-    return np.concatenate(picks), np.concatenate(corners)
+        found.append((drawn[fits], wanted[fits], region_corner + placed[fits]))
+    picks, wanted, corners = map(np.concatenate, zip(*found, strict=True))
+    return picks, wanted, corners
+
+
+def _drawn_sizes(sizes: np.ndarray, rng: Rng, recipe: ClusterRecipe, scale: Sequence[float]) -> np.ndarray:
+    """Heights and widths (n, 2) in pixels of the image of targets of native ``sizes``, each by a factor of its own."""
+    low, high = recipe.target_scale
+    if low == high == 1:
+        return _scaled_sizes(sizes, scale)
+    factors = np.exp(rng.uniform(np.log(low), np.log(high), len(sizes)))
+    factors = np.minimum(factors, recipe.max_scaled_size / sizes.max(axis=1, initial=1))
+    return _scaled_sizes(sizes * factors[:, None], scale)
 
 
 def _scaled_sizes(sizes: np.ndarray, scale: Sequence[float]) -> np.ndarray:
@@ -169,19 +185,19 @@ def _scaled_gap(gap: int, factor: float) -> int:
     return max(round(gap * factor), min(gap, 1))
 
 
-def _place_one_by_one(allowed: np.ndarray, sizes: np.ndarray, drawn: np.ndarray, gap: tuple[int, int],
-                      rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+def _place_one_by_one(allowed: np.ndarray, drawn: np.ndarray, sizes: np.ndarray, gap: tuple[int, int],
+                      rng: Rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Place each drawn target uniformly over all positions that the ones before it have left."""
     free = np.array(allowed, np.uint8)
-    picks, corners = [], []
-    for index, (height, width) in zip(drawn.tolist(), sizes.tolist(), strict=True):
+    placed, corners = [], []
+    for index, (height, width) in enumerate(sizes.tolist()):
         corner = draw_true(region_corners(free, (height, width)), rng)
         if corner is not None:
             row, col = corner
             free[max(row - gap[0], 0):row + height + gap[0], max(col - gap[1], 0):col + width + gap[1]] = 0
-            picks.append(index)
+            placed.append(index)
             corners.append(corner)
-    return np.array(picks, np.int64), np.array(corners, np.int64).reshape(-1, 2)
+    return drawn[placed], sizes[placed], np.array(corners, np.int64).reshape(-1, 2)
 
 
 def paste_targets(image: np.ndarray, targets: TargetLibrary, corners: np.ndarray, rng: Rng,

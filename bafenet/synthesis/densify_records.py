@@ -1,6 +1,8 @@
 """Resuming ``densify``: the records of settings, finished images and summary that an interrupted run leaves."""
+import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +10,7 @@ from ..devkit.write import sample_files
 from ..errors import InputError, printable
 from ..fileio import LOCK_FILE
 from ..reading import parse_json, read_bytes, read_json
+from .recipe import ClusterRecipe
 
 SETTINGS_FILE, RECORDS_FILE = 'densify.json', 'densify_images.jsonl'
 MAX_RECORDS_BYTES = 2**28
@@ -77,7 +80,8 @@ def _is_count(value: Any) -> bool:
 
 def check_settings(out: Path, present: dict, settings: dict) -> None:
     """Refuse to go on with other settings than those that a set was begun with."""
-    begun = present.get('settings', settings)
+    # A set of an earlier release is silent about what its recipe did not have; as it would be in the file.
+    begun = {**json.loads(json.dumps(asdict(ClusterRecipe()))), **present.get('settings', settings)}
     differ = [f'{_short(key)} {_short(begun.get(key))} there, {_short(settings.get(key))} now'
               for key in {**settings, **begun} if begun.get(key) != settings.get(key)]
     if differ:

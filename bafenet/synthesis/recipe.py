@@ -1,14 +1,15 @@
-"""The recipe of a cluster: numbers, sizes, spacing and blend, and the limits of each."""
+"""The recipe of a paste: numbers, sizes, spacing and blend of clusters and of lone targets, and the limits of each."""
 from dataclasses import dataclass
 
 from ..arguments import require_flags, require_number, require_range
 
 MAX_CLUSTERS, MAX_TARGETS, MAX_SPACING, MAX_REGION, MAX_TARGET_SIZE = 100, 1_000, 100, 1_024, 256
+MAX_SCALE = 100
 
 
 @dataclass(frozen=True)
 class ClusterRecipe:
-    """The ranges of a cluster, both ends included; the paper's values by default.
+    """The ranges of a cluster, both ends included; the paper's values by default, which has no lone targets.
 
     Attributes:
         num_clusters: Regions in an image.
@@ -23,6 +24,12 @@ class ClusterRecipe:
         gaussian: False puts the patch instead of the background, as plain copy-paste does (Table II).
         visible_share: A pixel counts as visible, and so into the box, if the blend raises it by at least this share of
             the target's greatest raise, and by a grey level. DenseSIRST's own boxes end at about 0.13.
+        lone_prob: Probability that an image gets lone targets instead of clusters.
+        num_lone: Lone targets in such an image.
+        lone_spacing: Fewest empty pixels between two lone targets.
+        target_scale: Factor by which each target is resized before it is pasted, log-uniform, so that half and twice
+            the size are equally likely.
+        max_scaled_size: No resized target gets a longer side than this many native pixels.
     """
 
     num_clusters: tuple[int, int] = (1, 3)
@@ -36,6 +43,11 @@ class ClusterRecipe:
     clustered: bool = True
     gaussian: bool = True
     visible_share: float = 0.0
+    lone_prob: float = 0.0
+    num_lone: tuple[int, int] = (1, 3)
+    lone_spacing: int = 20
+    target_scale: tuple[float, float] = (1.0, 1.0)
+    max_scaled_size: int = 32
 
 
 def check_recipe(recipe: ClusterRecipe, max_target_size: int, owner: str = '', spoken: bool = False,
@@ -68,4 +80,9 @@ def check_recipe(recipe: ClusterRecipe, max_target_size: int, owner: str = '', s
     require_range(name('offset'), recipe.offset, -10, 10)
     require_range(name('rotation'), recipe.rotation, -360, 360)
     require_number(name('visible_share'), recipe.visible_share, 0, 1)
+    require_number(name('lone_prob'), recipe.lone_prob, 0, 1)
+    require_range(name('num_lone'), recipe.num_lone, least_clusters, MAX_TARGETS, whole=True)
+    require_number(name('lone_spacing'), recipe.lone_spacing, 0, MAX_REGION, whole=True)
+    require_range(name('target_scale'), recipe.target_scale, 1 / MAX_SCALE, MAX_SCALE)
+    require_number(name('max_scaled_size'), recipe.max_scaled_size, 1, MAX_TARGET_SIZE, whole=True)
     require_flags(owner.rstrip(': ') or 'recipe', clustered=recipe.clustered, gaussian=recipe.gaussian)

@@ -182,6 +182,20 @@ def test_limit_and_probability():
     assert 15 < sum(pasted) < 45
 
 
+def test_lone_and_larger_targets_beside_the_present_ones():
+    present = [(20, 20, 24, 24), (60, 40, 63, 42)]
+    for seed in range(30):
+        seed_all(seed)
+        result = BAGCopyPaste(PATCHES, lone_prob=1.0, num_lone=[1, 3], target_scale=[1.0, 4.0], max_scaled_size=12,
+                              brightness=(1.0, 3.0))(make_sample(boxes=present, seed=seed))
+        boxes = result['gt_bboxes'].numpy()
+        assert boxes[:2].tolist() == [list(map(float, box)) for box in present] and 1 <= len(boxes) - 2 <= 3
+        assert (boxes[:, 2:] - boxes[:, :2]).max() <= 12
+        gap = np.maximum(boxes[:, None, :2] - boxes[None, :, 2:], boxes[None, :, :2] - boxes[:, None, 2:]).max(axis=2)
+        np.fill_diagonal(gap, 99)
+        assert gap[2:, 2:].min() >= 20 and gap[2:, :2].min() >= 1
+
+
 def test_switch_clustered():
     seed_all(0)
     boxes = BAGCopyPaste(PATCHES, num_clusters=(1, 1), clustered=False)(make_sample((400, 400)))['gt_bboxes'].numpy()
@@ -240,9 +254,11 @@ def test_truncation_is_the_papers():
     assert len(boxes) == len(result['gt_bboxes_labels']) == len(result['gt_ignore_flags']) == len(result['gt_masks'])
 
 
-RANGES = dict(num_clusters=[-1, 101, 1.5], targets_per_cluster=[0, 1001, 1.5], spacing=[-1, 101, 1.5],
+RANGES = dict(num_lone=[-1, 1001, 1.5], target_scale=[0, -1, 101], num_clusters=[-1, 101, 1.5],
+              targets_per_cluster=[0, 1001, 1.5], spacing=[-1, 101, 1.5],
               brightness=[-1, 101], sigma=[0, -1, 101], offset=[-11, 11], rotation=[-361, 361])
-NUMBERS = dict(region_size=[0, -1, 1.5, 10**9], max_target_size=[0, 1.5, 10**9], visible_share=[-0.1, 1.5],
+NUMBERS = dict(lone_prob=[-0.1, 1.5], lone_spacing=[-1, 1.5, 10**9], max_scaled_size=[0, 1.5, 10**9],
+               region_size=[0, -1, 1.5, 10**9], max_target_size=[0, 1.5, 10**9], visible_share=[-0.1, 1.5],
                prob=[-0.1, 1.5], max_gt=[-1, 1.5, 10**9])
 NO_NUMBERS = ['one', True, float('nan'), float('inf'), [1], {}]
 BAD_ARGUMENTS = [

@@ -17,8 +17,8 @@ def library(seed=0, count=40):
 
 
 def place(allowed, targets, rng, recipe):
-    indices, corners = place_clusters(allowed, targets.sizes, rng, recipe)
-    return targets.pick(indices), corners
+    indices, sizes, corners = place_clusters(allowed, targets.sizes, rng, recipe)
+    return targets.pick(indices).resized(sizes), corners
 
 
 def sky_and_image(seed, shape=(70, 90)):
@@ -144,10 +144,11 @@ def test_resized_patches_are_opencvs(scale):
 
 
 def test_sizes_and_gaps_come_to_the_scale_of_the_image():
-    sizes = np.full((1, 2), 2)
+    native = np.full((1, 2), 2)
     recipe = ClusterRecipe(num_clusters=(1, 1), spacing=(2, 2))
-    _, corners = place_clusters(np.ones((60, 60), bool), sizes, np.random.default_rng(0), recipe, (2.0, 0.2))
+    _, sizes, corners = place_clusters(np.ones((60, 60), bool), native, np.random.default_rng(0), recipe, (2.0, 0.2))
     # A target of 2x2 native pixels has 4 rows and 1 column here.
+    assert (sizes == (4, 1)).all()
     gaps = np.abs(corners[:, None] - corners[None]) - (4, 1)
     # To every neighbour at least 4 empty rows or 1 empty column, and to the nearest one no more.
     apart = (gaps[..., 0] >= 4) | (gaps[..., 1] >= 1)
@@ -194,7 +195,7 @@ def test_pasting_clusters_is_placing_picking_and_pasting(scale, most):
     image, allowed = np.full((80, 90), 20, np.uint8), np.ones((80, 90), bool)
     recipe, rng = ClusterRecipe(), np.random.default_rng(1)
     ours = paste_clusters(image, allowed, library, np.random.default_rng(1), recipe, scale, most)
-    indices, corners = place_clusters(allowed, library.sizes, rng, recipe, scale)
+    indices, _, corners = place_clusters(allowed, library.sizes, rng, recipe, scale)
     assert len(indices) > 5
     theirs = paste_targets(image, library.pick(indices[:most]).scaled(scale), corners[:most], rng, recipe)
     assert np.array_equal(ours.image, theirs.image) and np.array_equal(ours.boxes, theirs.boxes)

@@ -88,6 +88,17 @@ def test_a_removed_image_of_an_unfinished_set_is_made_again(densified, densify_s
     assert contents(out) == contents(densified[0])
 
 
+def test_a_set_of_an_earlier_release_goes_on(densified, densify_source, tmp_path):
+    out = shutil.copytree(densified[0], tmp_path / 'dense')
+    settings = json.loads((out / SETTINGS_FILE).read_text())['settings']
+    for key in ('lone_prob', 'num_lone', 'lone_spacing', 'target_scale', 'max_scaled_size'):
+        del settings[key]
+    (out / SETTINGS_FILE).write_text(json.dumps({'settings': settings}))
+    assert densify(densify_source, out, seed=SEED) == densified[1]
+    with pytest.raises(InputError, match=r'lone_prob 0.0 there, 0.5 now'):
+        densify(densify_source, out, seed=SEED, recipe=ClusterRecipe(lone_prob=0.5))
+
+
 @pytest.mark.parametrize('change, message', [
     (dict(seed=6), 'seed 5 there, 6 now'), (dict(limit=2), 'limit None there, 2 now'),
     (dict(max_target_size=3), 'max_target_size 5 there, 3 now'), (dict(split='val_v2'), r'library 16 .* 8 '),

@@ -38,6 +38,8 @@ MAX_GT = 1_000_000
 class BAGCopyPaste(BaseTransform):
     """Paste clusters of Gaussian-blended targets, into the sky only (paper Eq. 1-3; recipe of Section III-B).
 
+    In a share of the images (``lone_prob``), lone targets instead of clusters.
+
     Before a ``Resize`` it pastes native pixels, so that pasted and present targets are resized alike (our protocol).
     After one (the paper's protocol) patches and gaps are brought to the scale of the small image and rounded, none
     below one pixel; a region keeps ``region_size`` pixels. All draws come from the global ``random`` and NumPy states.
@@ -59,12 +61,19 @@ class BAGCopyPaste(BaseTransform):
         targets_per_cluster: Fewest and most targets in a region; as many as fit where it cannot hold the number drawn.
         max_target_size: Larger patches of the library are shrunk to this many native pixels.
         spacing: Fewest and most empty pixels between a target and its nearest neighbour.
-        brightness: Range of lambda, Eq. 1.
+        brightness: Range of lambda, Eq. 1. Above 1 a target is brighter than where it was cut; grey levels end at 255.
         sigma: Range of sigma_x and sigma_y, Eq. 2, on coordinates from -1 to 1 across the patch.
         offset: Range of mu_x and mu_y, Eq. 3; mu = -rho as released, rho in [0, 0.2].
         rotation: Range of theta in degrees, Eq. 3.
         visible_share: A pixel counts into the box if it is raised by at least this share of the target's greatest
             raise, and by a grey level. The paper does not say; DenseSIRST's own boxes end at about 0.13.
+        lone_prob: Probability that an image that is pasted into gets lone targets and no cluster.
+        num_lone: Fewest and most lone targets in such an image.
+        lone_spacing: Fewest empty native pixels between two lone targets; from present ones they keep ``spacing``.
+        target_scale: Range of the factor by which each patch is resized, log-uniform, as ``(0.7, 8)`` where targets are
+            larger than the library's. In a cluster, what is too large for its region is left out.
+        max_scaled_size: No patch that ``target_scale`` resizes gets a longer side than this many native pixels. The
+            head's greatest distance (``side_knots``) must be able to say such a box.
         prob: Probability that an image is pasted into.
         max_gt: No target is added beyond this many in an image; None for no limit.
         clustered: Table II. False places as many targets one by one, anywhere.
@@ -91,6 +100,11 @@ class BAGCopyPaste(BaseTransform):
                  offset: tuple[float, float] = (-0.2, 0.0),
                  rotation: tuple[float, float] = (-90, 90),
                  visible_share: float = 0.0,
+                 lone_prob: float = 0.0,
+                 num_lone: tuple[int, int] = (1, 3),
+                 lone_spacing: int = 20,
+                 target_scale: tuple[float, float] = (1.0, 1.0),
+                 max_scaled_size: int = 32,
                  prob: float = 1.0,
                  max_gt: int | None = None,
                  clustered: bool = True,
@@ -109,7 +123,12 @@ class BAGCopyPaste(BaseTransform):
             rotation=_range(rotation),
             clustered=clustered,
             gaussian=gaussian,
-            visible_share=visible_share)
+            visible_share=visible_share,
+            lone_prob=lone_prob,
+            num_lone=_range(num_lone),
+            lone_spacing=lone_spacing,
+            target_scale=_range(target_scale),
+            max_scaled_size=max_scaled_size)
         check_recipe(self.recipe, max_target_size, 'BAGCopyPaste: ', least_clusters=0, least_spacing=0)
         if not isinstance(background, str) or background not in ('sky', 'any'):
             raise InputError(f"BAGCopyPaste: background={shown(background)} must be 'sky' or 'any'")

@@ -9,6 +9,7 @@ from bafenet.arguments import require_number, shown
 from bafenet.devkit.layout import OTHER
 from bafenet.errors import InputError
 
+from ..hard_negatives import Places, read_places
 from .loading import require_loaded
 
 MAX_SIDE, MAX_EPOCH = 2**16, 2**31
@@ -19,15 +20,17 @@ class BalancedCrop(BaseTransform):
     """Cut a window out of an image without resizing it, around a target, around clutter or anywhere.
 
     A window drawn anywhere in a 1280x1024 frame mostly shows empty sky. This one holds, by chance: a target drawn at
-    random (so that a cluster is drawn as often as it has targets); a pixel that is not sky, where false alarms live; or
-    whatever a uniform draw gives. A kind that the image does not have falls back to the uniform draw. The target or
+    random (so that a cluster is drawn as often as it has targets); a pixel that is not sky, where false alarms live; a
+    place where the network had a false alarm in the last epochs, with ``HardNegativeHook``; or whatever a uniform draw
+    gives. A kind that the image does not have falls back to the uniform draw. The target or
     pixel lies anywhere in the window, not in its middle. An image smaller than the window is kept whole in that
     direction; batches are padded by the data preprocessor.
 
     Small windows show more targets for the same pixels, and no clue whether a smooth area is sky or road; so
     the last epochs can have larger ones. The dataset says which ``epoch`` a sample is drawn for; without it, none is.
 
-    Reads ``epoch`` (from 0; where present); reads and writes ``img`` (H, W) or (H, W, C), ``gt_seg_map`` (H, W; where
+    Reads ``epoch`` (from 0; where present) and ``scale_factor``; writes ``crop_start``, column and row of the window's
+    start in native pixels; reads and writes ``img`` (H, W) or (H, W, C), ``gt_seg_map`` (H, W; where
     present), ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags``, ``img_shape``. Boxes are moved and clipped to
     the window. All draws come from the global ``random`` state.
 
@@ -37,6 +40,7 @@ class BalancedCrop(BaseTransform):
         late_epoch: Epoch, counted from 0, from which ``late_size`` holds; given where ``late_size`` is.
         target_prob: Probability of a window around a target.
         other_prob: Probability of a window around a pixel that is not sky.
+        hard_prob: Probability of a window around a false alarm; above 0 it needs ``HardNegativeHook``.
         min_visible: A box is dropped if a smaller share of its area is in the window.
 
     Raises:
@@ -49,6 +53,7 @@ class BalancedCrop(BaseTransform):
                  late_epoch: int | None = None,
                  target_prob: float = 0.5,
                  other_prob: float = 0.25,
+                 hard_prob: float = 0.0,
                  min_visible: float = 0.5) -> None:
         for name, window in (('size', size), ('late_size', size if late_size is None else late_size)):
             if not isinstance(window, (list, tuple)) or len(window) != 2:
@@ -61,9 +66,10 @@ class BalancedCrop(BaseTransform):
             require_number('BalancedCrop: late_epoch', late_epoch, 0, MAX_EPOCH, whole=True)
         require_number('BalancedCrop: target_prob', target_prob, 0, 1)
         require_number('BalancedCrop: other_prob', other_prob, 0, 1)
-        if target_prob + other_prob > 1:
-            raise InputError(f'BalancedCrop: target_prob={target_prob} and other_prob={other_prob} must be at most 1 '
-                             'together')
+        require_number('BalancedCrop: hard_prob', hard_prob, 0, 1)
+        if target_prob + other_prob + hard_prob > 1:
+            raise InputError(f'BalancedCrop: target_prob={target_prob}, other_prob={other_prob} and '
+                             f'hard_prob={hard_prob} must be at most 1 together')
         # At 0, boxes without area would stay.
         require_number('BalancedCrop: min_visible', min_visible, 0, 1, above=True)
         self.size = tuple(size)
@@ -71,7 +77,11 @@ class BalancedCrop(BaseTransform):
         self.late_epoch = late_epoch
         self.target_prob = target_prob
         self.other_prob = other_prob
+        self.hard_prob = hard_prob
         self.min_visible = min_visible
+        # Where HardNegativeHook writes; what was last read, and of which epoch.
+        self.hard_negatives: str | None = None
+        self._known: tuple[int, Places] = (-1, {})
 
     def transform(self, results: dict) -> dict:
         """Cut one sample; see the class."""
@@ -83,6 +93,8 @@ class BalancedCrop(BaseTransform):
         row, column = self._anchor(results) or (None, None)
         top = _start(row, rows, height)
         left = _start(column, columns, width)
+        scale_x, scale_y = results.get('scale_factor', (1.0, 1.0))
+        results['crop_start'] = (left / scale_x, top / scale_y)
         window = np.s_[top:top + rows, left:left + columns]
         results['img'] = results['img'][window]
         results['img_shape'] = results['img'].shape[:2]
@@ -101,9 +113,27 @@ class BalancedCrop(BaseTransform):
             x, y = boxes.centers[random.randrange(len(boxes))].tolist()
             height, width = results['img'].shape[:2]
             return min(int(y), height - 1), min(int(x), width - 1)
-        if draw < self.target_prob + self.other_prob and results.get('gt_seg_map') is not None:
-            return _random_pixel(results['gt_seg_map'] == OTHER)
+        if draw < self.target_prob + self.other_prob:
+            sky = results.get('gt_seg_map')
+            return None if sky is None else _random_pixel(sky == OTHER)
+        if draw < self.target_prob + self.other_prob + self.hard_prob:
+            return self._hard_place(results)
         return None
+
+    def _hard_place(self, results: dict) -> tuple[int, int] | None:
+        """Row and column of a false alarm of the last epochs, drawn uniformly; None where none is known."""
+        epoch = results.get('epoch')
+        if self.hard_negatives is None or epoch is None:
+            return None
+        if self._known[0] != epoch:
+            self._known = (epoch, read_places(self.hard_negatives, epoch))
+        places = self._known[1].get(results.get('img_path', ''))
+        if not places:
+            return None
+        place = places[random.randrange(len(places))]
+        scale_x, scale_y = results.get('scale_factor', (1.0, 1.0))
+        height, width = results['img'].shape[:2]
+        return min(int(place.y * scale_y), height - 1), min(int(place.x * scale_x), width - 1)
 
     def _crop_boxes(self, results: dict, top: int, left: int) -> None:
         boxes = results['gt_bboxes'].clone()
@@ -117,7 +147,8 @@ class BalancedCrop(BaseTransform):
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(size={self.size}, late_size={self.late_size}, late_epoch={self.late_epoch}, '
-                f'target_prob={self.target_prob}, other_prob={self.other_prob}, min_visible={self.min_visible})')
+                f'target_prob={self.target_prob}, other_prob={self.other_prob}, '
+                f'hard_prob={self.hard_prob}, min_visible={self.min_visible})')
 
 
 def _start(pixel: int | None, size: int, length: int) -> int:

@@ -239,8 +239,8 @@ class PackInfraredInputs(PackDetInputs):
         if image.ndim == 2 or image.shape[2] == 1:
             results['img'] = np.broadcast_to(image.reshape(*image.shape[:2], 1), (*image.shape[:2], 3))
         packed = super().transform(results)
-        if 'grey_levels' in results:
-            packed['data_samples'].set_metainfo({'grey_levels': results['grey_levels']})
+        more = {key: results[key] for key in ('grey_levels', 'crop_start') if key in results}
+        packed['data_samples'].set_metainfo(more)
         return packed
 
 
