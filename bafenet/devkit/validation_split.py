@@ -13,6 +13,9 @@ SHARE = 0.1
 LARGEST_SHARE = 0.5
 # Frames with targets, one for each of the two.
 FEWEST = 2
+# How frames were drawn whose recordings lie on both sides.
+FOLLOWING = ('drawn by frames that follow each other, for the recordings cannot be divided so: the validation shows '
+             'scenes that are trained on, and its figures are too good')
 
 
 def draw_validation(root: str | Path, names: Sequence[str], targets: Sequence[int], seed: int = 0,
@@ -31,7 +34,8 @@ def draw_validation(root: str | Path, names: Sequence[str], targets: Sequence[in
         workers: Processes that read images; the lists do not depend on it.
 
     Returns:
-        Names to train on and to validate on, each sorted, and a sentence on how they were drawn.
+        Names to train on and to validate on, each sorted, and how they were drawn, ``'drawn by …'``, :data:`FOLLOWING`
+        where recordings were cut.
 
     Raises:
         InputError: If fewer than 2 frames have targets, or a file is missing or bad.
@@ -48,8 +52,7 @@ def draw_validation(root: str | Path, names: Sequence[str], targets: Sequence[in
         how = sentence.removeprefix('splits: ')
     else:
         chosen = _run_of_frames(names, np.array([count_of[name] for name in names]))
-        how = ('by frames that follow each other, for the recordings cannot be divided so: the validation shows scenes '
-               'that are trained on, and its figures are too good')
+        how = FOLLOWING
     held = set(chosen)
     return [name for name in names if name not in held], sorted(chosen), how
 

@@ -13,7 +13,7 @@
   run_checks.py (warnings and stops: other settings, boxes off their masks, losses not finite),
   strides_hook.py (strides that the feature maps do not have), training_images.py (no test on training images)
 - mixed_precision.py (training in bfloat16), precision.py (predicting in it),
-  silent_logging.py (nothing but results on the standard output)
+  silent_logging.py (nothing but results on the standard output), console_log.py (dumps in the log file alone)
 - options.py (loading a config), option_text.py (the text of ``--cfg-options``), config_changes.py (settings changed by
   dotted keys), config_paths.py (read and replaced), pipeline_steps.py (steps by their type), splits.py (``splits``)
 - config_rules.py and config_values.py (which values settings may have), registered.py (what a ``type`` may name)

@@ -18,6 +18,7 @@ from ..errors import InputError, printable
 from ..fileio import write_text
 
 _OUTDATED = 'outdated_ckpts'
+_START = 'score_at_start'
 _VALIDATED = 'last_validated_epoch'  # in the message hub, which checkpoints hold; what starts with val is logged
 
 
@@ -61,6 +62,8 @@ class AtomicCheckpointHook(CheckpointHook):
         *args: Of ``CheckpointHook``.
         later_of_equals: Whether of two equally good validations the later one is the best. On a few frames many are
             perfect, and the first of them has not yet seen the end of the schedule.
+        validate_start: Whether the weights that a run begins with are validated too, as epoch 0, and are the best until
+            an epoch is better. The end of the run compares them.
         **kwargs: Likewise.
 
     Raises:
@@ -72,7 +75,9 @@ class AtomicCheckpointHook(CheckpointHook):
     _default_less_keys = [*CheckpointHook._default_less_keys, '/FPPI']
     file_backend: Any
 
-    def __init__(self, *args: Any, later_of_equals: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, later_of_equals: bool = False, validate_start: bool = False,
+                 **kwargs: Any) -> None:
+        self.validate_start = validate_start
         if later_of_equals:
             self.rule_map = {'greater': operator.ge, 'less': operator.le}
         super().__init__(*args, **kwargs)
@@ -93,6 +98,26 @@ class AtomicCheckpointHook(CheckpointHook):
             self.last_ckpt = runner.message_hub.get_info('last_ckpt')  # to be updated by a new best
             runner.logger.info(f'Epoch {runner.epoch} is validated before the run goes on')
             runner.val_loop.run()
+        elif self.validate_start and runner.val_loop is not None and runner.iter == 0:
+            runner.logger.info('The weights are validated as they are, as epoch 0')
+            runner.val_loop.run()
+
+    def after_train(self, runner: Runner) -> None:
+        """Say what the training was good for."""
+        super().after_train(runner)
+        info = runner.message_hub.runtime_info
+        key = next(iter(getattr(self, 'key_indicators', ())), None)
+        before, best, name = info.get(_START), info.get('best_score'), Path(str(info.get('best_ckpt'))).stem
+        if key is None or not is_number(best):
+            return
+        if is_number(before):
+            runner.logger.info(f'{key} before the training: {before:.4f}; best: {best:.4f} ({printable(name)})')
+            if name.endswith('_0'):
+                runner.logger.warning('No epoch is better than the weights that the run began with: these stay the '
+                                      'best checkpoint')
+        if best == 0 and self.rules == ['greater']:
+            runner.logger.warning(f'{key} of the best checkpoint is 0: no epoch has found anything that it counts; '
+                                  'train longer, or look at the boxes')
 
     def _require_metrics(self, metrics: Sequence[BaseMetric]) -> None:
         """Refuse a ``save_best`` that no metric will give, as far as they say what they give."""
@@ -159,6 +184,8 @@ class AtomicCheckpointHook(CheckpointHook):
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Note that the epoch is validated, then save the best checkpoints and, with one, the note."""
         runner.message_hub.update_info(_VALIDATED, runner.epoch)
+        if self.validate_start and runner.iter == 0 and len(getattr(self, 'key_indicators', ())) == 1:
+            runner.message_hub.update_info(_START, metrics.get(self.key_indicators[0]))
         super().after_val_epoch(runner, metrics)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

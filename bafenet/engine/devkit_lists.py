@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from bafenet.devkit import read_split
-from bafenet.devkit.validation_split import draw_validation
+from bafenet.devkit.validation_split import FOLLOWING, draw_validation
 from bafenet.errors import InputError, printable
 from bafenet.fileio import write_text
 
@@ -22,7 +22,7 @@ def write_lists(data: DevkitData, work_dir: str, seed: int, keep: bool) -> str |
         keep: Take the lists that are there, as the run that goes on has drawn them.
 
     Returns:
-        How the frames to validate on were drawn; None where they were not.
+        How the frames to validate on were drawn, ``'drawn by recording'`` for one; None where they were not.
 
     Raises:
         InputError: If they cannot be drawn; see :func:`draw_validation`.
@@ -33,7 +33,8 @@ def write_lists(data: DevkitData, work_dir: str, seed: int, keep: bool) -> str |
         there = [folder / f'{part}.txt' for part in (TRAIN, VAL)]
         if keep and all(map(os.path.isfile, there)):
             train, val = map(read_split, there)
-            how = f'as in {folder}'
+            how = f'drawn as in {printable(folder)}'
+            _require_of(data, folder, [*train, *val])
         else:
             train, val, how = draw_validation(data.root, data.drawn_from,
                                               [data.targets[name].total() for name in data.drawn_from], seed)
@@ -44,6 +45,15 @@ def write_lists(data: DevkitData, work_dir: str, seed: int, keep: bool) -> str |
         if part.file.startswith(WORK_DIR) and part.names and part.from_part is None:
             write_text(folder / Path(part.file).name, '\n'.join(part.names) + '\n')
     return how
+
+
+def _require_of(data: DevkitData, folder: Path, names: list[str]) -> None:
+    """Demand that the lists of a run that goes on name frames of the devkit."""
+    absent = sorted(set(names) - set(data.drawn_from or ()))
+    if absent:
+        raise InputError(f'{printable(folder)}: the lists of the run that is resumed name {printable(absent[0])}, no '
+                         f'frame to train on of --data {printable(data.root)} ({len(absent)} such in all): give the '
+                         'data that the run began with, or another --work-dir')
 
 
 def require_validation(data: DevkitData) -> None:
@@ -75,4 +85,8 @@ def data_lines(data: DevkitData, how: str | None = None) -> list[str]:
     with_sky, in_use = len(data.sky), len(data.targets)
     sky = 'none' if not with_sky else 'all frames' if with_sky == in_use else f'{with_sky} of {in_use} frames'
     lines = [f'data: {printable(data.root)}{lists}: {"; ".join(parts)}', f'classes: {classes}; sky maps: {sky}']
-    return lines + ([f'validation split drawn {how}'] if how else []) + [f'note: {note}' for note in data.notes]
+    if how:
+        lines.append(f'{"warning: " if how == FOLLOWING else ""}validation split {how}')
+    if data.parts[TEST].from_part == VAL and VAL in data.parts:
+        lines.append('note: the epoch is picked on the frames that are tested on, so a test is a little too good')
+    return lines + [f'note: {note}' for note in data.notes]

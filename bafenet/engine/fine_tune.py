@@ -35,7 +35,8 @@ def fine_tune_settings(cfg: Config, weights: str, iterations: int, epochs: int |
 
     A quarter of its learning rate, a warm-up of at most 50 iterations and a tenth of all, and one cosine; the windows
     of ``BalancedCrop`` and all else that depends on the epoch follow (:func:`epochs_settings`). About 10 validations,
-    of which the best is kept, the latest of equally good ones.
+    of which the best is kept, the latest of equally good ones;
+    the weights as they are, validated before the first epoch, count as epoch 0.
 
     Args:
         cfg: The config.
@@ -72,7 +73,7 @@ def _picking(cfg: Config) -> dict[str, Any]:
         return {}
     picked: dict[str, Any] = {} if hook.get('save_best') else {'save_best': _PICKED_BY, 'rule': 'greater'}
     if hook.get('type') == AtomicCheckpointHook.__name__:
-        picked['later_of_equals'] = True
+        picked |= {'later_of_equals': True, 'validate_start': True}
     return {f'default_hooks.checkpoint.{key}': value for key, value in picked.items()}
 
 

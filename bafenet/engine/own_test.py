@@ -34,7 +34,7 @@ def test_data(root: str, splits: str | None, checkpoint: str) -> DevkitData:
             data.parts[TEST] = Part(str(kept_back.absolute()), names)
             data.targets, data.sky = {name: data.targets[name] for name in names}, data.sky & set(names)
             data.notes = ['no list of frames to test on: those that '
-                          f'{printable(kept_back.parent.parent)} has kept back to validate on']
+                          f'{printable(kept_back.parent.parent)} has kept back, and has picked its epoch on']
     _name_classes(data, checkpoint)
     return data
 

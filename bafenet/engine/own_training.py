@@ -112,18 +112,28 @@ class OwnTraining:
         require_validation(self.data)
         return data_lines(self.data, how)
 
-    def lines(self, cfg: Config) -> list[str]:
-        """What of the schedule was understood."""
+    def lines(self, cfg: Config, resumed: str | None = None) -> list[str]:
+        """What of start and schedule was understood.
+
+        Args:
+            cfg: The config, all settings in it.
+            resumed: The checkpoint that is resumed, or a work dir whose latest one is.
+        """
+        started = f'weights: {printable(self.weights)}' if self.weights is not None else None
+        if resumed is not None:
+            started = f'resumed: {printable(resumed)}'
+        return [*([started] if started else []), *self._schedule_lines(cfg)]
+
+    def _schedule_lines(self, cfg: Config) -> list[str]:
         if self.cut_short:
             return [f'warning: {_EPOCHS}={setting(cfg, "train_cfg", "max_epochs")} leaves learning rates, late windows '
                     'and validations as they were; --epochs N scales them too']
         if self.weights is None and self.epochs is None:
             return []
         epochs, iterations = setting(cfg, 'train_cfg', 'max_epochs'), self.iterations(cfg)
-        start = [f'weights: {printable(self.weights)}'] if self.weights is not None else []
         length = f' of about {iterations} iterations, {epochs * iterations} in all' if iterations else ''
         interval = setting(cfg, 'train_cfg', 'val_interval')
         validated = f'; validated every {interval}' if cfg.get('val_dataloader') and interval else ''
         rate = setting(cfg, 'optim_wrapper', 'optimizer', 'lr')
-        return [*start, f'schedule: {epochs} epochs{length}{validated}; learning rate {rate:g}' if rate is not None
-                else f'schedule: {epochs} epochs{length}{validated}']
+        return [f'schedule: {epochs} epochs{length}{validated}' + (
+            f'; learning rate {rate:g}' if rate is not None else '')]

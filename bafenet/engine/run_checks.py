@@ -27,9 +27,10 @@ from .options import parse_config
 from .registered import defaults, find_type
 
 _SHOWN = 12  # differences in one line
+_FEW_TARGETS = 20  # to validate on
 # What of these settings says where data lie, how they are loaded or what is trained, and nothing about results.
 _PLACES = {'data_root', 'ann_file', 'data_prefix', 'indices', 'init_cfg', 'cache_mb', 'lazy_init', 'norm_eval',
-           'requires_grad', 'frozen_stages'}
+           'requires_grad', 'frozen_stages', 'sky', 'seg_map_suffix', 'target_mask_suffix'}
 _LOADING = {'data_root', 'data_prefix', 'num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory',
             'cache_mb', 'lazy_init', 'init_cfg'}
 
@@ -93,7 +94,9 @@ class SettingsHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Compare what decides about the outcome of a test."""
         keys = ('model', 'test_dataloader.dataset', 'test_evaluator')
-        self._compare(runner, 'tested', keys, _PLACES)
+        classes = getattr(runner.test_dataloader.dataset, 'metainfo', {}).get('classes') or ()
+        # The name of an only class decides about nothing; the order of several does.
+        self._compare(runner, 'tested', keys, _PLACES | ({'metainfo'} if len(classes) == 1 else set()))
 
     def before_train(self, runner: Runner) -> None:
         """Compare what decides about the outcome of a training that is resumed."""
@@ -156,10 +159,10 @@ def _default(type_name: Any, key: str) -> Any:
 
 @HOOKS.register_module()
 class AnnotationsHook(Hook):
-    """Warns, once and from a sample, of boxes beside their targets; refuses labels that the head does not have.
+    """Warns of boxes beside their targets and of a validation that tells little; refuses labels unknown to the head.
 
-    Boxes are compared with the components of the target masks, where there are any, as tools/dataset/check.py does
-    with all of them.
+    Boxes of a sample are compared, once, with the components of the target masks, where there are any, as
+    tools/dataset/check.py does with all of them.
 
     Args:
         samples: How many images are looked at, spread evenly over the training set.
@@ -172,8 +175,11 @@ class AnnotationsHook(Hook):
         self.samples = samples
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the training set."""
+        """Look at the training set and, where an epoch is picked by it, at the validation set."""
         _require_classes(runner, runner.train_dataloader.dataset)
+        if runner.val_loop is not None:
+            for line in validation_faults(runner.val_dataloader.dataset):
+                runner.logger.warning(line)
         infos = [info for info in image_infos(runner.train_dataloader.dataset)
                  if info.get('instances') and Path(info.get('target_mask_path') or '').is_file()]
         shifts = Counter(shift for index in range(min(self.samples, len(infos)))
@@ -189,6 +195,23 @@ class AnnotationsHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Look at the classes of the test set."""
         _require_classes(runner, runner.test_dataloader.dataset)
+
+
+def validation_faults(dataset: Any) -> list[str]:
+    """What makes figures of a validation set say little: few targets in all, or none of a class; a line each."""
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
+    infos = list(image_infos(dataset))
+    labels = [instance['bbox_label'] for info in infos for instance in info.get('instances', ())
+              if not instance.get('ignore_flag')]
+    lines = []
+    if 0 < len(labels) < _FEW_TARGETS:
+        lines.append(f'the validation has {len(labels)} targets in {len(infos)} frames: one of them is '
+                     f'{100 / len(labels):.0f} % of the recall, so which epoch is the best is mostly chance; label more '
+                     'frames to validate on, or train on all by --trainval and take the last epoch')
+    absent = [name for label, name in enumerate(classes) if label not in set(labels)]
+    if labels and absent:
+        lines.append(f'the validation has no target of {printable(", ".join(absent))}: no epoch is picked for it')
+    return lines
 
 
 def _require_classes(runner: Runner, dataset: Any) -> None:

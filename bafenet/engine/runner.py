@@ -11,6 +11,7 @@ from mmdet.registry import RUNNERS
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import MMLogger
 from mmengine.model import PretrainedInit, is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
@@ -29,6 +30,7 @@ from ..models.onnx_network import OnnxNetwork
 from .checkpoint_hook import checkpoint_folder
 from .checkpoints import latest_checkpoint, load_weights
 from .class_layer import fit_class_layer
+from .console_log import keep_dumps_in_file
 from .epoch_length import KEY as SCHEDULE
 from .epoch_length import EpochLength, require_same_epochs
 from .memory_format_hook import MemoryFormatHook
@@ -54,6 +56,7 @@ class DetectionRunner(Runner):
     - Several processes work without a GPU, by gloo.
     - Runs that one process starts within a second keep their logs apart.
     - What the optimizer does with each weight is logged at the level DEBUG.
+    - Environment, config and the table of hooks go into the log file alone.
 
     Use it by ``runner_type = 'DetectionRunner'`` in a config. Takes the arguments of ``Runner``.
 
@@ -104,6 +107,12 @@ class DetectionRunner(Runner):
         while self._timestamp in self._timestamps:
             self._timestamp, number = f'{second}_{number}', number + 1
         self._timestamps.add(self._timestamp)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger; takes the arguments of ``Runner.build_logger``."""
+        logger = super().build_logger(*args, **kwargs)
+        keep_dumps_in_file(logger)
+        return logger
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for several processes, without device ids where there is no GPU.

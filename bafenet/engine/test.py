@@ -1,4 +1,5 @@
 """Testing a checkpoint, as ``tools/test.py`` does once its arguments are parsed, and the file of its results."""
+import math
 import os
 import tempfile
 from collections import Counter
@@ -13,7 +14,9 @@ from bafenet.datasets.parts import split_names
 from bafenet.display import require_display
 from bafenet.errors import InputError, printable
 from bafenet.evaluation import DenseSIRSTMetric, print_metrics
+from bafenet.evaluation.report import plain_keys
 from bafenet.fileio import require_json_name, require_writable_folder, write_json
+from bafenet_command import call_of
 
 from ..compat.allocator import keep_freed_memory
 from .checkpoints import checkpoint_sha256, find_checkpoint
@@ -98,7 +101,17 @@ def test(config: str,
             print(f'splits: {cfg.splits}')
         scores = {metric.fppi_score for metric in runner.test_evaluator.metrics if isinstance(metric, DenseSIRSTMetric)}
         print_metrics(metrics, trained_on or 0, scores.pop() if len(scores) == 1 else None)
+        print(*_score_lines(metrics), sep='\n', end='')
     return metrics
+
+
+def _score_lines(metrics: dict) -> list[str]:
+    """Which score to predict with, rounded down so that the detection that has it stays."""
+    values = plain_keys(metrics)
+    best = values.get('score_threshold')
+    return [] if best is None or not values.get('f1') else [
+        f'the best F1 is at score {best:.3f}: {call_of("predict")} … --score {math.floor(best * 1000) / 1000:g} gives '
+        'these detections, a lower score more of them and more false alarms', '']
 
 
 def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenance,

@@ -86,8 +86,9 @@ def train(config: str,
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise InputError(f'{config}: --auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
-    said = own.lines(cfg)
-    if resume == 'auto' and weights is not None and not os.path.lexists(os.path.join(cfg.work_dir, 'last_checkpoint')):
+    has_latest = os.path.lexists(os.path.join(cfg.work_dir, 'last_checkpoint'))
+    said = own.lines(cfg, resume if resume != 'auto' else cfg.work_dir if has_latest else None)
+    if resume == 'auto' and weights is not None and not has_latest:
         said.append(f'nothing to resume in {printable(cfg.work_dir)}: a new run begins from {printable(weights)}')
         resume = None
     if resume:

@@ -95,6 +95,7 @@ class TrainingImagesHook(Hook):
         self.allow = allow
         self.tested: int | None = None
         self._trained: Images | None = None
+        self._own = Images({})  # that this run trains on
         self._cfg: str | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -114,8 +115,11 @@ class TrainingImagesHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Add the images of this run; compare those that it validates on."""
         images = Images.of(runner.train_dataloader.dataset)
+        if runner._resume and self._trained is not None:
+            _require_same_run(runner, images, self._trained)
         validated = Images({}) if runner.val_loop is None else Images.of(runner.val_dataloader.dataset)
         before = self._trained if self._trained is not None else self._from_splits(runner, images | validated)
+        self._own = images
         self._trained = before | images
         if runner.val_loop is not None:
             self._compare(runner, 'validated', validated)
@@ -141,9 +145,22 @@ class TrainingImagesHook(Hook):
             runner.logger.warning(f'{text}: what is measured on them says nothing about other images')
         alike = sorted(set(images.hashes) & set(trained.hashes) - set(seen))
         if alike:
-            runner.logger.warning(f'{len(alike)} images that are {done} on have the name of a training image and other '
-                                  f'bytes ({printable(alike[0])}): make sure that they are other images')
+            whose = 'this run' if alike[0] in self._own.hashes else self._source(runner)
+            runner.logger.warning(f'{len(alike)} images that are {done} on have the name of an image that {whose} was '
+                                  f'trained on, and other bytes ({printable(alike[0])}): make sure that they are other '
+                                  'images')
         return len(seen)
+
+    def _source(self, runner: Runner) -> str:
+        """Which weights came from elsewhere, and the lists of frames that the config in them names."""
+        name = printable(runner._load_from or 'the pretrained network')
+        try:
+            cfg = parse_config(self._cfg, 'the config of the checkpoint').to_dict() if self._cfg else {}
+            lists = [f'{part["ann_file"]} of {part.get("data_root") or "its data"}'
+                     for part in split_settings(cfg.get('train_dataloader')) if part.get('ann_file')]
+        except InputError:
+            lists = []
+        return f'{name} ({printable("; ".join(lists))})' if lists else name
 
     def _from_splits(self, runner: Runner, images: Images) -> Images:
         """For a checkpoint from before images were noted: those that the split files of its config name."""
@@ -159,6 +176,23 @@ class TrainingImagesHook(Hook):
         except InputError as error:
             runner.logger.warning(f'What the checkpoint was trained on is not known ({error})')
         return known
+
+
+def _require_same_run(runner: Runner, images: Images, trained: Images) -> None:
+    """Refuse to resume on other images than the run's; some of their names with other bytes are a warning.
+
+    Paths do not count: a devkit may have been moved. An image that could not be read may have been replaced.
+    """
+    known = {digest for digests in trained.hashes.values() for digest in digests}
+    other = [name for name, digests in images.hashes.items() if not known.issuperset(digests)]
+    unknown = [name for name in other if name not in trained.hashes]
+    text = (f'{len(other)} of the {len(images)} images to train on are not those of the run that is resumed '
+            f'({printable((unknown or other or [""])[0])}{", …" if len(other) > 1 else ""})')
+    if unknown or 2 * len(other) > len(images):
+        raise InputError(f'{text}: a resumed run goes on with its own data; give these, or begin a new run from '
+                         f'{printable(runner._load_from or "its checkpoint")} by --from, with another --work-dir')
+    if other:
+        runner.logger.warning(f'{text}: their files have changed')
 
 
 def _named_in(settings: dict, roots: Sequence[str | None], images: Images) -> Iterator[tuple[str, list[bytes]]]:

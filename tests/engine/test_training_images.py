@@ -74,7 +74,9 @@ def test_an_equal_name_with_other_bytes_is_a_warning(trained, copy, tmp_path):
         shutil.copy(copy / folder / f'scene_10{suffix}', copy / folder / f'scene_0{suffix}')
     (copy / 'Splits/test_v2.txt').write_text('scene_0\nscene_11\n')
     test.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=options(copy))
-    assert '1 images that are tested on have the name of a training image' in next(tmp_path.glob('*/*.log')).read_text()
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert '1 images that are tested on have the name of an image that' in log
+    assert f'{trained} (Splits/train_v2.txt of ' in log
 
 
 @pytest.mark.parametrize('here', [True, False], ids=['training files here', 'training files elsewhere'])
