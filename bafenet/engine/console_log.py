@@ -5,8 +5,9 @@ from mmengine.logging import MMLogger
 
 from ..errors import printable
 
-# How mmengine's Runner begins them.
+# How mmengine begins them, and what it says in each run of its own parts, about which a user can do nothing.
 _DUMPS = ('System environment:', 'Config:\n', 'Hooks will be executed in the following order:')
+_INNER = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias', 'Distributed training is not used, all')
 
 
 def keep_dumps_in_file(logger: MMLogger) -> None:
@@ -19,9 +20,9 @@ def keep_dumps_in_file(logger: MMLogger) -> None:
         return
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-            handler.addFilter(_is_no_dump)
+            handler.addFilter(_is_for_console)
     logger.info(f'environment, config and hooks stand in the log file, {printable(logger.log_file)}')
 
 
-def _is_no_dump(record: logging.LogRecord) -> bool:
-    return not record.getMessage().lstrip('\n-').startswith(_DUMPS)
+def _is_for_console(record: logging.LogRecord) -> bool:
+    return not record.getMessage().lstrip('\n-').startswith((*_DUMPS, *_INNER))

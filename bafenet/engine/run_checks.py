@@ -205,9 +205,9 @@ def validation_faults(dataset: Any) -> list[str]:
               if not instance.get('ignore_flag')]
     lines = []
     if 0 < len(labels) < _FEW_TARGETS:
-        lines.append(f'the validation has {len(labels)} targets in {len(infos)} frames: one of them is '
-                     f'{100 / len(labels):.0f} % of the recall, so which epoch is the best is mostly chance; label more '
-                     'frames to validate on, or train on all by --trainval and take the last epoch')
+        lines.append(f'the validation has {len(labels)} targets in {len(infos)} frames: one is '
+                     f'{100 / len(labels):.0f} % of the recall, so which epoch is the best is mostly chance; label '
+                     'more frames to validate on, or train on all by --trainval and take the last epoch')
     absent = [name for label, name in enumerate(classes) if label not in set(labels)]
     if labels and absent:
         lines.append(f'the validation has no target of {printable(", ".join(absent))}: no epoch is picked for it')

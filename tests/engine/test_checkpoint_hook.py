@@ -38,6 +38,35 @@ def test_the_best_by_each_of_two_keys_is_kept(tmp_path):
     assert Path(info['best_ckpt_toy/a']).name == 'best_toy_a_epoch_3.pth'
 
 
+def run_from_start(work_dir: Path, scores: list[float], rule: str = 'greater', **more) -> str:
+    """Train with the weights at the start validated too, and give back the log."""
+    script = [{'a': score, 'b': 0.} for score in scores]
+    overrides = checkpoint_hook(save_best='toy/a', rule=rule, max_keep_ckpts=2, validate_start=True)
+    toy_runner(work_dir, **overrides, **validation(script), **more).train()
+    return max(work_dir.glob('*/*.log'), key=os.path.getmtime).read_text()
+
+
+@pytest.mark.parametrize(('scores', 'rule', 'best', 'warned'), [
+    ([0.6, 0.5, 0.4], 'greater', 0, ['No epoch is better']),
+    ([0.6, 0.7, 0.4], 'greater', 1, []),
+    ([0.6, 0.5, 0.4], 'less', 2, []),
+    ([0., 0., 0.], 'greater', 0, ['No epoch is better', 'of the best checkpoint is 0']),
+    ([0.1, 0., 0.2], 'less', 1, []),
+])
+def test_the_weights_at_the_start_are_epoch_0(tmp_path, scores, rule, best, warned):
+    log = run_from_start(tmp_path, scores, rule, epochs=2)
+    assert checkpoints_in(tmp_path) == {'epoch_1.pth', 'epoch_2.pth', f'best_toy_a_epoch_{best}.pth'}
+    assert f'toy/a before the training: {scores[0]:.4f}; best: {scores[best]:.4f} (best_toy_a_epoch_{best})' in log
+    assert [text for text in ('No epoch is better', 'of the best checkpoint is 0') if text in log] == warned
+
+
+def test_a_resumed_run_knows_the_score_of_its_start(tmp_path):
+    run_from_start(tmp_path, [0.3, 0.5], epochs=1)
+    log = run_from_start(tmp_path, [0.4], epochs=2, resume=True)
+    assert 'as epoch 0' not in log
+    assert 'toy/a before the training: 0.3000; best: 0.5000 (best_toy_a_epoch_1)' in log
+
+
 @pytest.mark.parametrize('save_best', ['toy/a', ['toy/a', 'toy/b']])
 def test_nothing_is_removed_before_its_successor_is_written(tmp_path, monkeypatch, save_best):
     """At each removal there are two whole checkpoints that are newer, and a best one of the same key."""

@@ -126,6 +126,29 @@ def test_drawn_lists_are_written_to_the_work_dir_and_kept(tmp_path):
     assert again.parts['val'].names == lists['val']
 
 
+def test_lists_of_a_run_on_another_devkit_are_refused(tmp_path):
+    data = find_data(str(own_devkit(tmp_path / 'kit', NAMES)), None)
+    write_lists(data, str(tmp_path / 'run'), 0, keep=False)
+    more = find_data(str(own_devkit(tmp_path / 'more', [*NAMES, 'added_1'])), None)
+    write_lists(more, str(tmp_path / 'run'), 0, keep=True)
+    assert more.parts['train'].names == data.parts['train'].names
+    other = find_data(str(own_devkit(tmp_path / 'other', ['x_1', 'y_1', 'z_1'])), None)
+    with pytest.raises(InputError, match='the lists of the run that is resumed name .*12 such in all'):
+        write_lists(other, str(tmp_path / 'run'), 0, keep=True)
+
+
+def test_how_frames_are_kept_back_is_said(tmp_path):
+    data = find_data(str(own_devkit(tmp_path / 'kit', NAMES)), None)
+    lines = data_lines(data, write_lists(data, str(tmp_path / 'run'), 0, keep=False))
+    assert any(line.startswith('validation split drawn by recording') for line in lines)
+    assert any('picked on the frames that are tested on' in line for line in lines)
+    one = find_data(str(own_devkit(tmp_path / 'one', [f'clip_{number}' for number in range(9)], scenes=[0] * 9)), None)
+    lines = data_lines(one, write_lists(one, str(tmp_path / 'next'), 0, keep=False))
+    assert any(line.startswith('warning: validation split drawn by frames that follow each other') for line in lines)
+    own_test = find_data(str(own_devkit(tmp_path / 'lists', NAMES, splits=LISTS)), None)
+    assert not any('note' in line or 'warning' in line for line in data_lines(own_test))
+
+
 def test_trainval_takes_all_that_is_not_tested_on(tmp_path):
     root = own_devkit(tmp_path / 'kit', NAMES, splits=LISTS)
     data = find_data(str(root), None, validates=False)

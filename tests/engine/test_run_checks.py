@@ -9,7 +9,7 @@ from test_training_images import CONFIG, options
 from toy_runs import ToyModel, toy_runner
 
 from bafenet.engine import test, train
-from bafenet.engine.run_checks import differences
+from bafenet.engine.run_checks import differences, validation_faults
 from bafenet.errors import InputError
 
 
@@ -81,12 +81,47 @@ def test_test_settings_unlike_the_checkpoints_are_one_warning(trained, devkit, t
 
 def test_settings_unlike_those_of_the_run_that_is_resumed_are_one_warning(trained, devkit, tmp_path):
     changed = {'train_cfg.max_epochs': 2, 'optim_wrapper.optimizer.lr': 0.5, 'train_dataloader.batch_size': 5,
-               'train_dataloader.dataset.ann_file': 'Splits/trainval_v2.txt',
-               'val_dataloader.dataset.ann_file': 'Splits/test_v2.txt'}
+               'train_dataloader.dataset.box_origin': 1}
     train.train(CONFIG, work_dir=str(tmp_path), resume=str(trained), cfg_options=options(devkit, **changed))
     line, = [line for line in log_of(tmp_path).splitlines() if 'other settings' in line]
-    for text in ('batch_size', 'optimizer.lr', 'ann_file'):
+    for text in ('batch_size', 'optimizer.lr', 'box_origin'):
         assert text in line
+
+
+def test_other_names_of_an_only_class_and_other_sky_maps_are_no_other_settings(trained, copy, tmp_path):
+    for file in (copy / 'SIRST/BBox').glob('*.xml'):
+        file.write_text(file.read_text().replace('Target', 'drone'))
+    changed = {'test_dataloader.dataset.metainfo.classes': "['drone']", 'test_dataloader.dataset.sky': 'optional'}
+    test.test(CONFIG, str(trained), work_dir=str(tmp_path), cfg_options=options(copy, **changed))
+    assert 'other settings' not in log_of(tmp_path)
+
+
+class Validated:
+    """A dataset of frames with labels; those that are negative are ignored."""
+
+    def __init__(self, frames: list, classes: tuple) -> None:
+        self.metainfo = {'classes': classes}
+        self.frames = [{'img_path': 'frame.png', 'instances': [
+            {'bbox_label': abs(label), 'ignore_flag': int(label < 0)} for label in labels]} for labels in frames]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def get_data_info(self, index: int) -> dict:
+        return self.frames[index]
+
+
+@pytest.mark.parametrize(('frames', 'classes', 'expected'), [
+    ([[0] * 3, [0] * 3], ('drone', ), ['6 targets in 2 frames: one is 17 %']),
+    ([[0] * 20], ('drone', ), []),
+    ([[0] * 19, [-1] * 5], ('drone', 'bird'), ['19 targets in 2 frames: one is 5 %', 'no target of bird: no epoch']),
+    ([[0] * 30, [2] * 30], ('a', 'b', 'c'), ['no target of b: ']),
+    ([[], []], ('drone', ), []),
+])
+def test_a_validation_that_tells_little_is_named(frames, classes, expected):
+    lines = validation_faults(Validated(frames, classes))
+    assert len(lines) == len(expected)
+    assert all(text in line for text, line in zip(expected, lines, strict=True))
 
 
 def test_defaults_that_are_said_are_no_difference():

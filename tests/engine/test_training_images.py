@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from conftest import ROOT
@@ -77,6 +78,39 @@ def test_an_equal_name_with_other_bytes_is_a_warning(trained, copy, tmp_path):
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert '1 images that are tested on have the name of an image that' in log
     assert f'{trained} (Splits/train_v2.txt of ' in log
+
+
+def resumed(checkpoint: Path, root: Path, work_dir: Path, **more) -> str:
+    train.train(CONFIG, work_dir=str(work_dir), resume=str(checkpoint),
+                cfg_options=options(root, **{'train_cfg.max_epochs': 2, **more}))
+    return next(work_dir.glob('*/*.log')).read_text()
+
+
+def test_a_run_is_not_resumed_on_other_images(trained, copy, tmp_path):
+    """Other frames of the same devkit, and frames of the same names with other content."""
+    other = {'train_dataloader.batch_size': 5, 'train_dataloader.dataset.ann_file': 'Splits/trainval_v2.txt',
+             'val_dataloader.dataset.ann_file': 'Splits/test_v2.txt'}
+    with pytest.raises(InputError, match='2 of the 10 images to train on are not those of the run.*scene_8, ….*--from'):
+        resumed(trained, copy, tmp_path / 'a', **other)
+    for number in range(5):
+        change(copy / f'PNGImages/scene_{number}.png')
+    with pytest.raises(InputError, match=r'5 of the 8 images to train on are not those of the run .*\(scene_0, …\)'):
+        resumed(trained, copy, tmp_path / 'b')
+    assert not list(tmp_path.glob('?/*.pth'))
+
+
+def test_a_run_is_resumed_on_its_devkit_elsewhere_and_with_a_repaired_frame(trained, copy, tmp_path):
+    assert 'are not those of the run' not in resumed(trained, copy, tmp_path / 'moved')
+    change(copy / 'PNGImages/scene_0.png')
+    log = resumed(trained, copy, tmp_path / 'repaired')
+    assert '1 of the 8 images to train on are not those of the run that is resumed (scene_0): their files' in log
+
+
+def change(file: Path) -> None:
+    """Write an image with one other pixel."""
+    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    image[0, 0] ^= 1
+    cv2.imwrite(str(file), image)
 
 
 @pytest.mark.parametrize('here', [True, False], ids=['training files here', 'training files elsewhere'])
