@@ -90,6 +90,10 @@ def test_fine_tuned_on_a_devkit_without_sky_or_splits(tmp_path, monkeypatch, cap
     # The same command with --resume goes on, with the same lists.
     train.train(HR, **{**call, 'epochs': 3}, resume='auto')
     assert (run / 'epoch_3.pth').is_file()
+    said = capsys.readouterr().out
+    assert 'weights: bafenet_hr_tiny' not in said and f'resumed: {run.relative_to(tmp_path)}' in said
+    assert all('as epoch 0' in log or 'resumed epoch: 2' in log
+               for log in (file.read_text() for file in run.rglob('*.log')))
     assert lists == {part: (run / f'splits/{part}.txt').read_text() for part in ('train', 'val')}
     MMLogger._instance_dict.clear()
 

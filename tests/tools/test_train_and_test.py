@@ -114,6 +114,15 @@ def test_testing_writes_every_metric_and_detection(config, trained, tmp_path, ca
     assert 'sky IoU' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(('metrics', 'score'), [
+    ({'f1': 0.7, 'score_threshold': 0.20876}, '0.208'), ({'f1': 0.7, 'score_threshold': 1.0}, '1'),
+    ({'f1': 0., 'score_threshold': 1.0}, None), ({'f1': 0., 'precision': 0.}, None), ({}, None)])
+def test_the_score_to_predict_with_is_said(metrics, score):
+    """Rounded down, so that the detection of that score is among those that are kept."""
+    said = ''.join(test._score_lines({f'densesirst/{key}': value for key, value in metrics.items()}))
+    assert f'--score {score} gives' in said if score else not said
+
+
 @pytest.mark.faults
 def test_two_processes_give_the_metrics_of_one(config, trained, tmp_path):
     run = call('-m', 'torch.distributed.run', '--nproc_per_node=2', '--standalone', 'tools/test.py', config,
