@@ -1,11 +1,23 @@
-"""What a conversion prints: classes, names, check, what training makes of the devkit, and the command or what it lacks."""
+"""What a conversion prints: names, classes, check, what training makes of the devkit, the command or what it lacks."""
 import json
 import shutil
 
 import numpy as np
 import pytest
 from conftest import ROOT, load_tool
-from source_sets import BOXES, SIZE, coco_content, frame, mask, save, voc_xml, write_coco, write_voc, write_yolo, yolo_rows
+from source_sets import (
+    BOXES,
+    SIZE,
+    coco_content,
+    frame,
+    mask,
+    save,
+    voc_xml,
+    write_coco,
+    write_voc,
+    write_yolo,
+    yolo_rows,
+)
 
 from bafenet.devkit.conversion.convert import ConvertOptions, convert
 from bafenet.devkit.conversion.summary import lacks_to_train, print_summary, training_notes
@@ -101,7 +113,7 @@ def test_absent_folders_are_no_warning_and_others_are_told_once(tmp_path, capsys
     lines = lines_of(summary, capsys)
     assert 'check: 0 errors, 1 warnings' in lines
     assert '  warning: file ignored: 1 (PNGImages/notes.txt: is no image by its suffix and never read)' in lines
-    line, = [line for line in lines if 'absent' in line]
+    line, = [line for line in lines if 'folders absent' in line]
     assert line == ('  optional folders absent: SIRST/BinaryMask, SIRST/PaletteMask, SIRST/Point_label, '
                     'SkySeg/BinaryMask, SkySeg/PaletteMask')
 
