@@ -174,7 +174,8 @@ class BAGCopyPaste(BaseTransform):
             self.has_place = False
             print_log(f'BAGCopyPaste pastes nothing into the images of {printable(dataset.data_root)}: it pastes into '
                       f'the sky, and none of them has a sky map with sky; --cfg-options {ANYWHERE} pastes anywhere '
-                      '(of several datasets: dataset.datasets.NUMBER.pipeline…)', 'current', logging.WARNING)
+                      '(each of several datasets has a pipeline of its own, as '
+                      'train_dataloader.dataset.datasets.1.pipeline)', 'current', logging.WARNING)
             return
         loaders = [step for step in dataset.pipeline.transforms if isinstance(step, LoadInfraredImage)]
         levels = loaders[0].levels if loaders else DEFAULT_LEVELS
