@@ -161,6 +161,26 @@ sample = DATASETS.build(configs['my_dataset'].train_dataloader.dataset)[0]['data
 assert sample.gt_instances.bboxes.tensor.shape == (1, 4)
 
 assert configs['my_devkit'].train_dataloader.dataset.data_root == 'data/mine'
+
+from bafenet.devkit.conversion.convert import ConvertOptions, convert
+source = pathlib.Path('source')
+for name in ('images', 'masks', 'sky', 'lists'):
+    (source / name).mkdir(parents=True)
+for split in ('train', 'val', 'test'):
+    (source / f'lists/{split}.txt').write_text(split)
+    for kind, values in (('images', mask), ('masks', mask), ('sky', mask * 0 + 1)):
+        cv2.imwrite(f'source/{kind}/{split}.png', values)
+for out, more in (('first', dict(sky='sky')), ('second', {})):
+    options = ConvertOptions(images='images', masks='masks', one_class='drone', splits='lists', **more)
+    convert(source, f'data/{out}', 'masks', options)
+cfg = configs['my_devkits']
+for loader, frames in (('train', 4), ('val', 2), ('test', 2)):
+    dataset = DATASETS.build(cfg[f'{loader}_dataloader'].dataset)
+    samples = [dataset[number]['data_samples'] for number in range(len(dataset))]
+    assert len(samples) == frames and dataset.metainfo['classes'] == ('drone', )
+    skies = [set(np.unique(sample.gt_sem_seg.sem_seg)) for sample in samples]
+    assert skies[0] == {1} and all(sky == {255} for sky in skies[1:])
+assert MODELS.build(cfg.model).bbox_head.num_classes == 1
 """
 
 

@@ -27,6 +27,7 @@ from bafenet.devkit.layout import (
     require_split,
 )
 from bafenet.errors import InputError, printable
+from bafenet_command import call_of
 
 from .randomness import SampleIndex, current_visit, seeded_draws
 
@@ -132,7 +133,7 @@ class DenseSIRSTDataset(BaseDetDataset):
         sky_maps = [sample['seg_map_path'] for sample in samples if sample['seg_map_path']]
         require_palette_sky(sky_maps)
         if self.sky == 'optional':
-            self._say_which_have_sky(len(sky_maps), len(samples), files['seg_map_path'])
+            self._say_which_have_sky(len(sky_maps), len(samples), files)
         return samples
 
     def _require_split(self) -> None:
@@ -155,13 +156,14 @@ class DenseSIRSTDataset(BaseDetDataset):
         for key, folder in self.data_prefix.items():
             is_read = os.path.isdir(folder) and not (key == 'seg_map_path' and self.sky == 'none')
             if not is_read and key not in optional:
-                raise InputError(f'{printable(folder)}: no such folder; a SIRSTdevkit has {IMAGES}, SIRST and SkySeg '
-                                 f'(it is at {DATASET_PAGE}){WITHOUT_SKY if key == "seg_map_path" else ""}')
+                raise InputError(f'{printable(folder)}: no such folder; {_what_to_do(key)}')
             files[key] = image_files(folder, self.suffixes[key]) if is_read else {}
         return files
 
-    def _say_which_have_sky(self, found: int, images: int, maps: dict[str, str]) -> None:
-        unused = '' if found or not maps else (
+    def _say_which_have_sky(self, found: int, images: int, files: dict[str, dict[str, str]]) -> None:
+        maps = files['seg_map_path']
+        # The maps may be those of another split.
+        unused = '' if not maps or maps.keys() & files['img_path'].keys() else (
             f', though there are {len(maps)} maps ({printable(next(iter(maps.values())))}): none has the name of an '
             'image; see seg_map_suffix')
         print_log(f'{printable(self.ann_file or self.data_root)}: {found} of {images} images have a sky map{unused}',
@@ -231,6 +233,16 @@ def _walk(transform: Any) -> Iterator[Any]:
     yield transform
     for part in getattr(transform, 'transforms', ()):
         yield from _walk(part)
+
+
+def _what_to_do(key: str) -> str:
+    """What helps where a folder is missing, by the key of what it would hold."""
+    if key == 'seg_map_path':
+        return ("images without sky maps are taken by sky='none' of the dataset, as --cfg-options "
+                'train_dataloader.dataset.sky=none (likewise val and test), and by --data; DenseSIRST with its maps is '
+                f'at {DATASET_PAGE}')
+    return (f'a devkit has images in {IMAGES} and box XMLs in {BOXES}; {call_of("convert")} makes one of your data, '
+            f'DenseSIRST is at {DATASET_PAGE}')
 
 
 def _check_paths(data_prefix: Any, suffixes: dict[str, Any], others: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from .fix_boxes import check_new_folder, require_target_masks, write_fixed_boxes
 from .image_files import files_by_name
 from .layout import BOXES, IMAGES, REQUIRED, SKY_PALETTE, SPLITS, SUFFIXES, TARGET_PALETTE, image_names
 
+FOLDER_ABSENT = 'folder absent'
 # What an absent folder means.
 ABSENT = {
     SKY_PALETTE: "the dataset takes the images without sky maps by sky='none'",
@@ -111,7 +112,7 @@ def _check_folders(files: DevkitFiles, folders: Sequence[str]) -> Iterator[Probl
         if not files.has(folder):
             severity, why = ('error', 'the dataset needs it') if folder in REQUIRED else (
                 'warning', ABSENT.get(folder, 'its files are not checked'))
-            yield Problem(folder, 'folder absent', f'this folder is absent; {why}', severity)
+            yield Problem(folder, FOLDER_ABSENT, f'this folder is absent; {why}', severity)
     names = set(files.names())
     for folder in folders:
         table = files.table(folder)

@@ -140,8 +140,8 @@ def image_names(root: Path) -> list[str]:
     """
     names = list(image_files(root / IMAGES)) if (root / IMAGES).is_dir() else []
     if not names:
-        raise InputError(f'{printable(root / IMAGES)}: no image; give the folder that holds {IMAGES}, SIRST, SkySeg '
-                         f'and {SPLITS}')
+        raise InputError(f'{printable(root / IMAGES)}: no image; give a devkit, which has images in {IMAGES} and box '
+                         f'XMLs in {BOXES}; {call_of("convert")} makes one of VOC, COCO, YOLO or mask images')
     return names
 
 

@@ -10,10 +10,11 @@ from mmengine.runner.checkpoint import weights_to_cpu
 
 from ..arguments import is_number, require_choice, require_flags, require_whole, shown
 from ..errors import InputError
+from .start_average import StartAverage
 
 MAX_BEGIN = 2**31
 OWN_ARGUMENTS = {'ExponentialMovingAverage': ('momentum', ), 'MomentumAnnealingEMA': ('momentum', 'gamma'),
-                 'StochasticWeightAverage': ()}
+                 'StochasticWeightAverage': (), StartAverage.__name__: ('start_share', )}
 
 
 # In mmdet's registry, and so before mmengine's own, by the name that configs know.
@@ -33,9 +34,11 @@ class WeightAverageHook(EMAHook):
     Args:
         ema_type: ``'ExponentialMovingAverage'``; ``'MomentumAnnealingEMA'``, whose momentum falls from 1 to
             ``momentum`` as ``gamma / (gamma + step)``, so that the average spans about the last ``1 / gamma`` of the
-            steps so far; or ``'StochasticWeightAverage'``, the plain mean since it began.
-        momentum: Share of the weight in each step, above 0 and below 1; of no effect on the plain mean.
+            steps so far; ``'StochasticWeightAverage'``, the plain mean since it began; or ``'StartAverage'``, the mean
+            of the weights and those that the training began with, for fine-tuning (:class:`StartAverage`).
+        momentum: Share of the weight in each step, above 0 and below 1; of no effect on the plain means.
         gamma: Of ``'MomentumAnnealingEMA'`` alone.
+        start_share: Of ``'StartAverage'`` alone: share of the start, from 0 to below 1.
         interval: Steps between two updates of the average.
         update_buffers: Average the statistics of batch normalisation too.
         begin_iter: Step from which it averages, from 0; until then it is the weights themselves.
@@ -52,19 +55,22 @@ class WeightAverageHook(EMAHook):
                  ema_type: str = 'ExponentialMovingAverage',
                  momentum: float = 0.002,
                  gamma: int = 10,
+                 start_share: float = 0.4,
                  interval: int = 1,
                  update_buffers: bool = True,
                  begin_iter: int = 0,
                  begin_epoch: int = 0) -> None:
         if not is_number(momentum) or not 0 < momentum < 1:
             raise InputError(f'EMAHook: momentum={shown(momentum)} must be a number above 0 and below 1')
+        if not is_number(start_share) or not 0 <= start_share < 1:
+            raise InputError(f'EMAHook: start_share={shown(start_share)} must be a number from 0 to below 1')
         require_choice('EMAHook', tuple(OWN_ARGUMENTS), ema_type=ema_type)
         require_whole('EMAHook', 1, MAX_BEGIN, gamma=gamma, interval=interval)
         require_flags('EMAHook', update_buffers=update_buffers)
         require_whole('EMAHook', 0, MAX_BEGIN, begin_iter=begin_iter, begin_epoch=begin_epoch)
         if begin_iter and begin_epoch:
             raise InputError(f'EMAHook: begin_iter={begin_iter} and begin_epoch={begin_epoch} say two things; give one')
-        given = dict(momentum=momentum, gamma=gamma)
+        given = dict(momentum=momentum, gamma=gamma, start_share=start_share)
         super().__init__(ema_type, strict_load=True, begin_iter=begin_iter, begin_epoch=begin_epoch, interval=interval,
                          update_buffers=update_buffers, **{name: given[name] for name in OWN_ARGUMENTS[ema_type]})
         self.ema_model: Any = None
@@ -75,12 +81,14 @@ class WeightAverageHook(EMAHook):
             super().before_run(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse to begin after the end."""
+        """Refuse to begin after the end; until the first step the average is what the training begins with."""
         for name, begin, last in (('begin_epoch', self.begin_epoch, runner.max_epochs),
                                   ('begin_iter', self.begin_iter, runner.max_iters)):
             if begin > last:
                 raise InputError(f'EMAHook: {name}={begin} is after the end of the training, {last}: nothing would be '
                                  'averaged')
+        if not runner._resume:
+            self.ema_model.module.load_state_dict(self.src_model.state_dict())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take up the average of a resumed run; any other begins as the weights themselves, in its first step."""

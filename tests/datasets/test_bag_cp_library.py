@@ -114,6 +114,15 @@ def test_no_library_is_built_where_nothing_is_pasted(copy, paste, sky):
         assert len(dataset[index]['gt_bboxes']) == len(dataset.get_data_info(index)['instances'])
 
 
+def test_that_nothing_is_pasted_is_said_of_the_devkit_with_the_option(copy, monkeypatch):
+    said = []
+    monkeypatch.setattr('bafenet.datasets.transforms.bag_copy_paste.print_log', lambda text, *_: said.append(text))
+    read_own(copy, sky='none')
+    text, = said
+    assert text.startswith(f'BAGCopyPaste pastes nothing into the images of {copy}: ')
+    assert '--cfg-options train_dataloader.dataset.pipeline.BAGCopyPaste.background=any' in text
+
+
 def test_without_a_sky_map_anywhere_is_pasted_where_that_is_asked_for(copy):
     dataset = read_own(copy, dict(background='any'), sky='none')
     assert len(dataset.pipeline.transforms[-1].library.sizes) == 32

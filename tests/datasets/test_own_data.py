@@ -52,7 +52,7 @@ def test_images_have_any_suffix_and_maps_their_own(copy, devkit, suffix, given):
 def test_images_of_one_devkit_may_differ_in_suffix(copy):
     name = names(copy)[0]
     Image.open(copy / IMAGES / f'{name}.png').save(copy / IMAGES / f'{name}.bmp')
-    with pytest.raises(InputError, match=rf'{name}.bmp and {name}.png are two images of one name'):
+    with pytest.raises(InputError, match=rf'{name}.png and {name}.bmp are two images of one name'):
         read(copy)
     assert len(read(copy, img_suffix='.png')) == 8
     (copy / IMAGES / f'{name}.png').unlink()
@@ -143,7 +143,7 @@ def test_images_without_a_sky_map_are_ignored_everywhere(copy):
 @pytest.mark.parametrize('sky', ['optional', 'none'])
 def test_no_sky_folder_at_all(copy, sky):
     shutil.rmtree(copy / 'SkySeg')
-    with pytest.raises(InputError, match="PaletteMask: no such folder.*; sky='optional'"):
+    with pytest.raises(InputError, match="PaletteMask: no such folder; .* by sky='none'"):
         read(copy)
     assert len(read(copy, sky=sky)) == 8
 
@@ -161,6 +161,24 @@ def test_how_many_have_a_map_is_said_and_wrong_names_are_a_warning(copy, monkeyp
     assert few.endswith('7 of 8 images have a sky map') and few_level == logging.INFO
     assert '0 of 8 images have a sky map, though there are 11 maps (scene_10_sky.png)' in none
     assert none_level == logging.WARNING
+
+
+def test_maps_of_another_split_are_no_wrong_names(copy, monkeypatch):
+    said = []
+    monkeypatch.setattr('bafenet.datasets.densesirst.print_log',
+                        lambda text, logger, level=None: said.append((text, level)))
+    for name in names(copy, 'val_v2'):
+        (copy / SKY / f'{name}.png').unlink()
+    read(copy, 'Splits/val_v2.txt', sky='optional')
+    (text, level), = said
+    assert text.endswith('0 of 2 images have a sky map') and level == logging.INFO
+
+
+def test_a_folder_that_is_missing_is_named_with_what_makes_it(copy):
+    shutil.rmtree(copy / 'SIRST')
+    with pytest.raises(InputError, match='SIRST/BBox: no such folder; a devkit has images in PNGImages and box XMLs '
+                       r'in SIRST/BBox; .*convert.* makes one'):
+        read(copy)
 
 
 def test_a_test_pipeline_gives_an_ignored_map_of_the_original_size(copy):

@@ -1,11 +1,10 @@
-"""Conversion to a devkit: each format, depth, links, splits, the tool."""
+"""Conversion to a devkit: each format, depth, links, splits."""
 import json
-import shutil
 
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, a_third, load_tool
+from conftest import ROOT, a_third
 from source_sets import (
     BOXES,
     SIZE,
@@ -309,24 +308,6 @@ def test_a_validation_split_is_drawn_of_the_training_frames(tmp_path):
     train, val = names_of(tmp_path / 'out', 'train'), names_of(tmp_path / 'out', 'val')
     assert len(train) == 2 and len(val) == 1 and sorted(train + val) == ['a_1', 'b_2', 'c_3']
     assert names_of(tmp_path / 'out', 'test') == ['d_4']
-
-
-def test_the_tool_ends_with_the_command_that_trains(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    source = write_yolo(tmp_path / 'src')
-    tool = load_tool('dataset/convert.py')
-    assert tool.main([str(source), str(tmp_path / 'out'), '--from', 'yolo', '--one-class', 'Target']) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert '4 frames (1 without targets), 4 targets: Target 4' in lines[0]
-    assert any(line.startswith('check: 0 errors') for line in lines)
-    assert any(line.startswith('training: no frame has a sky map') and 'pseudo_sky' in line for line in lines)
-    assert any(line.startswith('training: BAG-CP cuts its targets by their boxes') for line in lines)
-    assert lines[-1].endswith(f"--data {tmp_path / 'out'} --from bafenet_hr_tiny")
-    assert 'train.py configs/bafenet/' in lines[-1]
-    shutil.rmtree(tmp_path / 'out')
-    (source / 'train/labels/a_1.txt').write_text('?')
-    assert tool.main([str(source), str(tmp_path / 'out'), '--from', 'yolo']) == 3
-    assert 'frame left out: 1 (' in capsys.readouterr().out
 
 
 def test_a_devkit_keeps_its_sky_maps_and_its_boxes(copy, tmp_path):

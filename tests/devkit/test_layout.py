@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 from bafenet.devkit import find_layout, read_split
+from bafenet.devkit.layout import image_names
 from bafenet.errors import InputError
 
 
@@ -21,6 +22,13 @@ def test_a_folder_of_neither_layout_is_an_error(tmp_path):
         find_layout(tmp_path)
     with pytest.raises(InputError, match='nowhere: no such folder'):
         find_layout(tmp_path / 'nowhere')
+
+
+def test_what_is_no_devkit_is_answered_by_how_to_make_one(tmp_path):
+    with pytest.raises(InputError, match='PNGImages: no image; give a devkit, which has images in PNGImages and box '
+                       r'XMLs in SIRST/BBox; .*convert.* makes one') as caught:
+        image_names(tmp_path)
+    assert 'SkySeg' not in str(caught.value)
 
 
 @pytest.mark.parametrize('text, message', [

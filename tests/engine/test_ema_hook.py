@@ -97,7 +97,8 @@ def test_the_average_is_validated_and_saved_and_training_goes_on_from_the_weight
 
 
 @pytest.mark.parametrize('options', [{}, dict(ema_type='MomentumAnnealingEMA', gamma=2), dict(begin_epoch=2),
-                                     dict(ema_type='StochasticWeightAverage'), dict(interval=2)])
+                                     dict(ema_type='StochasticWeightAverage'), dict(interval=2),
+                                     dict(ema_type='StartAverage', start_share=0.25)])
 def test_a_resumed_run_is_equal(tmp_path, options):
     whole = toy_runner(tmp_path / 'whole', epochs=4, custom_hooks=averaged(**options), **validation())
     whole.train()
@@ -124,6 +125,28 @@ def test_the_plain_mean_and_a_late_begin_follow_their_formula(tmp_path):
     late = watch_of(runner).stepped[4:]  # the fifth step is the first
     mean = {name: sum(state[name].double() for state in late) / len(late) for name in late[0]}
     assert_close(load(tmp_path / 'epoch_3.pth')['state_dict'], mean)
+
+
+@pytest.mark.parametrize('share', [0, 0.4, 0.9])
+@pytest.mark.parametrize('buffers', [True, False])
+def test_a_share_of_the_start_stays_in_what_is_validated_and_saved(tmp_path, share, buffers):
+    toy_runner(tmp_path / 'before', epochs=1).train()
+    start = load(tmp_path / 'before/epoch_1.pth')['state_dict']
+    hooks = averaged(ema_type='StartAverage', start_share=share, update_buffers=buffers)
+    runner = toy_runner(tmp_path / 'after', epochs=2, custom_hooks=hooks, **validation(),
+                        load_from=str(tmp_path / 'before/epoch_1.pth'))
+    runner.train()
+    watch = watch_of(runner)
+    weights = {name for name, _ in runner.model.named_parameters()}
+    for epoch in (1, 2):
+        stepped = watch.stepped[3 * epoch - 1]
+        expected = {name: (1 - share) * value.double() + share * start[name].double()
+                    if value.is_floating_point() and (buffers or name in weights) else value
+                    for name, value in stepped.items()}
+        assert_close(watch.validated[epoch - 1], expected)
+    assert_close(load(tmp_path / 'after/epoch_2.pth')['state_dict'], expected)
+    assert not share or differ(watch.validated[1], watch.stepped[-1])
+    assert_same(state_of(runner), watch.stepped[-1])
 
 
 def test_the_best_checkpoint_holds_the_average_that_was_validated(tmp_path):

@@ -22,7 +22,7 @@ from bafenet.arguments import require_flags, require_number, shown
 from bafenet.devkit import any_sky
 from bafenet.devkit.frames import DEFAULT_LEVELS
 from bafenet.devkit.layout import SKY
-from bafenet.errors import InputError
+from bafenet.errors import InputError, printable
 from bafenet.synthesis.clusters import PastedTargets, TargetLibrary, paste_clusters
 from bafenet.synthesis.library import load_library, read_meta, shrink
 from bafenet.synthesis.recipe import ClusterRecipe, check_recipe
@@ -32,6 +32,7 @@ from .loading import LoadInfraredImage, require_loaded
 from .own_library import own_library
 
 MAX_GT = 1_000_000
+ANYWHERE = 'train_dataloader.dataset.pipeline.BAGCopyPaste.background=any'
 
 
 @TRANSFORMS.register_module()
@@ -171,8 +172,10 @@ class BAGCopyPaste(BaseTransform):
         if self.background == 'sky' and not any_sky(sample['seg_map_path'] for sample in samples
                                                     if sample.get('seg_map_path')):
             self.has_place = False
-            print_log('BAGCopyPaste pastes nothing: it pastes into the sky, and no image has a sky map with sky; '
-                      "background='any' pastes anywhere", 'current', logging.WARNING)
+            print_log(f'BAGCopyPaste pastes nothing into the images of {printable(dataset.data_root)}: it pastes into '
+                      f'the sky, and none of them has a sky map with sky; --cfg-options {ANYWHERE} pastes anywhere '
+                      '(each of several datasets has a pipeline of its own, as '
+                      'train_dataloader.dataset.datasets.1.pipeline)', 'current', logging.WARNING)
             return
         loaders = [step for step in dataset.pipeline.transforms if isinstance(step, LoadInfraredImage)]
         levels = loaders[0].levels if loaders else DEFAULT_LEVELS

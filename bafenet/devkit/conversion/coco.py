@@ -51,7 +51,7 @@ def read_coco(root: Path, images: str | None = None, labels: str | None = None, 
     entries: dict[Path, tuple[dict, list[CocoTarget], Path]] = {}
     roles: dict[str, list[Path]] = {}
     for file in files:
-        found = _read_file(folder, file, index, source.notes)
+        found = _read_file(folder, file, index, source)
         role = role_of(file.stem) or role_of_folders(file.relative_to(folder) if file.is_relative_to(folder) else file)
         for image, (entry, targets) in found.items():
             if image in entries:
@@ -115,9 +115,9 @@ def _names_images(file: Path) -> bool:
 
 
 def _read_file(root: Path, file: Path, index: FileIndex,
-               notes: list[Note]) -> dict[Path, tuple[dict, list[CocoTarget]]]:
-    """Entry and annotations of each image of a JSON file that is there."""
-    shown_file = shown_path(root, file)
+               source: Source) -> dict[Path, tuple[dict, list[CocoTarget]]]:
+    """Entry and annotations of each image of a JSON file that is there; the source gets its classes and notes."""
+    shown_file, notes = shown_path(root, file), source.notes
     try:
         content = require_dict(read_json(file, 'a COCO JSON'), 'it', ('images', 'annotations'))
         names = _categories(content.get('categories', []))
@@ -134,6 +134,7 @@ def _read_file(root: Path, file: Path, index: FileIndex,
     except InputError as error:
         reason = str(error).removeprefix(f'{printable(file)}: ')
         raise InputError(f'{printable(file)}: no COCO JSON: {reason}') from error
+    source.classes += names.values()
     targets: dict[Any, list[CocoTarget]] = {key: [] for key in entries}
     for number, item in enumerate(annotations):
         what, key = f'annotations[{number}]', item.get('image_id')

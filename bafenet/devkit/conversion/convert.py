@@ -207,7 +207,8 @@ def _write(out: Path, settings: dict, read: Source, tasks: list[Task], options: 
     splits, facts = _splits(out, read, written, options, workers)
     for role, names in splits.items():
         write_text(out / split_file(f'{role}_{SPLITS_NAME}'), ''.join(f'{name}\n' for name in names))
-    summary = summarize(out, [*read.facts, *facts], read.notes, written, list(skipped.values()), splits)
+    summary = summarize(out, [*read.facts, *facts], read.notes, written, list(skipped.values()), splits,
+                        [] if one_class else read.classes)
     write_json(out / SETTINGS_FILE, dict(what=WHAT, settings=settings, **summary.as_dict(),
                                          frames={record['name']: record['key'] for record in written}))
     return summary

@@ -83,6 +83,7 @@ class Source:
         facts: Sentences for the summary: how the source was read.
         notes: What is wrong with it.
         sky: Folder of its sky maps; None where it has none.
+        classes: The classes that it names beside its targets, as a list of categories does; some may have no target.
     """
 
     frames: list[SourceFrame]
@@ -90,6 +91,7 @@ class Source:
     facts: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     sky: str | None = None
+    classes: list[str] = field(default_factory=list)
 
 
 def role_of(text: str) -> str | None:

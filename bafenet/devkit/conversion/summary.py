@@ -1,4 +1,4 @@
-"""Summary of a conversion: frames, targets, sizes, what was left out and why, what check finds, how to train on it."""
+"""Summary of a conversion: frames, targets, sizes, what was left out or renamed, what check finds, how to train."""
 import os
 import shlex
 from collections import Counter
@@ -12,12 +12,32 @@ import numpy as np
 from bafenet_command import call_of
 
 from ...errors import printable
-from ..check import check_devkit
+from ..check import FOLDER_ABSENT, check_devkit
+from ..images import any_sky
+from ..layout import SKY_PALETTE, file_below
+from ..validation_split import FEWEST
 from .frame import Record
-from .source import VAL, Note
+from .source import TRAIN, VAL, Note
 
 CONFIG, WEIGHTS = 'configs/bafenet/bafenet_hr_tiny_densesirst.py', 'bafenet_hr_tiny'
 _SHOWN = 3  # of each kind, and of the image sizes
+_SHOWN_CLASSES = 10
+_STEPS = 'train_dataloader.dataset.pipeline'
+
+
+@dataclass
+class Training:
+    """What is there to train on: the training split, or all frames where there is none.
+
+    Attributes:
+        frames: Frames.
+        labelled: Those with targets.
+        pastes: Whether one of them has a sky map with sky, which BAG-CP pastes into.
+    """
+
+    frames: int
+    labelled: int
+    pastes: bool
 
 
 @dataclass
@@ -40,6 +60,9 @@ class Summary:
         linked: Images that are links.
         spread: Frames whose values were spread over 16 bits.
         splits: Frames and targets by split.
+        training: What is there to train on.
+        unused: Classes that the source names and no target has.
+        renamed: Name in the source and in the devkit of each frame that is called otherwise.
     """
 
     out: Path
@@ -57,21 +80,28 @@ class Summary:
     linked: int
     spread: int
     splits: dict[str, tuple[int, int]]
+    training: Training
+    unused: list[str]
+    renamed: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
         """All but the targets' sides, ready for JSON."""
-        plain = {key: value for key, value in vars(self).items() if key not in ('out', 'sides')}
-        return dict(plain, notes=[note._asdict() for note in self.notes],
-                    skipped=[note._asdict() for note in self.skipped])
+        apart = ('out', 'sides', 'renamed')
+        plain = {key: value for key, value in vars(self).items() if key not in apart}
+        return dict(plain, renamed=len(self.renamed), training=vars(self.training),
+                    notes=[note._asdict() for note in self.notes], skipped=[note._asdict() for note in self.skipped])
 
 
 def summarize(out: Path, facts: list[str], notes: list[Note], written: Sequence[Record], skipped: Sequence[Record],
-              splits: dict[str, list[str]]) -> Summary:
-    """Count what the records of a conversion say."""
+              splits: dict[str, list[str]], named: Sequence[str] = ()) -> Summary:
+    """Count what the records of a conversion say; ``named`` are the classes that the source names."""
     targets = {record['name']: sum(record['classes'].values()) for record in written}
     classes: Counter[str] = Counter()
     for record in written:
         classes.update(record['classes'])
+    trained = set(splits.get(TRAIN, targets))
+    sky_maps = [out / file_below(SKY_PALETTE, record['name']) for record in written
+                if record['sky'] and record['name'] in trained]
     of_frames = [Note(record['key'], kind, message) for record in written for kind, message in record['notes']]
     return Summary(
         out=out, facts=facts, notes=[*notes, *of_frames],
@@ -83,19 +113,31 @@ def summarize(out: Path, facts: list[str], notes: list[Note], written: Sequence[
         masks=sum(record['mask'] for record in written), sky=sum(record['sky'] for record in written),
         linked=sum(record['linked'] for record in written),
         spread=sum(record.get('spread') is not None for record in written),
-        splits={role: (len(names), sum(map(targets.__getitem__, names))) for role, names in splits.items()})
+        splits={role: (len(names), sum(map(targets.__getitem__, names))) for role, names in splits.items()},
+        training=Training(len(trained), sum(targets[name] > 0 for name in trained), any_sky(sky_maps)),
+        unused=[name for name in dict.fromkeys(named) if name not in classes],
+        renamed={record['key']: record['name'] for record in written
+                 if record['key'].rpartition('/')[2] != record['name']})
 
 
 def print_summary(summary: Summary, workers: int = 1) -> None:
-    """Print it, what ``check`` finds, and the command that trains on it."""
+    """Print it, what ``check`` finds, and the command that trains on it, or what that lacks."""
     lines = [f'{printable(summary.out)}: {summary.images} frames ({summary.empty} without targets), '
              f'{sum(summary.targets.values())} targets: '
              f'{", ".join(f"{printable(name)} {count}" for name, count in summary.targets.items()) or "none"}']
+    if summary.unused:
+        more = len(summary.unused) - _SHOWN_CLASSES
+        lines.append(f'classes without a target: {printable(", ".join(summary.unused[:_SHOWN_CLASSES]))}'
+                     f'{f" and {more} more" if more > 0 else ""}; no network is taught them')
     lines += [*_sizes(summary), *map(printable, summary.facts)]
     lines += [f'{role}_v2: {images} frames, {targets} targets' for role, (images, targets) in summary.splits.items()]
     lines += _noted(summary)
     print('\n'.join(lines))
     print('\n'.join(_checked(summary, workers)))
+    missing = lacks_to_train(summary)
+    if missing:
+        print(f'not enough to train on: {missing}')
+        return
     for line in training_notes(summary):
         print(f'training: {line}')
     print(f'train with: {train_command(summary)}')
@@ -132,35 +174,84 @@ def _noted(summary: Summary) -> list[str]:
     for kind, notes in by_kind.items():
         shown = '; '.join(f'{printable(note.file)}: {printable(note.message)}' for note in notes[:_SHOWN])
         lines.append(f'{kind}: {len(notes)} ({shown}{"; …" if len(notes) > _SHOWN else ""})')
-    return [*lines, 'all of them are in convert.json'] if lines else ['nothing was left out or changed']
+    lines += ['all of them are in convert.json'] if lines else []
+    if summary.renamed:
+        shown = '; '.join(f'{printable(key)} → {printable(name)}'
+                          for key, name in list(summary.renamed.items())[:_SHOWN])
+        lines.append(f'names changed: {len(summary.renamed)} of {summary.images} frames ({shown}'
+                     f'{"; …" if len(summary.renamed) > _SHOWN else ""}); convert.json lists all under "frames"')
+    other = 'else ' if summary.renamed or summary.spread else ''
+    return lines if summary.skipped or summary.notes else [*lines, f'nothing {other}was left out or changed']
 
 
 def _checked(summary: Summary, workers: int) -> list[str]:
-    """What ``check`` finds, by kind."""
+    """What ``check`` finds, by kind; folders that nobody needs are no warning here."""
     report = check_devkit(summary.out, workers)
     kinds: dict[tuple[str, str], list] = {}
+    absent = []
     for problem in report.problems:
-        kinds.setdefault((problem.severity, problem.kind), []).append(problem)
-    lines = [f'check: {report.errors} errors, {len(report.problems) - report.errors} warnings']
-    lines += [f'  {severity}: {kind}: {len(problems)} (first: {problems[0]})'
-              for (severity, kind), problems in sorted(kinds.items())]
-    return lines
+        if problem.kind == FOLDER_ABSENT and problem.severity == 'warning':
+            absent.append(problem.file)
+        else:
+            kinds.setdefault((problem.severity, problem.kind), []).append(problem)
+    lines = [f'check: {report.errors} errors, {len(report.problems) - report.errors - len(absent)} warnings']
+    for (severity, kind), problems in sorted(kinds.items()):
+        first, number = problems[0], sum(max(len(problem.files), 1) for problem in problems)
+        lines.append(f'  {severity}: {kind}: {number} ({"first: " if len(problems) > 1 else ""}'
+                     f'{printable(f"{first.file}: {first.message}")})')
+    return lines + ([f'  optional folders absent: {", ".join(absent)}'] if absent else [])
+
+
+# --- Training ---------------------------------------------------------------------------------------------------------
 
 
 def training_notes(summary: Summary) -> list[str]:
     """What training does with a devkit that is not complete, in plain words; it needs nothing more than boxes."""
-    notes = []
-    lacking = summary.images - summary.sky
+    notes, lacking = [], summary.images - summary.sky
     if lacking:
-        of = 'no frame has' if not summary.sky else f'{lacking} of {summary.images} frames have not'
-        notes.append(f'{of} a sky map: targets are learned all the same, and the sky where there are maps; the tool '
-                     'pseudo_sky makes some by a network, --sky takes yours')
-    if summary.masks < summary.images:
+        notes.append(('no frame has a sky map: the network learns targets; its sky branch is not taught, and what it '
+                      'knows fades slowly, as the features that it shares change' if not summary.sky else
+                      f'{lacking} of {summary.images} frames have no sky map: targets are learned from all, the sky '
+                      'from those that have one')
+                     + '; maps of your own come by --sky, and the tool pseudo_sky has a network draw some')
+    if not summary.training.pastes:
+        notes.append('BAG-CP pastes nothing, for it pastes into the sky and no training frame has a map of it; give '
+                     f'sky maps, or have it paste anywhere by --cfg-options {_STEPS}.BAGCopyPaste.background=any')
+    elif summary.masks < summary.images:
         notes.append('BAG-CP cuts its targets by their boxes where there is no target mask')
-    if VAL not in summary.splits:
-        notes.append('there is no validation split: a tenth of the training frames is kept back, by recording; --val '
-                     '0.1 writes such a list')
+    deep = sum(count for bits, count in summary.bits.items() if int(bits) > 8)
+    if deep:
+        notes.append(f'{deep} frames of 16 bits are brought to 8, each by its own percentiles; a fixed range for all '
+                     f'is set by --cfg-options "{_STEPS}.LoadInfraredImage.value_range=(LOW,HIGH)" and by the same of '
+                     'val_dataloader and test_dataloader')
+    if TRAIN not in summary.splits:
+        notes.append('there is no training split: all frames are trained on, those of the other splits too; lists of '
+                     'your own come by --splits')
+    if not _validates(summary):
+        drawn = TRAIN not in summary.splits or any(fact.startswith('splits: drawn') for fact in summary.facts)
+        notes.append('there is no validation split: a tenth of the training frames is kept back, whole recordings '
+                     'where there are enough of them, else frames that follow each other'
+                     + ('' if drawn else '; --val 0.1 writes a list of recordings'))
     return notes
+
+
+def _validates(summary: Summary) -> bool:
+    """Whether training takes the validation split; without a training split it takes no list."""
+    return {TRAIN, VAL} <= summary.splits.keys()
+
+
+def lacks_to_train(summary: Summary) -> str | None:
+    """What is missing before a training can start, in a line; None where nothing is."""
+    labelled, without = summary.training.labelled, 'or train without a validation by --trainval'
+    of = f'of {summary.training.frames} training frames'
+    if not labelled:
+        return f'none {of} has a target; label some'
+    if _validates(summary):
+        frames, targets = summary.splits[VAL]
+        return None if targets else (f'none of the {frames} frames of val_v2 has a target, so no epoch can be picked; '
+                                     f'put labelled frames there, {without}')
+    return None if labelled >= FEWEST else (
+        f'{labelled} {of} has targets, and a second one is needed to validate on; label it, {without}')
 
 
 def train_command(summary: Summary) -> str:

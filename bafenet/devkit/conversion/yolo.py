@@ -47,7 +47,7 @@ def read_yolo(root: Path, images: str | None = None, labels: str | None = None, 
              if file.suffix.lower() == '.txt' and file.name not in NAME_FILES]
     index, mask_index, keys = FileIndex(texts), FileIndex(mask_files, MASK_ENDINGS), keys_of(root, frames)
     names, setup, fact = _class_names(root, every)
-    source, used = Source([], {}, [fact], notes), set()
+    source, used = Source([], {}, [fact], notes, classes=_declared(setup) or names), set()
     for image, key in zip(frames, keys, strict=True):
         text = one_of(root, index.find(image), image, 'text file', notes)
         mask = one_of(root, mask_index.find(image), image, 'mask', notes) if mask_files else None
@@ -83,6 +83,12 @@ def _class_names(root: Path, files: Sequence[Path]) -> tuple[list[str], dict, st
         lines = read_bytes(file, _MAX_BYTES).decode('utf-8-sig', 'replace').splitlines()
         return [class_name(line) for line in lines if line.strip()], {}, f'classes: {file.name}'
     return [], {}, 'classes: no data.yaml, classes.txt or obj.names names them; class 0 is called class_0'
+
+
+def _declared(setup: dict) -> list[str]:
+    """The classes that data.yaml names by number, without the gaps between the numbers; none where it has a list."""
+    names = setup.get('names')
+    return [class_name(str(name)) for name in names.values()] if isinstance(names, dict) else []
 
 
 def _splits_of_yaml(root: Path, setup: dict, images: Sequence[Path], keys: Sequence[str],
