@@ -86,7 +86,7 @@ def test_quoted_paths_are_taken_as_they_are():
     ('train_dataloader.dataset.pipeline', [3], 'must be a list of'),
     ('model.backbone', {'depth': 'no'}, "model.backbone.depth='no' must be a whole number, as in"),
     ('model.backbone', {'deep_stem': 0}, 'must be True or False'),
-    ('custom_hooks', [{'type': 'EMAHook', 'strict_load': 'no'}], "strict_load='no' must be True or False"),
+    ('custom_hooks', [{'type': 'EMAHook', 'update_buffers': 'no'}], "update_buffers='no' must be True or False"),
     ('optim_wrapper', {'optimizer': {'lr': '2e-3'}}, "optim_wrapper.optimizer.lr='2e-3' must be"),
     ('train_dataloader', {'dataset': {'pipeline': {'Mosaic': None}}}, "has no 'Mosaic'"),
     ('max_epochs', 3, 'max_epochs is a variable'),
