@@ -6,11 +6,11 @@ LOADERS = dict(train=('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_s
                val=('val_dataloader', 'val_cfg', 'val_evaluator'),
                test=('test_dataloader', 'test_cfg', 'test_evaluator'))
 CALLS = [
-    ('analysis/assignment.py', ['CONFIG', '--split-from', 'test'], 'test', 'test_dataloader.dataset.ann_file'),
-    ('analysis/assignment.py', ['CONFIG', '--split-from', 'val'], 'val', 'val_dataloader.dataset.ann_file'),
-    ('analysis/exchange.py', ['CONFIG', 'absent.pth', '--split-from', 'val'], 'val', 'val_dataloader.dataset.ann_file'),
-    ('analysis/box_edges.py', ['CONFIG'], 'train', 'train_dataloader.dataset.ann_file'),
-    ('benchmark.py', ['augment', '--config', 'CONFIG'], 'train', 'train_dataloader.dataset.pipeline'),
+    ('analysis/assignment.py', ['CONFIG', '--split-from', 'test'], 'test', 'test_dataloader.dataset'),
+    ('analysis/assignment.py', ['CONFIG', '--split-from', 'val'], 'val', 'val_dataloader.dataset'),
+    ('analysis/exchange.py', ['CONFIG', 'absent.pth', '--split-from', 'val'], 'val', 'val_dataloader.dataset'),
+    ('analysis/box_edges.py', ['CONFIG'], 'train', 'train_dataloader.dataset'),
+    ('benchmark.py', ['augment', '--config', 'CONFIG'], 'train', 'train_dataloader.dataset'),
     ('benchmark.py', ['predict', 'CONFIG'], 'test', 'test_dataloader.dataset'),
     ('dataset/browse.py', ['CONFIG'], 'train', 'train_dataloader.dataset'),
 ]

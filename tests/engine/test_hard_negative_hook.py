@@ -127,6 +127,7 @@ def run(work_dir, devkit, epochs, workers=0, **more):
     return runner
 
 
+@pytest.mark.faults
 def test_a_resumed_run_notes_and_visits_the_same(tmp_path, devkit):
     run(tmp_path / 'whole', devkit, 3)
     run(tmp_path / 'part', devkit, 2)

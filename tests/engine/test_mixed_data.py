@@ -109,6 +109,7 @@ def config(mixed, tmp_path):
     return str(file)
 
 
+@pytest.mark.faults  # half a minute
 def test_one_network_learns_from_all_of_them(config, mixed, tmp_path):
     train(config, work_dir=str(tmp_path / 'run'), seed=0)
     log = next((tmp_path / 'run').glob('*/*.log')).read_text()

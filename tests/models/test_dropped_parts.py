@@ -47,9 +47,9 @@ def runner_of(options, folder: Path, plain: bool = False) -> Runner:
     return RUNNERS.build(cfg)
 
 
-def fine_tune(options, file: str, folder: Path):
-    """What a training loads, without its steps."""
-    runner = runner_of(options, folder)
+def fine_tune(options, file: str, folder: Path, devkit: Path):
+    """What a training on a devkit loads, without its steps."""
+    runner = runner_of([*options, f'train_dataloader.dataset.data_root={devkit}'], folder)
     runner._strict = False
     runner.load_checkpoint(file)
     return runner
@@ -99,18 +99,18 @@ def test_no_door_drops_a_part_that_detection_goes_through(trained, at, tmp_path,
 
 
 @pytest.mark.parametrize('lack', LACKS)
-def test_the_message_names_the_parts_and_the_way_out(trained, tmp_path, lack):
+def test_the_message_names_the_parts_and_the_way_out(trained, tmp_path, lack, devkit):
     options, parts = LACKS[lack]
     file = trained()
     with pytest.raises(InputError, match=f'^checkpoint {file} does not fit .* weights of {parts} of the head') as e:
-        fine_tune(options, file, tmp_path)
+        fine_tune(options, file, tmp_path, devkit)
     assert 'leave with_seg' in str(e.value) and "'optional'" in str(e.value) and '\n' not in str(e.value)
 
 
-def test_a_refinement_is_a_part_too(trained, tmp_path):
+def test_a_refinement_is_a_part_too(trained, tmp_path, devkit):
     file = trained(HEAD + 'refine=lsk')
     with pytest.raises(InputError, match='has weights of refine of the head'):
-        fine_tune([], file, tmp_path)
+        fine_tune([], file, tmp_path, devkit)
 
 
 def test_a_head_of_another_kind_has_none_of_the_parts(trained, tmp_path):
@@ -127,21 +127,21 @@ def test_a_head_of_another_kind_has_none_of_the_parts(trained, tmp_path):
 
 @pytest.mark.parametrize('options', [
     ['model.bbox_head.num_classes=3'], ['model.bbox_head.num_classes=1']], ids=['other classes', 'the same'])
-def test_fine_tuning_from_other_classes_is_allowed(trained, tmp_path, options):
+def test_fine_tuning_from_other_classes_is_allowed(trained, tmp_path, devkit, options):
     file = trained()
-    runner = fine_tune(options, file, tmp_path)
+    runner = fine_tune(options, file, tmp_path, devkit)
     weights = torch.load(file, weights_only=True)['state_dict']
     state = runner.model.state_dict()
     assert torch.equal(state['bbox_head.cls_bottleneck.0.weight'], weights['bbox_head.cls_bottleneck.0.weight'])
     assert len(state['bbox_head.conv_cls.weight']) == int(options[0][-1])
 
 
-def test_fine_tuning_from_a_backbone_or_a_head_without_a_sky_is_allowed_and_said(trained, tmp_path):
+def test_fine_tuning_from_a_backbone_or_a_head_without_a_sky_is_allowed_and_said(trained, tmp_path, devkit):
     state = torch.load(trained(), weights_only=True)['state_dict']
     torch.save({'state_dict': {name: value for name, value in state.items() if name.startswith('backbone.')}},
                tmp_path / 'backbone.pth')
     for file in (str(tmp_path / 'backbone.pth'), trained(HEAD + 'with_seg=False')):
-        runner = fine_tune([], file, tmp_path / 'run')
+        runner = fine_tune([], file, tmp_path / 'run', devkit)
         log = next(Path(runner.log_dir).glob('*.log')).read_text()
         assert 'missing in the checkpoint' in log and 'bbox_head.cls_bottleneck.0.weight' in log
 
