@@ -161,7 +161,7 @@ def notes_on(rows: Sequence[MetricRow]) -> list[str]:
              f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data or another split do not compare with them.',
              'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
              'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.',
-             'Higher is better, but of false alarms lower; a score at best F1 is neither.',
+             'Higher is better, but of false alarms lower; a score is neither.',
              'Empty cells: the data or the paper give no such value.']
     if any(row.kind == 'validation' for row in rows):
         notes.append('Rows marked “while training” are validations of the last epoch, and no test.')

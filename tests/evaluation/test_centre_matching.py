@@ -20,7 +20,8 @@ def boxes_at(*centres, side=3):
 
 def matched(truth=(), detections=(), scores=None, ignored=(), distance=3.0, labels=None, truth_labels=None):
     """What finds a target and what is a false alarm, as lists; boxes as they are."""
-    truth, detections, ignored = (np.asarray(boxes, np.float32).reshape(-1, 4) for boxes in (truth, detections, ignored))
+    truth, detections, ignored = (np.asarray(boxes, np.float32).reshape(-1, 4)
+                                  for boxes in (truth, detections, ignored))
     scores = np.linspace(0.9, 0.1, len(detections)) if scores is None else np.asarray(scores)
     labels, truth_labels = (np.zeros(len(boxes), int) if own is None else np.asarray(own)
                             for boxes, own in ((detections, labels), (truth, truth_labels)))
@@ -244,7 +245,7 @@ def loop_values(samples, num_classes, distance, score):
 
 
 def test_boxes_and_labels_stay_as_they_are():
-    one = {key: value for key, value in instances(boxes_at((3, 3), (8, 8)), [0.5, 0.4]).items()}
+    one = instances(boxes_at((3, 3), (8, 8)), [0.5, 0.4])
     parts = Instances(one['bboxes'].numpy(), one['labels'].numpy(), one['scores'].numpy())
     before = [np.array(part) for part in parts]
     match_centres(parts, parts, parts, 1)

@@ -131,8 +131,9 @@ def test_crowded_images_outside_a_run_are_those_that_got_as_many_as_any(notices,
 
 
 @pytest.mark.parametrize('arguments', [
-    dict(centre_distance=-1), dict(centre_distance=np.inf), dict(centre_distance='3'), dict(fppi_score=2), dict(fppi_score=np.nan), dict(fppi_score='0.3'), dict(fppi_score=True),
-    dict(legacy_coordinates='yes'), dict(legacy_coordinates=1), dict(collect_device='tpu'), dict(prefix=3)])
+    dict(fppi_score=2), dict(fppi_score=np.nan), dict(fppi_score='0.3'), dict(fppi_score=True),
+    dict(legacy_coordinates='yes'), dict(legacy_coordinates=1), dict(collect_device='tpu'), dict(prefix=3),
+    dict(centre_distance=-1), dict(centre_distance=np.inf), dict(centre_distance='3'), dict(centre_distance=True)])
 def test_a_wrong_argument_is_named(arguments):
     name, = arguments
     with pytest.raises(InputError, match=f'DenseSIRSTMetric: {name}=') as caught:
