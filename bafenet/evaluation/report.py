@@ -35,9 +35,10 @@ ROWS = {
     'found_02_score': 'score of found by centre at ≤ 0.2',
     'sky_iou': 'sky IoU',
 }
-_FOUND = tuple(key for key in ROWS if key.startswith('found'))
+# By the rule of centres.
+FOUND = frozenset(key for key in ROWS if key.startswith('found'))
 # What sides of boxes do not matter to: the same whatever the convention, and without its suffix.
-WITHOUT_SIDES = (*_FOUND, 'sky_iou')
+WITHOUT_SIDES = FOUND | {'sky_iou'}
 # At scores of at least the metric's option.
 AT_SCORE = frozenset(key for key, label in ROWS.items() if _AT_CONFIGS_SCORE in label)
 LEGACY = '_legacy'
@@ -67,10 +68,10 @@ def rows_of(keys: Collection[str]) -> list[str]:
     Args:
         keys: Of the metrics that have a value, without prefix and suffix.
     """
-    sky, all_alarms, found = (any(key in keys for key in group) for group in (_WITH_SKY, _WITHOUT_SKY, _FOUND))
+    sky, all_alarms, found = (any(key in keys for key in group) for group in (_WITH_SKY, _WITHOUT_SKY, FOUND))
     # Results of before there was the rule of centres have none of it.
     hidden = {*(_WITH_SKY if all_alarms and not sky else ()), *(() if all_alarms else _WITHOUT_SKY),
-              *(() if found else _FOUND)}
+              *(() if found else FOUND)}
     return [key for key in ROWS if key not in hidden]
 
 

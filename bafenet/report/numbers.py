@@ -13,7 +13,7 @@ from bafenet.reproduction.tables import Row, Table, read_tables
 from .collect import Run
 
 TRUE_SIDES, LEGACY_SIDES = 'true', '+1'
-# What says how well targets are found; the others are false alarms by image, and the sky.
+# What says how well boxes agree with the truth; the others are false alarms by image, targets found, and the sky.
 ACCURACY = frozenset(key for key in ROWS if 'FPPI' not in key and key not in WITHOUT_SIDES)
 PAPER_SPLIT = 'DenseSIRST test_v2'
 # The rows that every reader looks for, of Table VII.
