@@ -166,7 +166,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'TestProgressHook': {'disable': FLAG},
     'LogProcessor': {'window_size': COUNT, 'num_digits': whole(0, 16), **named('by_epoch log_with_hierarchy', FLAG)},
     'BaseMetric': {'collect_device': choice('cpu', 'gpu'), **named('prefix collect_dir', either(TEXT, NONE))},
-    'DenseSIRSTMetric': {'fppi_score': SHARE, 'legacy_coordinates': FLAG},
+    'DenseSIRSTMetric': {'fppi_score': SHARE, 'legacy_coordinates': FLAG, 'centre_distance': number(0, 1000)},
     'PretrainedInit': {'checkpoint': TEXT},
 }
 

@@ -1,4 +1,4 @@
-"""The metric of DenseSIRST: mAP, recall, F1, AP by class, false alarms in and out of the sky, sky IoU."""
+"""The metric of DenseSIRST: mAP, recall, F1, AP by class, targets found, false alarms by side, sky IoU."""
 import logging
 import re
 from collections.abc import Sequence
@@ -11,10 +11,11 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, print_log
 
 from ..errors import InputError, printable
+from .centre_matching import CENTRE_DISTANCE, MAX_DISTANCE, found_metrics, match_centres
 from .class_keys import class_keys, keys_of_classes
 from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, voc_scores
-from .report import FPPI_SCORE, LEGACY, ROWS
-from .sky import centre_in_sky, has_known_sky, sky_overlap
+from .report import FPPI_SCORE, LEGACY, ROWS, WITHOUT_SIDES
+from .sky import alarms_by_side, centre_in_sky, has_known_sky, sky_overlap
 
 # What the keys of each IoU threshold end in.
 IOU_SUFFIXES = {0.5: '', 0.75: '_iou75'}
@@ -43,17 +44,24 @@ class DenseSIRSTMetric(BaseMetric):
     ``FPPI_sky_recall90``,                 The same at the highest score at which the recall of all classes together
     ``FPPI_other_recall90``,               reaches 0.9
     ``FPPI_recall90``
+    ``found``                              Share of all targets found at scores of at least ``fppi_score``, by centres:
+                                           :func:`~bafenet.evaluation.centre_matching.match_centres`
+    ``found_FPPI_sky``,                    ``FPPI_sky``, ``FPPI_other`` and ``FPPI`` by this rule; duplicates are no
+    ``found_FPPI_other``, ``found_FPPI``   false alarms
+    ``found_02``, ``found_02_score``       The highest share found at a score at which the first two are at most 0.2 and
+                                           the third, if there is one, 0.5; and the highest such score
     ``sky_iou``                            Intersection over union of the sky, pixels summed over the set
     ``AP_07_NAME``, ``AP_12_NAME``,        Of each class that has true boxes, where there are two classes or more: the
     ``recall_NAME``, ``targets_NAME``,     same APs and recall, and the number of its true boxes; ``AP_12_iou75_NAME``
     ``AP_12_iou75_NAME``, ...              is at IoU 0.75. ``NAME``: :func:`~bafenet.evaluation.class_keys.class_keys`
     =====================================  =============================================================================
 
-    A value that the data do not define is absent, and a line in the log says so: mAP, recall, precision and F1 without
-    a true box, precision and its score without a detection, ``FPPI_sky`` and ``FPPI_other`` without a true sky map,
-    ``*_recall90`` where the recall stays below 0.9, ``sky_iou`` without maps to compare or without any sky in them. A
-    sky map that is 255 (ignored) everywhere counts as none. Images without a true sky map count in all other values.
-    A warning counts the images with more true boxes than the network keeps detections.
+    A value that the data do not define is absent, and a line in the log says so: mAP, recall, precision, F1 and shares
+    found without a true box, precision and its score without a detection, ``found_02_score`` where ``found_02`` is 0,
+    ``FPPI_sky``, ``FPPI_other`` and the same of ``found`` without a true sky map, ``*_recall90`` where the recall stays
+    below 0.9, ``sky_iou`` without maps to compare or without any sky in them. A sky map that is 255 (ignored)
+    everywhere counts as none. Images without a true sky map count in all other values. A warning counts the images with
+    more true boxes than the network keeps detections.
 
     A sample is a dict, as mmengine's ``Evaluator`` makes it of a ``DetDataSample``: ``img_id``; ``gt_instances`` and
     ``ignored_instances`` (``bboxes`` (N, 4), ``labels`` (N,)); ``pred_instances`` (``scores`` (N,) too); if there are
@@ -67,13 +75,15 @@ class DenseSIRSTMetric(BaseMetric):
     the intersection and of the union) where there are two sky maps; all as plain Python values.
 
     Args:
-        fppi_score: The lowest score of a detection that counts in ``FPPI``, ``FPPI_sky`` and ``FPPI_other``.
+        fppi_score: The lowest score of a detection that counts in ``FPPI…`` and ``found…`` that do not name another.
         legacy_coordinates: Gives boxes sides of ``x2 - x1 + 1``, as mmdet's ``VOCMetric`` does (the paper's protocol).
-            Every key but ``sky_iou``, which knows no boxes, then ends in ``_legacy``. To have both kinds in one
+            Every key but ``sky_iou`` and those of ``found`` then ends in ``_legacy``. To have both kinds in one
             evaluator give one of them another ``prefix``.
         collect_device: Where the results of several processes meet, ``'cpu'`` or ``'gpu'``.
         prefix: What the keys start with, before a slash. ``densesirst`` by default.
         collect_dir: A folder that all processes see, for ``collect_device='cpu'``.
+        centre_distance: How far from a true box's centre one may be that is not in the box, for ``found`` and its false
+            alarms, in pixels, 0 to 1000.
 
     Raises:
         InputError: If an argument is out of range; from ``process``, where a predicted sky map differs in size from the
@@ -83,18 +93,20 @@ class DenseSIRSTMetric(BaseMetric):
     default_prefix = 'densesirst'
 
     def __init__(self, fppi_score: float = FPPI_SCORE, legacy_coordinates: bool = False, collect_device: str = 'cpu',
-                 prefix: str | None = None, collect_dir: str | None = None) -> None:
-        _check_arguments(fppi_score, legacy_coordinates, collect_device, prefix)
+                 prefix: str | None = None, collect_dir: str | None = None,
+                 centre_distance: float = CENTRE_DISTANCE) -> None:
+        _check_arguments(fppi_score, centre_distance, legacy_coordinates, collect_device, prefix)
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.fppi_score = fppi_score
         self.legacy_coordinates = legacy_coordinates
+        self.centre_distance = centre_distance
         self.image_results: list[dict] = []
 
     def keys(self) -> set[str]:
         """The keys of all values that the evaluation may give, with prefix; of single classes once these are known."""
         ending = LEGACY if self.legacy_coordinates else ''
         names = [*ROWS, *keys_of_classes((self.dataset_meta or {}).get('classes', ()))]
-        return {f'{self.prefix}/{name}{"" if name == "sky_iou" else ending}' for name in names}
+        return {f'{self.prefix}/{name}{"" if name in WITHOUT_SIDES else ending}' for name in names}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Match the detections of each image and count the pixels of its sky maps; the maps are not kept.
@@ -120,7 +132,7 @@ class DenseSIRSTMetric(BaseMetric):
         metrics = {**of_all, **self._threshold_metrics(results), **of_classes}
         if self.legacy_coordinates:
             metrics = {f'{key}_legacy': value for key, value in metrics.items()}
-        return {**metrics, **_sky_metrics(results)}
+        return {**metrics, **found_metrics(results, self.fppi_score), **_sky_metrics(results)}
 
     def _evaluate_image(self, sample: dict) -> dict:
         """Reduce one sample to what the sums need; ``is_tp`` and ``is_fp`` are (2, N), one row per IoU threshold."""
@@ -128,14 +140,17 @@ class DenseSIRSTMetric(BaseMetric):
         detections = _instances(sample['pred_instances'])
         _require_finite(detections, sample['img_id'])
         truth = _instances(sample['gt_instances'])
-        matches = [match(detections, truth, _instances(sample['ignored_instances']), num_classes, iou_thr,
-                         self.legacy_coordinates) for iou_thr in IOU_SUFFIXES]
+        ignored = _instances(sample['ignored_instances'])
+        matches = [match(detections, truth, ignored, num_classes, iou_thr, self.legacy_coordinates)
+                   for iou_thr in IOU_SUFFIXES]
         is_tp, is_fp = np.stack(matches, axis=1)
+        found, alarms = match_centres(detections, truth, ignored, num_classes, self.centre_distance)
         result = {key: sample[key] for key in ('img_id', 'img_path') if key in sample}
         if 'ori_shape' in sample:
             result['shape'] = [int(side) for side in sample['ori_shape'][:2]]
         result.update(detections._asdict(), gt_boxes=truth.boxes, gt_labels=truth.labels, is_tp=is_tp, is_fp=is_fp,
-                      num_gt=np.array([np.count_nonzero(truth.labels == label) for label in range(num_classes)]))
+                      num_gt=np.array([np.count_nonzero(truth.labels == label) for label in range(num_classes)]),
+                      found=found, alarms=alarms)
         return {**result, **_evaluate_sky(sample, detections.boxes)}
 
     def _voc_metrics(self, results: list[dict]) -> tuple[dict[str, float], dict[str, float]]:
@@ -144,7 +159,7 @@ class DenseSIRSTMetric(BaseMetric):
         num_gt = sum(result['num_gt'] for result in results)
         present = np.flatnonzero(num_gt)
         if not len(present):
-            _notice('No image has a true box: mAP and recall are left out, and so are precision and F1.')
+            _notice('No image has a true box: mAP and recall are left out, and so are precision, F1 and found.')
             return {}, {}
         names = class_keys(self.dataset_meta['classes'])
         of_all: dict[str, float] = {}
@@ -177,9 +192,11 @@ class DenseSIRSTMetric(BaseMetric):
         return {**metrics, **_alarms_per_image(results, threshold, '_recall90')}
 
 
-def _check_arguments(fppi_score: float, legacy_coordinates: bool, collect_device: str, prefix: str | None) -> None:
-    if isinstance(fppi_score, bool) or not (isinstance(fppi_score, (int, float)) and 0 <= fppi_score <= 1):
-        raise InputError(f'DenseSIRSTMetric: fppi_score={fppi_score!r} must be a number from 0 to 1')
+def _check_arguments(fppi_score: float, centre_distance: float, legacy_coordinates: bool, collect_device: str,
+                     prefix: str | None) -> None:
+    for name, value, most in (('fppi_score', fppi_score, 1), ('centre_distance', centre_distance, MAX_DISTANCE)):
+        if isinstance(value, bool) or not (isinstance(value, (int, float)) and 0 <= value <= most):
+            raise InputError(f'DenseSIRSTMetric: {name}={value!r} must be a number from 0 to {most}')
     if not isinstance(legacy_coordinates, bool):
         raise InputError(f'DenseSIRSTMetric: legacy_coordinates={legacy_coordinates!r} must be True or False')
     if collect_device not in ('cpu', 'gpu'):
@@ -289,15 +306,9 @@ def false_alarms(results: list[dict], threshold: float) -> tuple[np.ndarray, np.
 
 def _alarms_per_image(results: list[dict], threshold: float, suffix: str) -> dict[str, float]:
     """False alarms per image at scores of at least ``threshold``, in and out of the true sky as far as it is known."""
-    mapped = [result for result in results if 'in_sky' in result]
-    alarms = {}
-    if len(mapped) < len(results):
-        scores, _, _, is_fp = _pool(results)
-        alarms['FPPI'] = np.count_nonzero(is_fp[0] & (scores >= threshold)) / len(results)
-    if mapped:
-        in_sky, other = false_alarms(mapped, threshold)
-        alarms |= {'FPPI_sky': in_sky.sum() / len(mapped), 'FPPI_other': other.sum() / len(mapped)}
-    return _named(tuple(alarms), suffix, list(alarms.values()))
+    scores, _, _, is_fp = _pool(results)
+    return {f'{key}{suffix}': float((flags & (scores >= threshold)).sum() / images)
+            for key, (flags, images) in alarms_by_side(results, is_fp[0]).items()}
 
 
 def _best_f1(counts: Counts, num_gt: int) -> dict[str, float]:

@@ -27,21 +27,33 @@ ROWS = {
     'FPPI_other': f'false alarms per image, out of the sky, {_AT_CONFIGS_SCORE}',
     'FPPI_sky_recall90': '… in the sky, at recall 0.9',
     'FPPI_other_recall90': '… out of the sky, at recall 0.9',
+    'found': f'found by centre, {_AT_CONFIGS_SCORE}',
+    'found_FPPI': f'false alarms by centre, {_AT_CONFIGS_SCORE}',
+    'found_FPPI_sky': f'false alarms by centre, in the sky, {_AT_CONFIGS_SCORE}',
+    'found_FPPI_other': f'false alarms by centre, out of the sky, {_AT_CONFIGS_SCORE}',
+    'found_02': 'found by centre at ≤ 0.2 false alarms a side (no maps: ≤ 0.5)',
+    'found_02_score': 'score of found by centre at ≤ 0.2',
     'sky_iou': 'sky IoU',
 }
+# By the rule of centres.
+FOUND = frozenset(key for key in ROWS if key.startswith('found'))
+# What sides of boxes do not matter to: the same whatever the convention, and without its suffix.
+WITHOUT_SIDES = FOUND | {'sky_iou'}
+# At scores of at least the metric's option.
+AT_SCORE = frozenset(key for key, label in ROWS.items() if _AT_CONFIGS_SCORE in label)
 LEGACY = '_legacy'
 FPPI_SCORE = 0.3  # the metric's default
 # Of sets with and without true sky maps.
-_WITH_SKY = ('FPPI_sky', 'FPPI_other', 'FPPI_sky_recall90', 'FPPI_other_recall90', 'sky_iou')
-_WITHOUT_SKY = ('FPPI', 'FPPI_recall90')
+_WITH_SKY = ('FPPI_sky', 'FPPI_other', 'FPPI_sky_recall90', 'FPPI_other_recall90', 'found_FPPI_sky', 'found_FPPI_other',
+             'sky_iou')
+_WITHOUT_SKY = ('FPPI', 'FPPI_recall90', 'found_FPPI')
 
 
 def row_labels(fppi_score: float | None = None) -> dict[str, str]:
     """What a person reads for each metric.
 
     Args:
-        fppi_score: The lowest score of a false alarm in ``FPPI``, ``FPPI_sky`` and ``FPPI_other``; None where it is
-            not known.
+        fppi_score: The lowest score that counts in :data:`AT_SCORE`; None where it is not known.
 
     Returns:
         :data:`ROWS`, with the score where it is known.
@@ -56,8 +68,10 @@ def rows_of(keys: Collection[str]) -> list[str]:
     Args:
         keys: Of the metrics that have a value, without prefix and suffix.
     """
-    sky, all_alarms = (any(key in keys for key in group) for group in (_WITH_SKY, _WITHOUT_SKY))
-    hidden = {*(_WITH_SKY if all_alarms and not sky else ()), *(() if all_alarms else _WITHOUT_SKY)}
+    sky, all_alarms, found = (any(key in keys for key in group) for group in (_WITH_SKY, _WITHOUT_SKY, FOUND))
+    # Results of before there was the rule of centres have none of it.
+    hidden = {*(_WITH_SKY if all_alarms and not sky else ()), *(() if all_alarms else _WITHOUT_SKY),
+              *(() if found else FOUND)}
     return [key for key in ROWS if key not in hidden]
 
 

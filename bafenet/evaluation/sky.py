@@ -1,4 +1,7 @@
-"""Sky IoU, which boxes lie in the true sky, and whether a true sky map says anything."""
+"""Sky IoU, which boxes and false alarms lie in the true sky, and whether a true sky map says anything."""
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ..devkit.layout import IGNORED, SKY
@@ -57,3 +60,25 @@ def at_centres(boxes: np.ndarray, values: np.ndarray) -> np.ndarray:
     height, width = values.shape
     x, y = np.clip(np.floor(centres), 0, (width - 1, height - 1)).astype(np.intp).T
     return values[y, x]
+
+
+def alarms_by_side(results: Sequence[dict[str, Any]], alarms: np.ndarray) -> dict[str, tuple[np.ndarray, int]]:
+    """Divide false alarms by the side of the true horizon that their centre is on.
+
+    Args:
+        results: What ``DenseSIRSTMetric.process`` has stored of each image.
+        alarms: bool (N,), the false alarms among the detections of all images, one image after the other.
+
+    Returns:
+        Those of each side, bool (N,), and the number of images that they are counted in, by the key of their rate:
+        ``FPPI_sky`` and ``FPPI_other`` if an image has a true sky map, ``FPPI``, all of all images, if one has none.
+    """
+    mapped = ['in_sky' in result for result in results]
+    none = [np.zeros(len(result['scores']), bool) for result in results]
+    in_sky = np.concatenate([result.get('in_sky', flags) for result, flags in zip(results, none, strict=True)])
+    here = np.repeat(mapped, [len(flags) for flags in none])
+    sides = {} if all(mapped) else {'FPPI': (alarms, len(results))}
+    if any(mapped):
+        sides |= {'FPPI_sky': (alarms & here & in_sky, sum(mapped)),
+                  'FPPI_other': (alarms & here & ~in_sky, sum(mapped))}
+    return sides

@@ -6,6 +6,7 @@ from bafenet._version import __version__
 from bafenet.engine.provenance import commit
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.class_keys import class_columns, class_text
+from bafenet.evaluation.report import FOUND, WITHOUT_SIDES
 from bafenet.fileio import require_writable_file, write_bytes
 
 from .collect import Run, collect
@@ -91,12 +92,14 @@ def _metrics_tables(rows: Sequence[MetricRow]) -> list[tuple[str, dict[str, Any]
     """Captions and tables of metrics for the template: one of all columns is wider than a screen."""
     columns = columns_of(rows)
     accuracy = {key: text for key, text in columns.items() if key in ACCURACY}
-    others = {key: text for key, text in columns.items() if key not in ACCURACY}
+    found = {key: text for key, text in columns.items() if key in FOUND}
+    others = {key: text for key, text in columns.items() if key not in ACCURACY | FOUND}
     of_classes = class_rows(rows)
     return [(caption, _metrics_table(having, own)) for caption, own, all_rows in (
         ('Accuracy of each run, and the paper’s', accuracy, rows),
         ('Each class of each run', class_columns(row.values for row in of_classes), of_classes),
-        ('False alarms and sky of each run', others, rows))
+        ('False alarms and sky of each run', others, rows),
+        ('Targets found by their centres, in each run', found, rows))
         if (having := [row for row in all_rows if set(own) & set(row.values)])]
 
 
@@ -112,7 +115,7 @@ def _metrics_table(rows: Sequence[MetricRow], columns: dict[str, str]) -> dict[s
 def _metric_cell(row: MetricRow, key: str) -> dict[str, Any]:
     if key not in row.values:
         return text_cell('')
-    mark = LEGACY_SIDES if row.sides == LEGACY_SIDES and key not in ('sky_iou', 'targets') else ''
+    mark = LEGACY_SIDES if row.sides == LEGACY_SIDES and key not in (*WITHOUT_SIDES, 'targets') else ''
     return dict(text=row.cells.get(key, class_text(key, row.values[key])), value=row.values[key], mark=mark)
 
 

@@ -7,15 +7,14 @@ from bafenet.analysis.complexity import network_of
 from bafenet.datasets.parts import split_settings
 from bafenet.engine.config_paths import setting
 from bafenet.evaluation.class_keys import by_class, split_class_key
-from bafenet.evaluation.report import FPPI_SCORE, LEGACY, ROWS, row_labels
+from bafenet.evaluation.report import AT_SCORE, FPPI_SCORE, LEGACY, ROWS, WITHOUT_SIDES, row_labels
 from bafenet.reproduction.tables import Row, Table, read_tables
 
 from .collect import Run
 
 TRUE_SIDES, LEGACY_SIDES = 'true', '+1'
-# What says how well targets are found; the others are false alarms by image, and the sky.
-ACCURACY = frozenset(key for key in ROWS if not key.startswith('FPPI') and key != 'sky_iou')
-_AT_SCORE = {'FPPI', 'FPPI_sky', 'FPPI_other'}
+# What says how well boxes agree with the truth; the others are false alarms by image, targets found, and the sky.
+ACCURACY = frozenset(key for key in ROWS if 'FPPI' not in key and key not in WITHOUT_SIDES)
 PAPER_SPLIT = 'DenseSIRST test_v2'
 # The rows that every reader looks for, of Table VII.
 _ALWAYS = ('fcos_r50', 'bafenet_r50')
@@ -33,8 +32,8 @@ class MetricRow:
         values: By the metric's name without prefix and ending.
         classes: Those of single classes, by class and by :data:`~bafenet.evaluation.class_keys.CLASS_ROWS`.
         cells: Text of the cells that are not simply the value.
-        fppi_score: The lowest score of a false alarm in ``FPPI``, ``FPPI_sky`` and ``FPPI_other``; None where it
-            is not known.
+        fppi_score: The lowest score that counts in :data:`~bafenet.evaluation.report.AT_SCORE`; None where it is not
+            known.
     """
 
     label: str
@@ -56,7 +55,7 @@ def columns_of(rows: Sequence[MetricRow]) -> dict[str, str]:
     """The metrics that some row has, and what a person reads for them; unknown ones last."""
     present = {key for row in rows for key in row.values}
     # One heading for all rows: with the score only where they share it.
-    scores = {row.fppi_score for row in rows if _AT_SCORE & set(row.values)}
+    scores = {row.fppi_score for row in rows if AT_SCORE & set(row.values)}
     labels = row_labels(scores.pop() if len(scores) == 1 else None)
     return {**{key: text for key, text in labels.items() if key in present},
             **{key: key for key in sorted(present) if key not in ROWS}}
@@ -69,13 +68,13 @@ def class_rows(rows: Sequence[MetricRow]) -> list[MetricRow]:
 
 
 def by_sides(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
-    """Metrics by the sides of their boxes, without prefix and ending; those without boxes stand in each."""
+    """Metrics by the sides of their boxes, without prefix and ending; those that sides do not matter to in each."""
     values = {key.rsplit('/', 1)[-1]: value for key, value in metrics.items()}
-    sky = {key: value for key, value in values.items() if key == 'sky_iou'}
+    shared = {key: value for key, value in values.items() if key in WITHOUT_SIDES}
     legacy = {key.removesuffix(LEGACY): value for key, value in values.items() if key.endswith(LEGACY)}
-    true = {key: value for key, value in values.items() if not key.endswith(LEGACY) and key not in sky}
-    found = {sides: {**own, **sky} for sides, own in ((TRUE_SIDES, true), (LEGACY_SIDES, legacy)) if own}
-    return found or ({'': sky} if sky else {})
+    true = {key: value for key, value in values.items() if not key.endswith(LEGACY) and key not in shared}
+    found = {sides: {**own, **shared} for sides, own in ((TRUE_SIDES, true), (LEGACY_SIDES, legacy)) if own}
+    return found or ({'': shared} if shared else {})
 
 
 def _rows_of(run: Run) -> Iterator[MetricRow]:
@@ -162,7 +161,7 @@ def notes_on(rows: Sequence[MetricRow]) -> list[str]:
              f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data or another split do not compare with them.',
              'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
              'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.',
-             'Higher is better, but of false alarms lower; a score at best F1 is neither.',
+             'Higher is better, but of false alarms lower; a score is neither.',
              'Empty cells: the data or the paper give no such value.']
     if any(row.kind == 'validation' for row in rows):
         notes.append('Rows marked “while training” are validations of the last epoch, and no test.')

@@ -34,7 +34,9 @@ def test_hand_case():
         'mAP_07': (6 + 5 * 0.5) / 11, 'mAP_12': 0.75, 'recall': 1,
         'mAP_07_iou75': (6 + 5 * 0.5) / 11, 'mAP_12_iou75': 0.75, 'recall_iou75': 1,
         'precision': 1, 'f1': 2 / 3, 'score_threshold': 0.9,
-        'FPPI_sky': 1, 'FPPI_other': 1, 'FPPI_sky_recall90': 1, 'FPPI_other_recall90': 1, 'sky_iou': 1})
+        'FPPI_sky': 1, 'FPPI_other': 1, 'FPPI_sky_recall90': 1, 'FPPI_other_recall90': 1, 'sky_iou': 1,
+        # By centres the duplicate is no false alarm; the wrong one, one in one image, is too many.
+        'found': 1, 'found_FPPI_sky': 0, 'found_FPPI_other': 1, 'found_02': 0.5, 'found_02_score': 0.9})
 
 
 @pytest.mark.parametrize(('fppi_score', 'sky', 'other'), [(0.1, 1, 2), (0.2, 1, 2), (0.75, 1, 0), (0.85, 0, 0)])
@@ -130,7 +132,8 @@ def test_crowded_images_outside_a_run_are_those_that_got_as_many_as_any(notices,
 
 @pytest.mark.parametrize('arguments', [
     dict(fppi_score=2), dict(fppi_score=np.nan), dict(fppi_score='0.3'), dict(fppi_score=True),
-    dict(legacy_coordinates='yes'), dict(legacy_coordinates=1), dict(collect_device='tpu'), dict(prefix=3)])
+    dict(legacy_coordinates='yes'), dict(legacy_coordinates=1), dict(collect_device='tpu'), dict(prefix=3),
+    dict(centre_distance=-1), dict(centre_distance=np.inf), dict(centre_distance='3'), dict(centre_distance=True)])
 def test_a_wrong_argument_is_named(arguments):
     name, = arguments
     with pytest.raises(InputError, match=f'DenseSIRSTMetric: {name}=') as caught:
@@ -148,7 +151,8 @@ def test_a_label_outside_the_classes_counts_nowhere():
 def test_without_detections_what_they_define_is_absent(notices):
     values = evaluate([sample(TRUTH, true_sky=SKY_ABOVE, predicted_sky=SKY_ABOVE)])
     assert values == {'mAP_07': 0, 'mAP_12': 0, 'recall': 0, 'mAP_07_iou75': 0, 'mAP_12_iou75': 0, 'recall_iou75': 0,
-                      'f1': 0, 'FPPI_sky': 0, 'FPPI_other': 0, 'sky_iou': 1}
+                      'f1': 0, 'FPPI_sky': 0, 'FPPI_other': 0, 'sky_iou': 1, 'found': 0, 'found_FPPI_sky': 0,
+                      'found_FPPI_other': 0, 'found_02': 0}
     assert sum('precision and score_threshold are left out' in notice for notice in notices) == 1
     # Detections on ignored boxes alone are neither right nor wrong.
     box = [[6, 6, 9, 9]]
@@ -164,7 +168,8 @@ def test_without_any_true_box_map_and_recall_are_absent(notices):
     for one in (sample((), DETECTIONS, SCORES, SKY_ABOVE), sample()):
         notices.clear()
         values = evaluate([one])
-        assert set(values) == ({'FPPI_sky', 'FPPI_other'} if 'gt_sem_seg' in one else {'FPPI'})
+        alarms = {'FPPI_sky', 'FPPI_other'} if 'gt_sem_seg' in one else {'FPPI'}
+        assert set(values) == alarms | {f'found_{key}' for key in alarms}
         assert sum('mAP and recall are left out' in notice for notice in notices) == 1
         assert not any('stays below' in notice for notice in notices)
     # One image with a target defines them for the set.
@@ -183,7 +188,7 @@ def test_legacy_coordinates_and_their_keys():
     assert legacy['sky_iou'] == 1
     perfect = sample(TRUTH, TRUTH, [0.9, 0.8], SKY_ABOVE, SKY_ABOVE)
     assert set(evaluate([perfect], legacy_coordinates=True)) == {
-        key if key == 'sky_iou' else f'{key}_legacy' for key in evaluate([perfect])}
+        key if key == 'sky_iou' or key.startswith('found') else f'{key}_legacy' for key in evaluate([perfect])}
 
 
 # The sky --------------------------------------------------------------------------------------------------------------

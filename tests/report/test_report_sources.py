@@ -43,6 +43,8 @@ def test_a_report_of_a_test_has_its_frames_and_says_what_it_is(tested, tmp_path)
     results = json.loads(tested[1].read_text())
     assert results['checkpoint_sha256'] in text and results['started'] in text
     assert page.table('False alarms')[tested[0].name]['sky IoU'] == f'{results["metrics"]["densesirst/sky_iou"]:.3f}'
+    found = page.table('Targets found')[tested[0].name]
+    assert found['found by centre, at scores ≥ 0.3'] == f'{results["metrics"]["densesirst/found"]:.3f}'
 
 
 @pytest.mark.parametrize(('change', 'reason'), [

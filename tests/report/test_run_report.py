@@ -125,6 +125,15 @@ def test_metrics_stand_beside_the_papers_each_with_its_sides(page):
     assert alarms == ['0.400 +1']
 
 
+def test_what_is_found_by_centres_knows_no_sides(tmp_path):
+    file = write_results(tmp_path / 'a.json', metrics={'densesirst/found_02': 0.75, 'densesirst/mAP_12_legacy': 0.5})
+    row = next(iter(metric_rows(collect([str(file)]))))
+    assert (row.sides, row.values) == ('+1', {'found_02': 0.75, 'mAP_12': 0.5})
+    write_report([str(file)], str(tmp_path / 'a.html'))
+    own, = Page((tmp_path / 'a.html').read_text()).table('Targets found').values()
+    assert '0.750' in own.values()
+
+
 @pytest.mark.parametrize(('scores', 'said'), [
     ((None, None), 'at scores ≥ 0.3'), ((0.1, 0.1), 'at scores ≥ 0.1'), ((0.1, None), "at the config's fppi_score"),
     (('none', 0.3), "at the config's fppi_score")])
