@@ -71,8 +71,9 @@ class AtomicCheckpointHook(CheckpointHook):
     """
 
     # A slash starts a metric's name after its prefix: FPPI_sky_recall90 is no recall.
-    _default_greater_keys = [*CheckpointHook._default_greater_keys, '/recall', '/f1', '/sky_iou', '/AP_']
-    _default_less_keys = [*CheckpointHook._default_less_keys, '/FPPI']
+    _default_greater_keys = [*CheckpointHook._default_greater_keys, '/recall', '/f1', '/sky_iou', '/AP_',
+                             '/found_02']
+    _default_less_keys = [*CheckpointHook._default_less_keys, '/FPPI', '/found_FPPI']
     file_backend: Any
 
     def __init__(self, *args: Any, later_of_equals: bool = False, validate_start: bool = False,
