@@ -116,12 +116,12 @@ def find_data(root: str, splits: str | None, to_train: bool = True, validates: b
                          'SIRST')
     images = image_names(Path(root))
     there = set(devkit_layout(root).split_names())
-    suffix = _suffix(root, there, splits, (TRAIN, 'trainval') if to_train else (TEST, VAL))
+    suffix = _suffix(root, there, splits, (TRAIN, 'trainval', VAL, TEST) if to_train else (TEST, VAL))
     lists = {part: None if suffix is None else _read_list(root, there, part + suffix, splits)
              for part in (*PARTS, 'trainval')}
     data = DevkitData(root, suffix and suffix.removeprefix('_'), {}, {}, set())
     if to_train:
-        _find_training(data, lists, images, validates)
+        _find_training(data, lists, images, validates, splits is not None)
     else:
         _find_test(data, lists, images)
     _read_targets(data, set(images))
@@ -157,11 +157,12 @@ def _read_list(root: str, there: set[str], name: str, splits: str | None) -> Par
     return Part(split_file(name), names)
 
 
-def _find_training(data: DevkitData, lists: dict[str, Part | None], images: list[str], validates: bool) -> None:
+def _find_training(data: DevkitData, lists: dict[str, Part | None], images: list[str], validates: bool,
+                   asked: bool) -> None:
     """Fill the parts of a training; a list that is no file of the devkit is to be written to the work dir."""
     train, val, test, both = (lists[part] for part in (*PARTS, 'trainval'))
     held = {name for part in (val, test) if part for name in part.names or ()}
-    if data.splits is not None and train is None and both is None:
+    if asked and train is None and both is None:
         there = ', '.join(devkit_layout(data.root).split_names()) or 'none'
         raise InputError(f'--splits {printable(data.splits)}: {printable(data.root)} has no '
                          f'{printable(split_file(f"train_{data.splits}"))}; there are: {printable(there)}')
@@ -170,7 +171,7 @@ def _find_training(data: DevkitData, lists: dict[str, Part | None], images: list
     train = (both or train) if not validates else (train or both)
     if train is None:
         train = Part(_written(TRAIN) if held else '', [name for name in images if name not in held])
-        data.notes.append('no lists in Splits: all frames' + (' but those of val and test' if held else ''))
+        data.notes.append(f'no list of frames to train on in Splits: all{" but those of val and test" if held else ""}')
     elif train is both and validates and val is not None:
         train = Part(_written(TRAIN), [name for name in train.names or () if name not in set(val.names or ())])
     if validates and val is None:

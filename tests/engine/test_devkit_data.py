@@ -67,7 +67,7 @@ def test_sky_maps_of_another_ending(ending, tmp_path):
     (['trainval_a', 'val_a'], None, ['{train}', 'val_a', 'val_a']),
     (['train_a'], None, ['{train}', '{val}', '{val}']),
     (['train_a', 'test_a'], None, ['{train}', '{val}', 'test_a']),
-    (['test_a'], None, ['{train}', '{val}', '{val}']),
+    (['test_a'], None, ['{train}', '{val}', 'test_a']),
     ([], None, ['{train}', '{val}', '{val}']),
 ])
 def test_which_lists_are_meant(lists, splits, expected, tmp_path):
@@ -180,3 +180,15 @@ def test_a_config_of_several_datasets_is_refused(tmp_path):
         else:
             with pytest.raises(InputError, match='--data: train_dataloader of this config has 2 datasets'):
                 load_config(str(file), settings=[settings])
+
+
+@pytest.mark.parametrize('lists', [('val_v2', 'test_v2'), ('val_v2', ), ('test_v2', )])
+def test_frames_that_are_listed_to_validate_or_test_on_are_not_trained_on(lists, tmp_path):
+    root = own_devkit(tmp_path / 'kit', NAMES, splits={name: LISTS[name] for name in lists})
+    data, _ = found(root)
+    held = {frame for name in lists for frame in LISTS[name]}
+    names = data.drawn_from if 'val_v2' not in lists else data.parts['train'].names
+    assert set(names) == set(NAMES) - held
+    assert 'no list of frames to train on in Splits: all but those of val and test' in data.notes
+    with pytest.raises(InputError, match='--splits v2: .* has no Splits/train_v2.txt'):
+        find_data(str(root), 'v2')
