@@ -70,4 +70,5 @@ def test_the_weights_give_the_numbers_of_their_record(record, real_data, tmp_pat
     names.write_text('\n'.join(subset['images']) + '\n')
     metrics = test.test(record['config'], NAME, work_dir=str(tmp_path), cfg_options=[
         f'test_dataloader.dataset.data_root={real_data}', f'test_dataloader.dataset.ann_file={names}'])
-    assert metrics == pytest.approx(subset['metrics'], abs=1e-3)
+    # Metrics that are younger than the record are not in it.
+    assert {key: metrics[key] for key in subset['metrics']} == pytest.approx(subset['metrics'], abs=1e-3)

@@ -330,25 +330,6 @@ def test_arguments_that_do_not_fit_are_refused(places, tmp_path):
         collect(places[1:] * 17, [str(i) for i in range(17)])
 
 
-def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
-    for parent in ('a', 'b'):
-        (tmp_path / parent).mkdir()
-        write_results(tmp_path / parent / 'results.json')
-    found = collect([str(tmp_path / parent / 'results.json') for parent in ('a', 'b')])
-    assert [run.label for run in found] == ['a/results', 'b/results']
-
-
-def test_every_results_file_of_a_work_dir_is_a_run(tmp_path):
-    folder = write_work_dir(tmp_path / 'run')
-    (folder / 'tests').mkdir()
-    write_results(folder / 'results.json')
-    write_results(folder / 'tests/rec.json')
-    (folder / 'big.json').write_text(json.dumps(dict(images=[], metrics={})))
-    found = collect([str(folder)])
-    assert [run.label for run in found] == ['run: results', 'run: tests/rec']
-    assert all(len(run.images) == 5 and 'loss' in run.scalars for run in found)
-
-
 def test_long_names_are_shortened_in_pictures_and_stay_apart():
     names = ['demo', 'x' * 100 + 'a' * 20, 'x' * 110 + 'a' * 20, 'x' * 100 + 'b' * 20]
     short = short_names(names)
