@@ -113,6 +113,7 @@ def test_a_refinement_is_a_part_too(trained, tmp_path, devkit):
         fine_tune([], file, tmp_path, devkit)
 
 
+@pytest.mark.faults
 def test_a_head_of_another_kind_has_none_of_the_parts(trained, tmp_path):
     cfg = load_config(DEMO)
     head = {key: value for key, value in cfg.model.bbox_head.items() if key in ('num_classes', 'in_channels', 'strides',
@@ -146,6 +147,7 @@ def test_fine_tuning_from_a_backbone_or_a_head_without_a_sky_is_allowed_and_said
         assert 'missing in the checkpoint' in log and 'bbox_head.cls_bottleneck.0.weight' in log
 
 
+@pytest.mark.faults
 def test_weights_that_fit_take_every_door(trained, tmp_path):
     for door in ('init_detector', 'load_checkpoint', 'Runner of mmengine', 'init_cfg', 'bafenet.load'):
         for options in ([], LACKS['sky branch'][0]):

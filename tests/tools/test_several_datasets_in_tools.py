@@ -19,6 +19,8 @@ from bafenet.release import model_card
 from bafenet.release.export import export
 from bafenet.visualization.browse import write_contact_sheet
 
+pytestmark = pytest.mark.faults  # a network is trained, resumed and tested
+
 DEMO = ROOT / 'configs/demo/bafenet_r18_demo_bagcp.py'
 CONFIG = """
 _base_ = {base!r}
@@ -107,7 +109,6 @@ def test_the_contact_sheet_is_of_all_parts(run, tmp_path):
     assert not all(np.array_equal(samples[i].image, samples[i + 8].image) for i in range(8))
 
 
-@pytest.mark.faults
 def test_measurements_are_of_all_parts(run, devkit, tmp_path):
     config, checkpoint, folder = run
     splits = 'Splits/train_v2.txt, Splits/more.txt'
