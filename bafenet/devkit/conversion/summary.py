@@ -17,7 +17,7 @@ from ..images import any_sky
 from ..layout import SKY_PALETTE, file_below
 from ..validation_split import FEWEST
 from .frame import Record
-from .source import TRAIN, VAL, Note
+from .source import TEST, TRAIN, VAL, Note
 
 CONFIG, WEIGHTS = 'configs/bafenet/bafenet_hr_tiny_densesirst.py', 'bafenet_hr_tiny'
 _SHOWN = 3  # of each kind, and of the image sizes
@@ -27,7 +27,7 @@ _STEPS = 'train_dataloader.dataset.pipeline'
 
 @dataclass
 class Training:
-    """What is there to train on: the training split, or all frames where there is none.
+    """What is there to train on: the training split, or where there is none all frames that no other list names.
 
     Attributes:
         frames: Frames.
@@ -99,7 +99,8 @@ def summarize(out: Path, facts: list[str], notes: list[Note], written: Sequence[
     classes: Counter[str] = Counter()
     for record in written:
         classes.update(record['classes'])
-    trained = set(splits.get(TRAIN, targets))
+    held = {name for role in (VAL, TEST) for name in splits.get(role, ())}
+    trained = set(splits[TRAIN]) if TRAIN in splits else targets.keys() - held
     sky_maps = [out / file_below(SKY_PALETTE, record['name']) for record in written
                 if record['sky'] and record['name'] in trained]
     of_frames = [Note(record['key'], kind, message) for record in written for kind, message in record['notes']]
@@ -225,8 +226,8 @@ def training_notes(summary: Summary) -> list[str]:
                      f'is set by --cfg-options "{_STEPS}.LoadInfraredImage.value_range=(LOW,HIGH)" and by the same of '
                      'val_dataloader and test_dataloader')
     if TRAIN not in summary.splits:
-        notes.append('there is no training split: all frames are trained on, those of the other splits too; lists of '
-                     'your own come by --splits')
+        notes.append('there is no training split: all frames that no other split names are trained on; lists of your '
+                     'own come by --splits')
     if not _validates(summary):
         drawn = TRAIN not in summary.splits or any(fact.startswith('splits: drawn') for fact in summary.facts)
         notes.append('there is no validation split: a tenth of the training frames is kept back, whole recordings '
@@ -236,8 +237,8 @@ def training_notes(summary: Summary) -> list[str]:
 
 
 def _validates(summary: Summary) -> bool:
-    """Whether training takes the validation split; without a training split it takes no list."""
-    return {TRAIN, VAL} <= summary.splits.keys()
+    """Whether there is a validation split, which training takes."""
+    return VAL in summary.splits
 
 
 def lacks_to_train(summary: Summary) -> str | None:
