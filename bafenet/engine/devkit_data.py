@@ -163,9 +163,7 @@ def _find_training(data: DevkitData, lists: dict[str, Part | None], images: list
     train, val, test, both = (lists[part] for part in (*PARTS, 'trainval'))
     held = {name for part in (val, test) if part for name in part.names or ()}
     if asked and train is None and both is None:
-        there = ', '.join(devkit_layout(data.root).split_names()) or 'none'
-        raise InputError(f'--splits {printable(data.splits)}: {printable(data.root)} has no '
-                         f'{printable(split_file(f"train_{data.splits}"))}; there are: {printable(there)}')
+        raise _no_list(data, TRAIN)
     if not validates and both is None and val is not None and train is not None:
         both = Part(_written(TRAIN), sorted({*(train.names or ()), *(val.names or ())}))
     train = (both or train) if not validates else (train or both)
@@ -191,12 +189,16 @@ def _find_test(data: DevkitData, lists: dict[str, Part | None], images: list[str
         assert chosen is not None
         data.parts[TEST] = Part(chosen.file, chosen.names, None if part == TEST else part)
     elif data.splits is not None:
-        there = ', '.join(devkit_layout(data.root).split_names()) or 'none'
-        raise InputError(f'--splits {printable(data.splits)}: {printable(data.root)} has no '
-                         f'{printable(split_file(f"test_{data.splits}"))}; there are: {printable(there)}')
+        raise _no_list(data, TEST)
     else:
         data.parts[TEST] = Part('', images)
         data.notes.append('no list of frames to test on in Splits: all frames')
+
+
+def _no_list(data: DevkitData, part: str) -> InputError:
+    there = ', '.join(devkit_layout(data.root).split_names()) or 'none'
+    return InputError(f'--splits {printable(data.splits)}: {printable(data.root)} has no '
+                      f'{printable(split_file(f"{part}_{data.splits}"))}; there are: {printable(there)}')
 
 
 def _written(part: str) -> str:
