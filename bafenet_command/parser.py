@@ -29,6 +29,19 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **kwargs)
         self.add_argument('--traceback', action=_ShowTraceback, help='show how an error came about in the code')
 
+    def add_grey_levels(self, of: str = 'frame', more: str = '') -> None:
+        """Add ``--percentiles`` and ``--range`` (``value_range``): how more than 8 bits become 8.
+
+        Args:
+            of: What is read, for the help.
+            more: What follows the help of ``--range``.
+        """
+        levels = self.add_mutually_exclusive_group()
+        levels.add_argument('--percentiles', nargs=2, type=real(0, 100), metavar=('LOW', 'HIGH'), help='make these '
+                            f'percentiles of each {of} of more than 8 bits black and white [0.1 99.9]')
+        levels.add_argument('--range', nargs=2, type=real(), metavar=('LOW', 'HIGH'), dest='value_range', help='values '
+                            f'that become black and white in every {of} of more than 8 bits{more}')
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and end with status 2."""
         message = re.sub(r'^argument (-[^ ]*): ', r'\1 ', message)

@@ -30,11 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         'a target [the config\'s threshold]')
     parser.add_argument('--max-detections', type=whole(1, 100_000), default=300, help='most boxes of a frame [300]')
     parser.add_argument('--sky-only', action='store_true', help='only boxes in the predicted sky')
-    levels = parser.add_mutually_exclusive_group()
-    levels.add_argument('--percentiles', nargs=2, type=real(0, 100), metavar=('LOW', 'HIGH'), help='make these '
-                        'percentiles of each frame of more than 8 bits black and white [0.1 99.9]')
-    levels.add_argument('--range', nargs=2, type=real(), metavar=('LOW', 'HIGH'), dest='value_range', help='values '
-                        'that become black and white in every frame of more than 8 bits, for a sequence')
+    parser.add_grey_levels(more=', for a sequence')
     parser.add_argument('--tile', type=whole(0, 2**16), metavar='PIXELS', help='larger frames are cut '
                         'into tiles with an overlap of 256; a multiple of 64, 0 for whole frames [1024]')
     parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:N [cpu]')

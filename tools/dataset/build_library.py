@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bafenet_command import Parser, real, tool
+from bafenet_command import Parser, tool
 
 EPILOG = """Cut out are the boxes of the target masks' connected components, as grey levels; of images without a target
 mask, the boxes of their XML. Images of more than 8 bits are brought to 8 as predict and training do. Take the training
@@ -22,11 +22,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--remove-background',
         action='store_true',
         help='subtract from each target the median of the pixels around its box [keep its pixels as they are]')
-    levels = parser.add_mutually_exclusive_group()
-    levels.add_argument('--percentiles', nargs=2, type=real(0, 100), metavar=('LOW', 'HIGH'), help='make these '
-                        'percentiles of each image of more than 8 bits black and white [0.1 99.9]')
-    levels.add_argument('--range', nargs=2, type=real(), metavar=('LOW', 'HIGH'), dest='value_range', help='values '
-                        'that become black and white in every image of more than 8 bits')
+    parser.add_grey_levels('image')
     parser.add_argument('--force', action='store_true', help='replace the file where it exists')
     return parser.parse_args(argv)
 

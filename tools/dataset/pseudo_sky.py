@@ -30,11 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--check', action='store_true', help='write no map: compare with the true maps of frames that '
                         'have one')
     parser.add_argument('--json', dest='json_file', metavar='FILE', help='write the numbers of --check as JSON')
-    levels = parser.add_mutually_exclusive_group()
-    levels.add_argument('--percentiles', nargs=2, type=real(0, 100), metavar=('LOW', 'HIGH'), help='make these '
-                        'percentiles of each frame of more than 8 bits black and white [0.1 99.9]')
-    levels.add_argument('--range', nargs=2, type=real(), metavar=('LOW', 'HIGH'), dest='value_range', help='values '
-                        'that become black and white in every frame of more than 8 bits')
+    parser.add_grey_levels()
     parser.add_argument('--tile', type=whole(0, 2**16), metavar='PIXELS', help='larger frames are cut into tiles, as '
                         'predict does; 0 for whole frames [1024]')
     parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:N [cpu]')
