@@ -1,5 +1,6 @@
 """Thirty short epochs need no more memory and no more descriptors than five."""
 import json
+from statistics import median
 
 import pytest
 from runs import CONFIG, options, start
@@ -39,5 +40,6 @@ def test_memory_and_descriptors_are_flat(devkit, tmp_path):
     assert process.returncode == 0, error[-3000:]
     memory, descriptors = zip(*json.loads(out.rsplit('MEASURED', 1)[1]), strict=True)
     assert len(memory) == 30
-    assert max(memory[10:]) < memory[9] + 60, memory
+    # What grows stays; one epoch may hold a buffer more at the moment of measuring.
+    assert median(memory[20:]) < median(memory[5:15]) + 20, memory
     assert max(descriptors[10:]) <= max(descriptors[:10]) + 2, descriptors
