@@ -57,7 +57,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
         'indices': either(COUNT, list_of(INDEX), NONE), 'max_refetch': INDEX, 'pipeline': PARTS,
         'metainfo': either(SETTINGS, TEXT, NONE), 'filter_cfg': either(SETTINGS, NONE),
     },
-    'DenseSIRSTDataset': {'box_origin': choice(0, 1), 'data_prefix': either(SETTINGS, NONE),
+    'DenseSIRSTDataset': {'box_origin': choice(0, 1), 'only_with_targets': FLAG, 'data_prefix': either(SETTINGS, NONE),
                           **named('img_suffix seg_map_suffix target_mask_suffix', either(TEXT, NONE)),
                           'sky': choice('required', 'optional', 'none')},
     'ConcatDataset': {'datasets': list_of(PART)},

@@ -172,6 +172,24 @@ def test_nothing_is_filtered_or_replaced(devkit):
         dataset[3]
 
 
+def test_images_without_a_target_are_left_out_where_that_is_asked_for(copy, monkeypatch):
+    said = []
+    monkeypatch.setattr('bafenet.datasets.densesirst.print_log', lambda text, *others: said.append(text))
+    names = (copy / 'Splits/train_v2.txt').read_text().split()
+    for name in names[::2]:
+        (copy / f'SIRST/BBox/{name}.xml').write_text(voc_xml([]))
+    dataset = read(copy, only_with_targets=True, pipeline=LOAD)
+    assert [dataset.get_data_info(index)['img_id'] for index in range(len(dataset))] == names[1::2]
+    assert said[0].endswith(f'{len(names[1::2])} of {len(names)} images have a target, the others are left out')
+    assert len(read(copy)) == len(names)
+    for name in names:
+        (copy / f'SIRST/BBox/{name}.xml').write_text(voc_xml([]))
+    with pytest.raises(InputError, match='train_v2.txt: no image has a target'):
+        read(copy, only_with_targets=True)[0]
+    with pytest.raises(InputError, match='only_with_targets=1'):
+        read(copy, only_with_targets=1)
+
+
 def test_each_box_has_the_index_of_its_class(copy):
     file = copy / 'SIRST/BBox' / f'{first(copy)}.xml'
     file.write_text('<annotation>' + ''.join(

@@ -54,9 +54,9 @@ class BAGCopyPaste(BaseTransform):
         library: Target library, a ``.npz`` file or a list of grey uint8 patches. Where the file does not exist, it is
             built there from the images of the dataset that uses the transform; None is
             ``TargetLibrary/SPLIT.npz`` under the dataset's root, SPLIT with a checksum where the split lies elsewhere
-            or the dataset has only some of its images (``indices``). That one is built again where it was cut from
-            other images or with other settings. Targets are the components of the target masks; of images without
-            one, and where there are several classes, they are the boxes, and keep their class.
+            or the dataset has only some of its images (``indices``, ``only_with_targets``). That one is built again
+            where it was cut from other images or with other settings. Targets are the components of the target masks;
+            of images without one, and where there are several classes, they are the boxes, and keep their class.
         num_clusters: Fewest and most regions in an image.
         region_size: Side of the square regions in pixels.
         targets_per_cluster: Fewest and most targets in a region; as many as fit where it cannot hold the number drawn.

@@ -86,7 +86,8 @@ def _split_name(dataset: BaseDataset, checksum: str) -> str:
     file = Path(dataset.ann_file).absolute()
     # Elsewhere other images may go by the same name, and their targets must not be pasted. A trial on some of the
     # images leaves nothing behind that a training on all would take for its own.
-    is_whole = file.is_relative_to(Path(dataset.data_root).absolute()) and dataset._indices is None
+    is_whole = (file.is_relative_to(Path(dataset.data_root).absolute()) and dataset._indices is None
+                and not getattr(dataset, 'only_with_targets', False))
     return file.stem if is_whole else f'{file.stem}-{checksum[:8]}'
 
 
