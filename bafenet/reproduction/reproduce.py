@@ -17,7 +17,8 @@ from .estimate import LEFT_OUT, duration, time_step
 from .listing import describe_tables
 from .plan import Run, plan_runs, row_config
 from .report import build_report, markdown
-from .tables import Row, Table, choose_protocol, select_tables
+from .table import Row, Table
+from .tables import choose_protocol, select_tables
 from .train_commands import command_options, train_command
 from .worker import launch
 

@@ -9,7 +9,7 @@ from bafenet.engine.options import load_config
 from bafenet.engine.silent_logging import quiet
 from bafenet_command import call_of
 
-from .tables import Row
+from .table import Row
 
 
 def train_command(row: Row, protocol: str, data: str | None = None, options: Sequence[str] = ()) -> str:
@@ -17,7 +17,7 @@ def train_command(row: Row, protocol: str, data: str | None = None, options: Seq
 
     Args:
         row: The row.
-        protocol: One of ``tables.PROTOCOLS``.
+        protocol: One of ``table.PROTOCOLS``.
         data: Devkit, instead of the protocol's.
         options: ``KEY=VALUE`` options, instead of what the row sets under the same keys.
 

@@ -11,9 +11,11 @@ from mmengine.config import Config
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 from bafenet.reproduction import plan
-from bafenet.reproduction.plan import plan_runs, result_settings, row_config, set_epochs
+from bafenet.reproduction.depends import result_settings
+from bafenet.reproduction.plan import plan_runs, row_config, set_epochs
 from bafenet.reproduction.stored import digest_of, read_result
-from bafenet.reproduction.tables import Row, find_row
+from bafenet.reproduction.table import Row
+from bafenet.reproduction.tables import find_row
 
 DEMO = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
 

@@ -6,7 +6,8 @@ from conftest import ROOT
 
 from bafenet.errors import InputError
 from bafenet.reproduction import tables
-from bafenet.reproduction.tables import COLUMNS, choose_protocol, find_row, read_table, read_tables, select_tables
+from bafenet.reproduction.table import COLUMNS
+from bafenet.reproduction.tables import choose_protocol, find_row, read_table, read_tables, select_tables
 
 
 @pytest.fixture(autouse=True)

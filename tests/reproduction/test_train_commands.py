@@ -9,7 +9,8 @@ from conftest import ROOT, a_third, load_tool
 
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
-from bafenet.reproduction.plan import result_settings, row_config
+from bafenet.reproduction.depends import result_settings
+from bafenet.reproduction.plan import row_config
 from bafenet.reproduction.reproduce import reproduce
 from bafenet.reproduction.tables import find_row, read_tables
 from bafenet.reproduction.train_commands import train_command

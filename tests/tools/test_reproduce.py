@@ -16,7 +16,7 @@ from bafenet.reproduction import reproduce as module
 from bafenet.reproduction import worker
 from bafenet.reproduction.plan import plan_runs
 from bafenet.reproduction.reproduce import reproduce
-from bafenet.reproduction.tables import Row
+from bafenet.reproduction.table import Row
 
 DEMO = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
 ROWS = {
