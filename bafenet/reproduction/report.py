@@ -157,9 +157,8 @@ def _notes(report: dict) -> list[str]:
 def _notes_on_metrics(report: dict) -> list[str]:
     return [f'{markdown_text(report["source"])}. Mean ± sample standard deviation (n − 1) over the finished seeds; '
             f'{NOT_RUN}: no finished run; {NO_NUMBER}: no run defines it, as sky_iou without a sky branch or FPPI_sky '
-            'without sky maps, or '
-            '*_recall90 where the recall stays below 0.9. Where some seeds define it, the mean is theirs alone, and '
-            'their number stands behind it.',
+            'without sky maps, *_recall90 where the recall stays below 0.9, or *_found95 where less is found. Where '
+            'some seeds define it, the mean is theirs alone, and their number stands behind it.',
             *(f'{markdown_text(name)}: {markdown_text(text)}.' for name, text in report['tests'].items()),
             f'At IoU 0.5, and 0.75 in the columns that end in _iou75. Boxes have sides {report["sides"]["ours"]}.']
 
