@@ -10,10 +10,10 @@ dense = dict(_base_.train_dataloader.dataset, pipeline=train_pipeline)
 train_dataloader = dict(
     sampler=dict(repeats=0.5),
     dataset=dict(_delete_=True, type='ConcatDataset', datasets=[dense, dict(dense, data_root=sparse_root)]))
-# It has no test_v2; the epoch is picked on the dense frames of val_v2.
+# It has no test_v2. No epoch is picked: the last one is taken.
 test_dataloader = dict(dataset=dict(data_root=sparse_root, ann_file='Splits/val_{splits}.txt'))
 
-train_cfg = dict(max_epochs=max_epochs, val_interval=3)
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 warm_up, cosine, step, late_cosine = _base_.param_scheduler
 param_scheduler = [
     warm_up,
