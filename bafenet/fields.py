@@ -1,4 +1,5 @@
 """Validate the fields of a JSON or YAML file or a checkpoint (numbers, texts, lists): an error names the field."""
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, overload
 
@@ -9,6 +10,7 @@ from .errors import InputError, printable
 
 # Beyond this a coordinate or a metric is a mistake, and its square no float32.
 _LARGEST = 1e9
+_KEY = re.compile(r'[\w+-]{1,64}')
 
 
 def require_dict(value: Any, name: str, keys: Sequence[str] = ()) -> dict:
@@ -64,6 +66,19 @@ def require_number(value: Any, name: str, low: float = -_LARGEST, high: float = 
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise _wrong(name, f'a number from {low:g} to {high:g}', value)
     return value
+
+
+def require_key(value: Any, name: str) -> str:
+    """``value`` if it is a name of 1 to 64 letters, digits and _ + -, which may be a part of a file's name.
+
+    Raises:
+        InputError: If it is not.
+    """
+    key = require_text(value, name)
+    if not _KEY.fullmatch(key):
+        raise InputError(f'{printable(name)}: {printable(repr(key))} is no key; use letters, digits and _ + -, in '
+                         'quotes where it is a number')
+    return key
 
 
 @overload

@@ -1,5 +1,6 @@
 """What several tests share: a tiny devkit, the tiny network, the real dataset where it is at hand."""
 import importlib.util
+import logging
 import os
 import resource
 import shutil
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import DATASETS, MODELS
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from PIL import Image
 
@@ -54,6 +56,18 @@ def train_a_step_and_predict(cfg, devkit: Path):
         sample, = network.eval().test_step({key: [value] for key, value in test[0].items()})
     assert sample.pred_instances.bboxes.shape[1] == 4
     return sample
+
+
+@pytest.fixture
+def notices() -> list[str]:
+    """What the code logs from here on."""
+    messages = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    # The newest instance is the current one, which takes the notices.
+    logger = MMLogger.get_instance(f'notices-{id(messages)}', log_level='INFO')
+    logger.addHandler(handler)
+    return messages
 
 
 @pytest.fixture

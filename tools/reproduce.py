@@ -43,7 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     what.add_argument('--dry-run', action='store_true', help='run nothing, print what would run and an estimate of the '
                       'time')
     what.add_argument('--commands', action='store_true', help='run nothing, print for each row the command of '
-                      f'{call_of("train")} that trains it, with seed 0')
+                      f'{call_of("train")} that trains it, with seed 0, and how it is tested where the table says so')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='settings to change in every run')
     args = parser.parse_args(argv)
     if args.table is None and not args.list_only:

@@ -6,12 +6,13 @@ import numpy as np
 from mmengine.logging import print_log
 from scipy.spatial.distance import cdist
 
-from .matching import Instances, counts_by_threshold
+from .matching import Instances, counts_by_threshold, threshold_at_recall
 from .sky import alarms_by_side
 
 CENTRE_DISTANCE, MAX_DISTANCE = 3.0, 1000  # pixels; the metric's default, and the largest it takes
 # The most false alarms per image of found_02: in the sky, out of it, and all where an image has no true sky map.
 MOST_ALARMS = {'FPPI_sky': 0.2, 'FPPI_other': 0.2, 'FPPI': 0.5}
+SHARE_FOUND = 0.95  # of found_FPPI…_found95
 
 
 def match_centres(detections: Instances, truth: Instances, ignored: Instances, num_classes: int,
@@ -87,7 +88,8 @@ def found_metrics(results: Sequence[dict[str, Any]], score: float) -> dict[str, 
 
     Returns:
         The values that are defined; ``found_02`` is 0, without a score, where no score finds a target at so few
-        false alarms (:data:`MOST_ALARMS`).
+        false alarms (:data:`MOST_ALARMS`), and there is no ``found_FPPI…_found95`` where no score finds
+        :data:`SHARE_FOUND` of the targets.
     """
     scores, found, alarms = (np.concatenate([result[key] for result in results])
                              for key in ('scores', 'found', 'alarms'))
@@ -99,12 +101,19 @@ def found_metrics(results: Sequence[dict[str, Any]], score: float) -> dict[str, 
         return metrics
     metrics |= {'found': float((found & kept).sum() / num_gt), 'found_02': 0.0}
     counts = {key: counts_by_threshold(scores, found, flags) for key, (flags, _) in sides.items()}
-    thresholds, hits, _ = next(iter(counts.values()))
+    of_found = next(iter(counts.values()))
+    threshold = threshold_at_recall(of_found, num_gt, SHARE_FOUND)
+    if threshold is None:
+        print_log(f'The share found stays below {SHARE_FOUND}: found_FPPI_sky_found95, found_FPPI_other_found95 and '
+                  'found_FPPI_found95 are left out.', logger='current')
+    else:
+        metrics |= {f'found_{key}_found95': float((flags & (scores >= threshold)).sum() / images)
+                    for key, (flags, images) in sides.items()}
     few = np.all([counts[key].fp / images <= MOST_ALARMS[key] for key, (_, images) in sides.items()], axis=0)
     # Both only grow as the score sinks, so the first of the greatest is at the highest score.
-    shares = np.where(few, hits, 0) / num_gt
+    shares = np.where(few, of_found.tp, 0) / num_gt
     if not shares.any():
         print_log('No score finds a target at so few false alarms: found_02_score is left out.', logger='current')
         return metrics
     best = shares.argmax()
-    return {**metrics, 'found_02': float(shares[best]), 'found_02_score': float(thresholds[best])}
+    return {**metrics, 'found_02': float(shares[best]), 'found_02_score': float(of_found.thresholds[best])}

@@ -47,7 +47,7 @@ class DenseSIRSTMetric(BaseMetric):
     ``found``                              Share of all targets found at scores of at least ``fppi_score``, by centres:
                                            :func:`~bafenet.evaluation.centre_matching.match_centres`
     ``found_FPPI_sky``,                    ``FPPI_sky``, ``FPPI_other`` and ``FPPI`` by this rule; duplicates are no
-    ``found_FPPI_other``, ``found_FPPI``   false alarms
+    ``found_FPPI_other``, ``found_FPPI``   false alarms. ``…_found95``: at the highest score where 95 % are found
     ``found_02``, ``found_02_score``       The highest share found at a score at which the first two are at most 0.2 and
                                            the third, if there is one, 0.5; and the highest such score
     ``sky_iou``                            Intersection over union of the sky, pixels summed over the set
@@ -59,9 +59,9 @@ class DenseSIRSTMetric(BaseMetric):
     A value that the data do not define is absent, and a line in the log says so: mAP, recall, precision, F1 and shares
     found without a true box, precision and its score without a detection, ``found_02_score`` where ``found_02`` is 0,
     ``FPPI_sky``, ``FPPI_other`` and the same of ``found`` without a true sky map, ``*_recall90`` where the recall stays
-    below 0.9, ``sky_iou`` without maps to compare or without any sky in them. A sky map that is 255 (ignored)
-    everywhere counts as none. Images without a true sky map count in all other values. A warning counts the images with
-    more true boxes than the network keeps detections.
+    below 0.9, ``*_found95`` where less is found, ``sky_iou`` without maps to compare or without any sky in them. A sky
+    map that is 255 (ignored) everywhere counts as none. Images without a true sky map count in all other values. A
+    warning counts the images with more true boxes than the network keeps detections.
 
     A sample is a dict, as mmengine's ``Evaluator`` makes it of a ``DetDataSample``: ``img_id``; ``gt_instances`` and
     ``ignored_instances`` (``bboxes`` (N, 4), ``labels`` (N,)); ``pred_instances`` (``scores`` (N,) too); if there are

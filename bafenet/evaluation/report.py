@@ -31,6 +31,9 @@ ROWS = {
     'found_FPPI': f'false alarms by centre, {_AT_CONFIGS_SCORE}',
     'found_FPPI_sky': f'false alarms by centre, in the sky, {_AT_CONFIGS_SCORE}',
     'found_FPPI_other': f'false alarms by centre, out of the sky, {_AT_CONFIGS_SCORE}',
+    'found_FPPI_found95': 'false alarms by centre, at 95 % found',
+    'found_FPPI_sky_found95': '… in the sky, at 95 % found by centre',
+    'found_FPPI_other_found95': '… out of the sky, at 95 % found by centre',
     'found_02': 'found by centre at ≤ 0.2 false alarms a side (no maps: ≤ 0.5)',
     'found_02_score': 'score of found by centre at ≤ 0.2',
     'sky_iou': 'sky IoU',
@@ -45,8 +48,8 @@ LEGACY = '_legacy'
 FPPI_SCORE = 0.3  # the metric's default
 # Of sets with and without true sky maps.
 _WITH_SKY = ('FPPI_sky', 'FPPI_other', 'FPPI_sky_recall90', 'FPPI_other_recall90', 'found_FPPI_sky', 'found_FPPI_other',
-             'sky_iou')
-_WITHOUT_SKY = ('FPPI', 'FPPI_recall90', 'found_FPPI')
+             'found_FPPI_sky_found95', 'found_FPPI_other_found95', 'sky_iou')
+_WITHOUT_SKY = ('FPPI', 'FPPI_recall90', 'found_FPPI', 'found_FPPI_found95')
 
 
 def row_labels(fppi_score: float | None = None) -> dict[str, str]:

@@ -8,7 +8,8 @@ from bafenet.datasets.parts import split_settings
 from bafenet.engine.config_paths import setting
 from bafenet.evaluation.class_keys import by_class, split_class_key
 from bafenet.evaluation.report import AT_SCORE, FPPI_SCORE, LEGACY, ROWS, WITHOUT_SIDES, row_labels
-from bafenet.reproduction.tables import Row, Table, read_tables
+from bafenet.reproduction.table import Row, Table
+from bafenet.reproduction.tables import read_tables
 
 from .collect import Run
 

@@ -3,7 +3,8 @@ from collections.abc import Iterable, Sequence
 
 from bafenet.errors import printable
 
-from .tables import Table, find_tables, read_tables
+from .table import Table
+from .tables import find_tables, read_tables
 
 
 def describe_tables(name: str | None = None) -> str:

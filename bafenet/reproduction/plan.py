@@ -1,47 +1,35 @@
 """Rows and seeds as runs: where each lies, what its result depends on, and how far it is."""
 import copy
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from bafenet.arguments import shown
-from bafenet.datasets.parts import loader_parts, move_parts, part_settings
-from bafenet.devkit import find_split, read_split
-from bafenet.devkit.layout import BOXES, DATASET_PAGE, require_densesirst, require_split
-from bafenet.devkit.read import MAX_XML_BYTES
+from bafenet.datasets.parts import loader_parts, move_parts
 from bafenet.engine.config_paths import setting
 from bafenet.engine.options import find_config, load_config, parse_options
 from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, write_json
-from bafenet.reading import read_bytes
-from bafenet_command import call_of
 
+from .depends import LOADERS, difference, result_settings
 from .stored import (
     CONFIG_FILE,
     RESULT_FILE,
     SETTINGS_FILE,
+    TESTS_FOLDER,
     digest_of,
     epoch_of,
     latest_checkpoint,
     read_result,
     read_settings,
 )
-from .tables import Row
+from .table import Row
 
 MAX_SEEDS, MAX_EPOCHS = 1000, 10**6
-NOTHING = 'nothing, not even null'
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# What of a config decides about the result; beside it the checkpoint hook, which picks the epoch.
-RESULT_KEYS = ('model', 'data_preprocessor', *LOADERS, 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper',
-               'param_scheduler', 'auto_scale_lr', 'val_evaluator', 'test_evaluator', 'custom_hooks', 'load_from',
-               'randomness')
 
 
 @dataclass(frozen=True)
@@ -54,6 +42,7 @@ class Run:
         folder: Where its checkpoints and results are.
         cfg: Its resolved config.
         settings: What its result depends on, as plain JSON values.
+        tests: Configs of several tests, by name, instead of the config's own.
     """
 
     row: str
@@ -61,6 +50,7 @@ class Run:
     folder: Path
     cfg: Config
     settings: dict
+    tests: dict[str, Config] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -80,7 +70,7 @@ class Run:
     @property
     def legacy(self) -> bool:
         """Whether its boxes have sides x2 - x1 + 1."""
-        return legacy_coordinates(self.cfg)
+        return any(map(legacy_coordinates, self.tests.values() or [self.cfg]))
 
     def result(self) -> dict | None:
         """What the finished run has written, or None.
@@ -104,9 +94,11 @@ class Run:
         return f'interrupted after epoch {done} of {self.epochs}' if done else 'to do'
 
     def write_settings(self) -> None:
-        """Write the config that the worker reads, and what the result depends on; both whole or not at all."""
-        with atomic_path(self.folder / CONFIG_FILE) as temporary:
-            self.cfg.dump(temporary)
+        """Write the configs that the worker reads, and what the result depends on; each whole or not at all."""
+        tests = {Path(TESTS_FOLDER, f'{name}.py'): test for name, test in self.tests.items()}
+        for file, cfg in {Path(CONFIG_FILE): self.cfg, **tests}.items():
+            with atomic_path(self.folder / file) as temporary:
+                cfg.dump(temporary)
         write_json(self.folder / SETTINGS_FILE,
                    dict(digest=self.digest, row=self.row, seed=self.seed, settings=self.settings))
 
@@ -117,7 +109,7 @@ def plan_runs(rows: Sequence[Row], protocol: str, seeds: int, work_dir: str, dat
 
     Args:
         rows: Rows that have a base for the protocol.
-        protocol: One of ``tables.PROTOCOLS``.
+        protocol: One of ``table.PROTOCOLS``.
         seeds: Each row is trained with the seeds 0 to ``seeds - 1``.
         work_dir: Runs lie in ``WORK_DIR/PROTOCOL/ROW/seed_N``.
         data: Devkit, instead of the protocol's.
@@ -135,30 +127,46 @@ def plan_runs(rows: Sequence[Row], protocol: str, seeds: int, work_dir: str, dat
     if seeds > MAX_SEEDS or (epochs or 0) > MAX_EPOCHS:
         raise InputError(f'--seeds must be at most {MAX_SEEDS} and --epochs at most {MAX_EPOCHS}')
     folder = Path(work_dir).resolve() / protocol
-    configs = {row.key: row_config(row, protocol, data, epochs, options) for row in rows}
+    configs = {row.key: (row_config(row, protocol, data, epochs, options), {
+        test: row_config(row, protocol, data, epochs, options, test) for test in row.tests}) for row in rows}
     known = _stored_runs(folder)
     runs = {}
     for seed in range(seeds):
-        for key, cfg in configs.items():
-            run = _run(folder / key / f'seed_{seed}', seed, cfg)
+        for key, (cfg, tests) in configs.items():
+            run = _run(folder / key / f'seed_{seed}', seed, cfg, tests)
             _refuse_other_settings(run)
             # The first of equal runs is trained, and one that is there already is the first.
             first = known.setdefault(run.digest, run.folder)
-            runs[key, seed] = run if first == run.folder else _run(first, seed, cfg)
+            runs[key, seed] = run if first == run.folder else _run(first, seed, cfg, tests)
     return runs
 
 
 def row_config(row: Row, protocol: str, data: str | None = None, epochs: int | None = None,
-               options: list[str] | None = None) -> Config:
-    """The config of a row under a protocol; see :func:`plan_runs`."""
+               options: list[str] | None = None, test: str | None = None) -> Config:
+    """The config of a row under a protocol, with the settings of one of its tests where that is named.
+
+    Args:
+        row: The row.
+        protocol: One of ``table.PROTOCOLS``.
+        data: As of :func:`plan_runs`.
+        epochs: Likewise.
+        options: Likewise.
+        test: One of ``row.tests``.
+
+    Raises:
+        InputError: If it cannot be had, or could not be trained, picked and tested; it names row, file or option.
+    """
     file = row.base_of(protocol)
     try:
         file = find_config(file)
     except InputError as error:
         raise InputError(f'{row.place}: {error}') from error
-    _refuse_seed([(row.place, row.set[protocol]), ('--cfg-options', parse_options(options or []))])
+    settings = row.settings(protocol, test)
+    given = parse_options(options or [])
+    _refuse_seed([*settings, ('--cfg-options', given)])
+    _refuse_what_tests_set(row, protocol, given, data)
     with quiet():
-        cfg = load_config(file, options, settings=[(row.place, row.set[protocol])])
+        cfg = load_config(file, options, settings=settings)
     _require_pick(cfg, file)
     absent = [name for name in LOADERS if cfg.get(name) is None]
     if absent:
@@ -185,6 +193,20 @@ def _refuse_seed(given: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         if 'randomness.seed' in settings or isinstance(randomness, dict) and 'seed' in randomness:
             raise InputError(f'{source}: randomness.seed changes nothing: the runs of a row have the seeds from 0 on; '
                              'give their number by --seeds')
+
+
+def _refuse_what_tests_set(row: Row, protocol: str, options: Iterable[str], data: str | None) -> None:
+    """Refuse options, and a devkit, that would make several tests one."""
+    for test, values in row.tests.items():
+        place = f'{printable(row.file)}: tests.{test}'
+        for key in values[protocol]:
+            twice = next((own for own in options if f'{own}.'.startswith(f'{key}.') or key.startswith(f'{own}.')), None)
+            if twice:
+                raise InputError(f'--cfg-options {printable(twice)}: {place} sets {printable(key)}, and each test its '
+                                 'own; change it in a table of your own')
+            if data and 'data_root' in f'{key} {values[protocol][key]}':
+                raise InputError(f'--data: {place} sets {printable(key)}, and each test its own; link the data there, '
+                                 'or write a table of your own')
 
 
 def _require_pick(cfg: Config, source: str) -> None:
@@ -238,56 +260,11 @@ def legacy_coordinates(cfg: Config, source: str = 'the config') -> bool:
     return bool(evaluator.get('legacy_coordinates', False))
 
 
-# --- What a result depends on -----------------------------------------------------------------------------------------
-
-
-def _run(folder: Path, seed: int, cfg: Config) -> Run:
-    cfg = copy.deepcopy(cfg)
-    cfg.setdefault('randomness', {}).seed = seed
-    return Run(folder.parent.name, seed, folder, cfg, result_settings(cfg))
-
-
-def result_settings(cfg: Config) -> dict:
-    """What the result of a config depends on: its settings, but not where its data lie or how many load them.
-
-    Returns:
-        ``config`` and ``data`` (for each loader its split, the number of images, and the hash of names and boxes), as
-        plain JSON values.
-    """
-    values = cfg.to_dict()
-    config = {key: values[key] for key in RESULT_KEYS if values.get(key) is not None}
-    config['checkpoint'] = values.get('default_hooks', {}).get('checkpoint')
-    data = {}
-    for name in LOADERS:
-        described = []
-        for part in part_settings(config[name]['dataset']):
-            described.append(_describe_split(part.settings.pop('data_root'), part.settings['ann_file']))
-            part.settings['ann_file'] = described[-1]['ann_file']
-        data[name] = described[0] if len(described) == 1 else described
-        for key in ('num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory'):
-            config[name].pop(key, None)
-    return json.loads(json.dumps(dict(config=config, data=data), sort_keys=True, default=repr))
-
-
-@cache
-def _describe_split(root: str, ann_file: str) -> dict:
-    if not Path(root).is_dir():
-        raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there ({DATASET_PAGE}), or '
-                         f'make the demo set by {call_of("make_demo")}')
-    try:
-        split = find_split(root, ann_file)
-        require_split(root, split)
-        names = read_split(split)
-        require_densesirst(split, root, names, [
-            name for name in names if not Path(root, BOXES, f'{name}.xml').is_file()])
-        boxes = [read_bytes(Path(root, BOXES, f'{name}.xml'), MAX_XML_BYTES) for name in names]
-    except InputError as error:
-        raise InputError(f'{error}; check --data') from error
-    digest = hashlib.sha256('\n'.join(names).encode())
-    digest.update(b'\0'.join(boxes))
-    # The whole path of a list that lies elsewhere would reveal where the data are.
-    name = Path(ann_file).name if Path(ann_file).is_absolute() else ann_file
-    return dict(ann_file=name, images=len(names), sha256=digest.hexdigest())
+def _run(folder: Path, seed: int, cfg: Config, tests: Mapping[str, Config]) -> Run:
+    cfg, own = copy.deepcopy(cfg), copy.deepcopy(dict(tests))
+    for one in (cfg, *own.values()):
+        one.setdefault('randomness', {}).seed = seed
+    return Run(folder.parent.name, seed, folder, cfg, result_settings(cfg, own), own)
 
 
 def _stored_runs(folder: Path) -> dict[str, Path]:
@@ -300,19 +277,6 @@ def _refuse_other_settings(run: Run) -> None:
     stored = read_settings(run.folder)
     if stored and stored['digest'] != run.digest:
         same = stored['settings'] == run.settings
-        change = 'that only its digest shows' if same else _difference(stored['settings'], run.settings)
+        change = 'that only its digest shows' if same else difference(stored['settings'], run.settings)
         raise InputError(f'{printable(run.folder)}: was run with other settings ({printable(change)}); give another '
                          '--work-dir, or delete that folder')
-
-
-def _difference(stored: Any, asked: Any, path: str = '') -> str:
-    """The first place at which two settings differ."""
-    if isinstance(stored, dict) and isinstance(asked, dict):
-        pairs = {key: (stored.get(key, NOTHING), asked.get(key, NOTHING)) for key in sorted({*stored, *asked})}
-        changed = next(key for key, pair in pairs.items() if pair[0] != pair[1])
-        return _difference(*pairs[changed], f'{path}.{changed}'.lstrip('.'))
-    if isinstance(stored, list) and isinstance(asked, list) and len(stored) == len(asked):
-        index = next(index for index, pair in enumerate(zip(stored, asked, strict=True)) if pair[0] != pair[1])
-        return _difference(stored[index], asked[index], f'{path}.{index}')
-    there, here = (json.dumps(value) if len(json.dumps(value)) < 80 else 'something else' for value in (stored, asked))
-    return f'{path}: {there} there, {here} asked for'

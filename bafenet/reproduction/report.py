@@ -10,7 +10,7 @@ from bafenet.markup import markdown_code, markdown_text
 
 from .plan import Run
 from .stored import RESULT_FILE
-from .tables import Row, Table
+from .table import Row, Table, column_of
 
 LEGACY_SIDES, TRUE_SIDES = 'x2 - x1 + 1', 'x2 - x1'
 NOT_RUN, NO_NUMBER = '—', 'n/a'
@@ -42,7 +42,7 @@ def build_report(table: Table, protocol: str, runs: dict[tuple[str, int], Run], 
     legacy = any(run.legacy for run in runs.values())
     return dict(
         table=table.key, title=table.title, source=table.source, notes=list(table.notes), columns=list(table.columns),
-        of_the_paper=not table.metrics,
+        of_the_paper=not table.metrics, tests=_tested_on(table, runs),
         protocol=protocol, seeds=seeds, epochs=epochs, cfg_options=options or [],
         sides=dict(paper=LEGACY_SIDES, ours=LEGACY_SIDES if legacy else TRUE_SIDES),
         printed_with=dict(commit=commit(), machine=machine(), environment=environment()),
@@ -65,6 +65,14 @@ def _report_row(table: Table, row: Row, runs: list[Run], protocol: str) -> dict:
               for run, result in finished])
 
 
+def _tested_on(table: Table, runs: dict[tuple[str, int], Run]) -> dict[str, str]:
+    """What each test of a table is on, in words."""
+    run = next((runs[row.key, 0] for row in table.runnable), None)
+    parts = {name: loader_parts(run.tests[name], 'test') for name in table.tests} if run else {}
+    return {name: ', '.join(f'{part.settings["ann_file"]} of {part.settings["data_root"]}' for part in own)
+            for name, own in parts.items()}
+
+
 def _data_root(run: Run) -> str:
     """The folder of a run's training data; of several, all of them."""
     return ', '.join(dict.fromkeys(part.settings['data_root'] for part in loader_parts(run.cfg, 'train')))
@@ -74,11 +82,20 @@ def _numbers(table: Table, run: Run, result: dict) -> dict[str, float]:
     """What a finished run says in the columns of a table; a metric that it does not define is absent."""
     if not table.metrics:
         return result['columns']
+    if table.tests:
+        return {column_of(name, key): value for name in table.tests
+                for key, value in plain_keys(_test_of(run, result, name)['metrics']).items()}
     # Where several metrics pick a checkpoint, the one that is best by the first.
     test = next(iter(result.get('tests', {}).values()), None)
     if test is None:
         raise InputError(f'{printable(run.folder / RESULT_FILE)}: it has no tests; delete its folder')
     return plain_keys(test['metrics'])
+
+
+def _test_of(run: Run, result: dict, name: str) -> dict:
+    if name not in result.get('tests', {}):
+        raise InputError(f'{printable(run.folder / RESULT_FILE)}: it has no test {name}; delete its folder')
+    return result['tests'][name]
 
 
 def markdown(report: dict) -> str:
@@ -140,9 +157,9 @@ def _notes(report: dict) -> list[str]:
 def _notes_on_metrics(report: dict) -> list[str]:
     return [f'{markdown_text(report["source"])}. Mean ± sample standard deviation (n − 1) over the finished seeds; '
             f'{NOT_RUN}: no finished run; {NO_NUMBER}: no run defines it, as sky_iou without a sky branch or FPPI_sky '
-            'without sky maps, or '
-            '*_recall90 where the recall stays below 0.9. Where some seeds define it, the mean is theirs alone, and '
-            'their number stands behind it.',
+            'without sky maps, *_recall90 where the recall stays below 0.9, or *_found95 where less is found. Where '
+            'some seeds define it, the mean is theirs alone, and their number stands behind it.',
+            *(f'{markdown_text(name)}: {markdown_text(text)}.' for name, text in report['tests'].items()),
             f'At IoU 0.5, and 0.75 in the columns that end in _iou75. Boxes have sides {report["sides"]["ours"]}.']
 
 

@@ -17,8 +17,9 @@ from .estimate import LEFT_OUT, duration, time_step
 from .listing import describe_tables
 from .plan import Run, plan_runs, row_config
 from .report import build_report, markdown
-from .tables import Row, Table, choose_protocol, select_tables
-from .train_commands import command_options, train_command
+from .table import Row, Table
+from .tables import choose_protocol, select_tables
+from .train_commands import command_options, testing_commands, train_command
 from .worker import launch
 
 Runs = dict[tuple[str, int], Run]
@@ -52,7 +53,8 @@ def reproduce(table: str | None,
         cfg_options: ``KEY=VALUE`` options for every run.
         rows: Keys of the rows that are run; None for all. The tables are printed whole.
         splits: The config's ``splits`` in every run; None for the protocol's.
-        commands: Run nothing; print for each row the command of ``tools/train.py`` that trains it.
+        commands: Run nothing; print for each row the command of ``tools/train.py`` that trains it, and those of
+            ``tools/test.py`` where it has tests of its own.
         list_only: Run nothing; print the rows of the table, or without one all tables.
 
     Returns:
@@ -117,17 +119,18 @@ def _print_commands(rows: list[Row], protocol: str, data: str | None, epochs: in
         raise InputError('--commands: with --epochs a run changes its schedule too, which no command of '
                          f'{call_of("train")} says; leave one of them out')
     for row in rows:
-        _require_same(row, protocol, data, options)
-    print('\n'.join(f'# {row.key}: {printable(row.title)}\n{train_command(row, protocol, data, options)}'
-                    for row in rows))
+        for test in (None, *row.tests):
+            _require_same(row, protocol, data, options, test)
+    print('\n'.join('\n'.join([f'# {row.key}: {printable(row.title)}', train_command(row, protocol, data, options),
+                               *testing_commands(row, protocol, data, options)]) for row in rows))
 
 
-def _require_same(row: Row, protocol: str, data: str | None, options: list[str]) -> None:
+def _require_same(row: Row, protocol: str, data: str | None, options: list[str], test: str | None) -> None:
     """Refuse options with which the command of a row would be refused, or would not be its run."""
-    expected = row_config(row, protocol, data, options=options)
+    expected = row_config(row, protocol, data, options=options, test=test)
     try:
         with quiet():
-            cfg = load_config(row.base_of(protocol), command_options(row, protocol, data, options))
+            cfg = load_config(row.base_of(protocol), command_options(row, protocol, data, options, test))
     except InputError as error:
         raise InputError(f'{row.place}: no one command gives what it sets and these options ({error})') from error
     if cfg.to_dict() != expected.to_dict():

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.results import check_metrics
-from bafenet.fields import require_dict, require_list, require_text, require_whole
+from bafenet.fields import require_dict, require_key, require_list, require_text, require_whole
 from bafenet.reading import read_json
 from bafenet.renamed import with_new_names
 
 CONFIG_FILE, SETTINGS_FILE, RESULT_FILE = 'config.py', 'settings.json', 'result.json'
+TESTS_FOLDER = 'tests'  # configs and results of a run that is tested several times
 
 
 def read_settings(folder: Path) -> dict | None:
@@ -64,7 +65,9 @@ def _read(file: Path, check: Callable[[dict], None]) -> dict | None:
 
 
 def _check_settings(stored: dict) -> None:
-    require_dict(require_dict(stored, 'it', ('settings', 'seed'))['settings'], 'settings')
+    settings = require_dict(require_dict(stored, 'it', ('settings', 'seed'))['settings'], 'settings')
+    for name in require_dict(settings.get('tests', {}), 'settings.tests'):
+        require_key(name, 'settings.tests')
     require_whole(stored['seed'], 'seed')
 
 

@@ -1,4 +1,4 @@
-"""A row of a table as the command of ``tools/train.py`` that trains it."""
+"""A row of a table as commands: ``tools/train.py`` that trains it, and ``tools/test.py`` for each of its tests."""
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from bafenet.engine.options import load_config
 from bafenet.engine.silent_logging import quiet
 from bafenet_command import call_of
 
-from .tables import Row
+from .table import Row
 
 
 def train_command(row: Row, protocol: str, data: str | None = None, options: Sequence[str] = ()) -> str:
@@ -17,30 +17,58 @@ def train_command(row: Row, protocol: str, data: str | None = None, options: Seq
 
     Args:
         row: The row.
-        protocol: One of ``tables.PROTOCOLS``.
+        protocol: One of ``table.PROTOCOLS``.
         data: Devkit, instead of the protocol's.
         options: ``KEY=VALUE`` options, instead of what the row sets under the same keys.
 
     Raises:
         InputError: If the row does not know the protocol, or an option is none.
     """
-    arguments = row_arguments(row, protocol)
-    changes = command_options(row, protocol, data, options)
+    return _command('train', [row.base_of(protocol), '--work-dir', _work_dir(row, protocol, options)],
+                    command_options(row, protocol, data, options))
+
+
+def testing_commands(row: Row, protocol: str, data: str | None = None, options: Sequence[str] = ()) -> list[str]:
+    """The commands that then test it, one for each of the row's tests; none where it is tested as its config says.
+
+    Args:
+        row: As of :func:`train_command`.
+        protocol: Likewise.
+        data: Likewise.
+        options: Likewise.
+
+    Raises:
+        InputError: Likewise.
+    """
+    folder = _work_dir(row, protocol, options)
+    return [_command('test', [row.base_of(protocol), folder, '--out', f'{folder}/results_{test}.json'],
+                     command_options(row, protocol, data, options, test)) for test in row.tests]
+
+
+def _work_dir(row: Row, protocol: str, options: Sequence[str]) -> str:
     given = split_options(list(options))
     # Runs on other splits go to folders of their own, as with `train.py --splits`.
-    suffix = f'_{given["splits"].text}' if 'splits' in given else ''
-    tool = call_of('train')
-    words = [*(['python'] if tool.endswith('.py') else []), *tool.split(), arguments['config'], '--work-dir',
-             arguments['default_work_dir'] + suffix, *(['--cfg-options', *changes] if changes else [])]
+    return row_arguments(row, protocol)['default_work_dir'] + (f'_{given["splits"].text}' if 'splits' in given else '')
+
+
+def _command(name: str, arguments: Sequence[str], changes: Sequence[str]) -> str:
+    tool = call_of(name)
+    words = [*(['python'] if tool.endswith('.py') else []), *tool.split(), *arguments,
+             *(['--cfg-options', *changes] if changes else [])]
     return ' '.join(map(_quoted, words))
 
 
-def command_options(row: Row, protocol: str, data: str | None = None, options: Sequence[str] = ()) -> list[str]:
-    """The ``--cfg-options`` of :func:`train_command`: those of the row that no other is given instead of, and these."""
+def command_options(row: Row, protocol: str, data: str | None = None, options: Sequence[str] = (),
+                    test: str | None = None) -> list[str]:
+    """The ``--cfg-options`` of :func:`train_command`: those of the row that no other is given instead of, and these.
+
+    Those of :func:`testing_commands` where a test is named.
+    """
     roots = [as_option(f'{key}.data_root', data) for key in _parts_of(row, protocol)] if data else []
     given = [*roots, *options]
     keys = split_options(given)
-    own = [as_option(key, value) for key, value in row.set[protocol].items()
+    settings = {key: value for _, part in row.settings(protocol, test) for key, value in part.items()}
+    own = [as_option(key, value) for key, value in settings.items()
            if not any(f'{key}.'.startswith(f'{other}.') for other in keys)]
     return [*own, *given]
 

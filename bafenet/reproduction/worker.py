@@ -25,7 +25,15 @@ from bafenet.reading import read_regular, reason_of
 from bafenet_command import Parser, call_of, describe
 
 from .plan import legacy_coordinates
-from .stored import CONFIG_FILE, RESULT_FILE, epoch_of, files_of_epochs, latest_checkpoint, read_settings
+from .stored import (
+    CONFIG_FILE,
+    RESULT_FILE,
+    TESTS_FOLDER,
+    epoch_of,
+    files_of_epochs,
+    latest_checkpoint,
+    read_settings,
+)
 
 FAILURE_FILE, COMMITS_FILE = 'failure.txt', 'commits.txt'
 TRACEBACK = '--traceback'
@@ -128,9 +136,10 @@ def work(folder: Path) -> None:
         cfg = prepare_config(config, str(folder), None, 'none')
         legacy, save_best = legacy_coordinates(cfg, config), setting(cfg, 'default_hooks', 'checkpoint', 'save_best')
         _train(folder, cfg)
-        tests = {key: _test(config, file) for key, file in best_checkpoints(folder, save_best).items()}
-        result = dict(digest=stored['digest'], seed=stored['seed'], columns=table_columns(tests, legacy),
-                      legacy_coordinates=legacy)
+        names = list(stored['settings'].get('tests', ()))
+        tests = _tests(folder, best_checkpoints(folder, save_best), names)
+        result = dict(digest=stored['digest'], seed=stored['seed'],
+                      columns={} if names else table_columns(tests, legacy), legacy_coordinates=legacy)
         _write_result(folder, result, tests)
         # What is needed to go on; the best checkpoints stay.
         for file in [*files_of_epochs(folder, 'epoch'), folder / 'last_checkpoint']:
@@ -160,12 +169,21 @@ def best_checkpoints(folder: Path, save_best: Any) -> dict[str, Path]:
     return {key: max(files, key=epoch_of) for key, files in found.items()}
 
 
-def _test(config: str, checkpoint: Path) -> dict:
+def _tests(folder: Path, checkpoints: dict[str, Path], names: list[str]) -> dict[str, dict]:
+    """The tests of a run: of each best checkpoint; or where tests have names, of the first one by name."""
+    if not names:
+        return {key: _test(folder / CONFIG_FILE, file, file.with_name(f'test_{file.stem}.json'))
+                for key, file in checkpoints.items()}
+    best = next(iter(checkpoints.values()))
+    tests = folder / TESTS_FOLDER
+    return {name: _test(tests / f'{name}.py', best, tests / f'{name}_{best.stem}.json') for name in names}
+
+
+def _test(config: Path, checkpoint: Path, out: Path) -> dict:
     """What ``test.py --out`` writes about a checkpoint; it is tested unless that is done."""
-    out = checkpoint.with_name(f'test_{checkpoint.stem}.json')
     if not out.is_file():
         # The runner has put its own copy of the config, which says to resume, instead of ours.
-        test(config, str(checkpoint), work_dir=str(checkpoint.parent), out=str(out), cfg_options=['resume=False'])
+        test(str(config), str(checkpoint), work_dir=str(out.parent), out=str(out), cfg_options=['resume=False'])
     return read_results(str(out), ('checkpoint', 'split', 'metrics'))
 
 

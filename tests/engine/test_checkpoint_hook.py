@@ -223,8 +223,9 @@ def test_a_metric_that_is_absent_is_named(tmp_path):
 
 def test_the_rule_follows_from_the_name_of_the_metric():
     keys = ['densesirst/mAP_07', 'densesirst/recall', 'densesirst/f1', 'densesirst/sky_iou', 'densesirst/FPPI_other',
-            'densesirst/FPPI_sky_recall90', 'densesirst/found_FPPI_other', 'densesirst/found_02']
-    assert AtomicCheckpointHook(save_best=keys).rules == ['greater'] * 4 + ['less'] * 3 + ['greater']
+            'densesirst/FPPI_sky_recall90', 'densesirst/found_FPPI_other', 'densesirst/found_FPPI_other_found95',
+            'densesirst/found_02']
+    assert AtomicCheckpointHook(save_best=keys).rules == ['greater'] * 4 + ['less'] * 4 + ['greater']
 
 
 def test_the_folder_is_where_checkpoints_are(tmp_path):

@@ -1,4 +1,5 @@
 """Rows and seeds as runs: what a result depends on, which rows are the same network, where a stopped run goes on."""
+import dataclasses
 import json
 import os
 import shutil
@@ -11,9 +12,11 @@ from mmengine.config import Config
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 from bafenet.reproduction import plan
-from bafenet.reproduction.plan import plan_runs, result_settings, row_config, set_epochs
-from bafenet.reproduction.stored import digest_of, read_result
-from bafenet.reproduction.tables import Row, find_row
+from bafenet.reproduction.depends import result_settings
+from bafenet.reproduction.plan import plan_runs, row_config, set_epochs
+from bafenet.reproduction.stored import digest_of, read_result, read_settings
+from bafenet.reproduction.table import Row
+from bafenet.reproduction.tables import find_row
 
 DEMO = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
 
@@ -115,6 +118,34 @@ def test_a_result_depends_on_settings_and_data_and_not_on_where_or_how_many_work
     assert settings(copy, 'train_dataloader.num_workers=7', 'default_hooks.logger.interval=3') == expected
     assert settings(devkit, 'model.test_cfg.score_thr=0.1') != expected
     assert settings(devkit, 'default_hooks.checkpoint.save_best=densesirst/mAP_07') != expected
+
+
+def test_with_several_tests_a_result_depends_on_each_and_not_on_the_configs_own(devkit, copy):
+    tests = {name: {'ours': {'test_dataloader.dataset.ann_file': f'Splits/{name}_v2.txt'}} for name in ('val', 'test')}
+
+    def planned(**own):
+        row = dataclasses.replace(own_row(DEMO, **own), tests=tests)
+        return plan_runs([row], 'ours', 1, str(copy.parent), str(devkit))['mine', 0]
+
+    run = planned()
+    assert list(run.tests) == list(run.settings['tests']) == ['val', 'test']
+    for name, test in run.tests.items():
+        assert test.test_dataloader.dataset.ann_file == f'Splits/{name}_v2.txt'
+        assert run.settings['tests'][name]['data']['test_dataloader']['images'] == 2
+        assert test.randomness.seed == 0 and test.model.to_dict() == run.cfg.model.to_dict()
+    assert 'test_dataloader' not in run.settings['config'] and 'test_dataloader' not in run.settings['data']
+    assert planned(**{'test_dataloader.dataset.ann_file': 'Splits/train_v2.txt'}).digest == run.digest
+    tests['test']['ours']['test_evaluator.fppi_score'] = 0.1
+    assert planned().digest != run.digest
+    run.write_settings()
+    assert sorted(file.name for file in (run.folder / 'tests').iterdir()) == ['test.py', 'val.py']
+
+
+@pytest.mark.parametrize('name', ['../x', 'a b', ''])
+def test_a_name_of_a_test_that_leads_elsewhere_is_refused(tmp_path, name):
+    (tmp_path / 'settings.json').write_text(json.dumps(dict(digest='a', seed=0, settings=dict(tests={name: {}}))))
+    with pytest.raises(InputError, match='settings.json: not the settings.json of a run .*is no key'):
+        read_settings(tmp_path)
 
 
 def test_a_result_depends_on_the_boxes(devkit, tmp_path):

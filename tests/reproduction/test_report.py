@@ -9,7 +9,8 @@ from conftest import ROOT
 from bafenet.errors import InputError
 from bafenet.reproduction.plan import plan_runs
 from bafenet.reproduction.report import build_report, markdown, summarise
-from bafenet.reproduction.tables import COLUMNS, Row, Table, find_row
+from bafenet.reproduction.table import COLUMNS, Row, Table
+from bafenet.reproduction.tables import find_row
 
 A, B, C = (f'table3_{row}' for row in 'abd')
 PAPER = dict(zip(COLUMNS, (0.3, 0.4, 0.2, 0.5), strict=True))

@@ -6,7 +6,8 @@ from conftest import ROOT
 
 from bafenet.errors import InputError
 from bafenet.reproduction import tables
-from bafenet.reproduction.tables import COLUMNS, choose_protocol, find_row, read_table, read_tables, select_tables
+from bafenet.reproduction.table import COLUMNS
+from bafenet.reproduction.tables import choose_protocol, find_row, read_table, read_tables, select_tables
 
 
 @pytest.fixture(autouse=True)
@@ -71,10 +72,11 @@ def test_a_row_by_its_key():
         find_row('fcos_r50')
 
 
-def write(folder, name, **fields):
+def write(folder, name, tests=False, **fields):
     folder.mkdir(exist_ok=True)
     row = dict(dict(key='a', label='a', base='x.py'), **fields)
-    (folder / f'{name}.yaml').write_text(json.dumps(dict(title='t', source='s', rows=[row])))
+    more = dict(metrics=['f1'], tests=dict(far={})) if tests else {}
+    (folder / f'{name}.yaml').write_text(json.dumps(dict(title='t', source='s', rows=[row], **more)))
 
 
 def test_a_key_stands_for_one_row(tmp_path, monkeypatch):
@@ -82,7 +84,7 @@ def test_a_key_stands_for_one_row(tmp_path, monkeypatch):
     write(tmp_path / 'tables', 'one', label='one', set={'model.depth': 18})
     write(tmp_path / 'tables', 'two', label='two', set={'model.depth': 18})
     assert [row.label for table in read_tables() for row in table.rows] == ['one', 'two']
-    for other in (dict(set={'model.depth': 50}), dict(base='y.py')):
+    for other in (dict(set={'model.depth': 50}), dict(base='y.py'), dict(set={'model.depth': 18}, tests=True)):
         write(tmp_path / 'tables', 'two', **other)
         with pytest.raises(InputError, match=r'two.yaml: row a: .*one.yaml has another row of this key'):
             read_tables()
@@ -112,6 +114,17 @@ def test_a_column_may_be_of_one_class(tmp_path):
     file = tmp_path / 'classes.yaml'
     file.write_text(one_table(metrics='[mAP_12, AP_12_drone, FPPI]'))
     assert read_table(str(file)).columns == ('mAP_12', 'AP_12_drone', 'FPPI')
+
+
+def test_columns_are_test_by_test(tmp_path):
+    file = tmp_path / 'several.yaml'
+    tests = '{a: {}, b: {ours: {test_dataloader.batch_size: 2}}}'
+    file.write_text(one_table(f'{ROW}, {{label: c}}', metrics='[mAP_12, found]', tests=tests))
+    table = read_table(str(file))
+    assert table.tests == ('a', 'b') and table.columns == ('a:mAP_12', 'a:found', 'b:mAP_12', 'b:found')
+    row, not_run = table.rows
+    assert row.tests == dict(a=dict(ours={}), b=dict(ours={'test_dataloader.batch_size': 2})) and not not_run.tests
+    assert [settings for _, settings in row.settings('ours', 'b')] == [{}, {'test_dataloader.batch_size': 2}]
 
 
 BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]\n' for i in range(1, 12))
@@ -159,6 +172,16 @@ BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] 
     (one_table('{label: b, paper: ["0.1", "0.2", "0.3", "0.4"]}'), r'rows\[0\].paper must be a list'),
     (one_table('{label: b, paper: [0.1, 0.2, 0.3, 30]}'), r'rows\[0\].paper must be a list .* from 0 to 1'),
     (one_table('{label: b, paper: [0.1, 0.2, 0.3, .nan]}'), r'rows\[0\].paper'),
+    (one_table(metrics='[f1]', tests='3'), 'tests must be an object'),
+    (one_table(metrics='[f1]', tests='{}'), 'tests names no test; give each its settings'),
+    (one_table(metrics='[f1]', tests='{../a: {}}'), "tests: '../a' is no key"),
+    (one_table(metrics='[f1]', tests='{a: 3}'), 'tests.a must be an object'),
+    (one_table(metrics='[f1]', tests='{a: {ours: 3}}'), 'tests.a must be an object'),
+    (one_table(metrics='[f1]', tests='{a: {model.depth: 3}}'), "sets 'model.depth'; a test changes test_dataloader"),
+    (one_table(metrics='[f1]', tests='{a: {ours: {test_cfg.x: 3}}}'), "tests.a sets 'test_cfg.x'"),
+    (one_table(metrics='[f1]', tests='{a: {demo: {}}}'), 'tests.a is for demo, and its base for ours'),
+    (one_table(metrics='[f1]', tests='{a: {test_evaluator.a: 2020-01-01}}'), 'tests.a: test_evaluator.a must be text'),
+    (one_table(tests='{a: {}}'), 'a table with `tests` needs `metrics`'),
     (one_table('{label: b, paper: 0.1}'), r'rows\[0\].paper must be a list'),
     ('a: "\\e[31m"\n? [1]\n: 2', 'no YAML file')])
 def test_a_table_of_wrong_types_is_one_line(tmp_path, text, message):

@@ -9,7 +9,8 @@ from conftest import ROOT, a_third, load_tool
 
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
-from bafenet.reproduction.plan import result_settings, row_config
+from bafenet.reproduction.depends import result_settings
+from bafenet.reproduction.plan import row_config
 from bafenet.reproduction.reproduce import reproduce
 from bafenet.reproduction.tables import find_row, read_tables
 from bafenet.reproduction.train_commands import train_command
@@ -31,18 +32,19 @@ def parsed(line):
 
 
 def test_there_are_rows_of_every_table_but_the_comparison():
-    assert len(ROWS) == 28 * 3 + 18 * 2 + 16 + 7 + 7 + 9
+    assert len(ROWS) == 28 * 3 + 18 * 2 + 16 + 7 + 7 + 9 + 4 + 4
 
 
 @pytest.mark.parametrize('place', a_third(ROWS), ids='-'.join)
 def test_the_command_of_every_row_gives_its_settings(place, devkit):
     table, protocol, key = place
-    # Rows of several datasets say themselves where these lie.
-    data = None if table == 'sparse' else str(devkit)
+    # Rows of several datasets say themselves where these lie, and need not have them here.
+    data = None if table in ('sparse', 'across', 'semantics') else str(devkit)
     args = parsed(train_command(ROWS[place], protocol, data))
     assert args.work_dir == f'work_dirs/{protocol}/{key}'
-    expected = result_settings(row_config(ROWS[place], protocol, data))
-    assert result_settings(load_config(args.config, args.cfg_options)) == expected
+    expected, cfg = row_config(ROWS[place], protocol, data), load_config(args.config, args.cfg_options)
+    assert cfg.to_dict() == expected.to_dict()
+    assert data is None or result_settings(cfg) == result_settings(expected)
 
 
 def test_a_table_is_printed_as_commands_with_what_every_run_is_given(devkit, capsys):
@@ -56,6 +58,23 @@ def test_a_table_is_printed_as_commands_with_what_every_run_is_given(devkit, cap
         cfg = load_config(args.config, args.cfg_options)
         assert cfg.model.bbox_head.exchange.adapter.hidden_channels == 12 and cfg.default_hooks.logger.interval == 3
         assert cfg.train_dataloader.dataset.data_root == str(devkit)
+
+
+@pytest.mark.parametrize('key', ['across_nudt', 'semantics_no_sky'])
+def test_a_row_with_tests_has_a_command_for_each(key, capsys):
+    row = find_row(key)
+    options = ['splits=rec', 'model.test_cfg.score_thr=0.1']
+    assert reproduce(key.split('_')[0], commands=True, rows=[key], cfg_options=options) == 0
+    _, train, *tests = capsys.readouterr().out.splitlines()
+    assert parsed(train).work_dir == f'work_dirs/ours/{key}_rec' and len(tests) == len(row.tests)
+    for test, line in zip(row.tests, tests, strict=True):
+        python, tool, *arguments = shlex.split(line)
+        args = load_tool('test.py').parse_args(arguments)
+        assert (python, tool, args.checkpoint) == ('python', 'tools/test.py', f'work_dirs/ours/{key}_rec')
+        assert args.out == f'work_dirs/ours/{key}_rec/results_{test}.json'
+        cfg = load_config(args.config, args.cfg_options)
+        assert cfg.to_dict() == row_config(row, 'ours', options=options, test=test).to_dict()
+        assert cfg.test_dataloader.dataset.data_root == row.tests[test]['ours']['test_dataloader.dataset.data_root']
 
 
 @pytest.mark.parametrize('value', ["it's", 'a "b" \'c\'', '$HOME `ls` !x', 'a\\b', "'$HOME'", '*', "'!'"])

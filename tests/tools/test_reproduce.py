@@ -9,16 +9,15 @@ import time
 import pytest
 import torch
 from conftest import ROOT, load_tool
-from mmengine.config import Config
+from tiny_runs import DEMO, tiny_options
 
 from bafenet.errors import InputError
 from bafenet.reproduction import reproduce as module
 from bafenet.reproduction import worker
 from bafenet.reproduction.plan import plan_runs
 from bafenet.reproduction.reproduce import reproduce
-from bafenet.reproduction.tables import Row
+from bafenet.reproduction.table import Row
 
-DEMO = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
 ROWS = {
     'full': {},
     'no_exchange': {'model.bbox_head.exchange': None},
@@ -55,14 +54,7 @@ def write_table(file, rows, base, paper=None, **fields):
 @pytest.fixture(scope='module')
 def options():
     """What makes the demo's network and loaders tiny."""
-    options = ['model.test_cfg.score_thr=0.001', 'train_cfg.val_interval=1', 'default_hooks.panel.num_images=1']
-    cfg = Config.fromfile(ROOT / 'configs/demo/bafenet_r18_demo.py', import_custom_modules=False)
-    for stage in ('train', 'val', 'test'):
-        loader = f'{stage}_dataloader'
-        step = [step.type for step in cfg[loader].dataset.pipeline].index('Resize')
-        options += [f'{loader}.num_workers=0', f'{loader}.persistent_workers=False', f'{loader}.batch_size=2',
-                    f'{loader}.dataset.serialize_data=False', f'{loader}.dataset.pipeline.{step}.scale=(64,64)']
-    return options
+    return tiny_options()
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -1,0 +1,246 @@
+"""A table as data, checked: titles, the paper's numbers or our metrics, what each row trains, what it is tested on."""
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bafenet.errors import InputError, printable
+from bafenet.evaluation.class_keys import split_class_key
+from bafenet.evaluation.report import ROWS as METRICS
+from bafenet.fields import require_dict, require_key, require_list, require_numbers, require_text
+
+PROTOCOLS = ('paper', 'ours', 'demo')
+TABLE_KEYS = ('title', 'source', 'group', 'rows', 'notes', 'metrics', 'tests', 'base')
+ROW_KEYS = ('key', 'name', 'label', 'base', 'set', 'paper', 'params', 'flops')
+COLUMNS = ('mAP_07', 'recall_07', 'mAP_12', 'recall_12')
+# What a test changes lies in these: the network is trained once.
+TEST_PARTS = ('test_dataloader', 'test_evaluator')
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        key: Its name on the command line, and that of the folder of its runs; may be empty where it is not run here.
+        name: Its letter in the paper; may be empty.
+        label: What it is.
+        paper: The paper's numbers by column, in [0, 1]; those that our copy lacks are absent.
+        base: The config file that it starts from by protocol; empty where it cannot be run here.
+        set: What it changes there by protocol: settings by dotted key.
+        file: The table's file.
+        tests: What its network is tested on: by name and protocol, settings by dotted key; empty for its config's own
+            test set.
+    """
+
+    key: str
+    name: str
+    label: str
+    paper: dict[str, float]
+    base: dict[str, str]
+    set: dict[str, Settings]
+    file: str = ''
+    tests: dict[str, dict[str, Settings]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Name and label."""
+        return f'{self.name} {self.label}'.strip()
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for messages."""
+        return f'{printable(self.file)}: row {self.key}'
+
+    def settings(self, protocol: str, test: str | None = None) -> list[tuple[str, Settings]]:
+        """What it sets under a protocol, and then what one of its tests sets: each with where that stands."""
+        of_test = [(f'{printable(self.file)}: tests.{test}', self.tests[test][protocol])] if test else []
+        return [(self.place, self.set[protocol]), *of_test]
+
+    def base_of(self, protocol: str) -> str:
+        """The config that it starts from under a protocol.
+
+        Raises:
+            InputError: If it does not know the protocol.
+        """
+        if protocol not in self.base:
+            raise InputError(f'{self.place}: it has no base for the protocol {printable(protocol)}; give --protocol '
+                             f'{" or ".join(self.base)}')
+        return self.base[protocol]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper, or one of our own.
+
+    Attributes:
+        key: The name of its file, as in ``'III'``.
+        title: What it shows.
+        source: Where the paper has it, or what it is a table of.
+        rows: Its rows.
+        notes: What a reader must know.
+        metrics: The columns of a table of our own, names of ``DenseSIRSTMetric``; empty for the paper's tables, whose
+            columns are ``COLUMNS``.
+        group: Name for several tables at once; may be empty.
+        tests: Names of what each network is tested on, once trained; empty for its config's own test set.
+    """
+
+    key: str
+    title: str
+    source: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    group: str = ''
+    tests: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What its columns are called: with several tests ``NAME:METRIC``, test by test."""
+        return tuple(column_of(test, metric) for test in self.tests for metric in self.metrics) or (
+            self.metrics or COLUMNS)
+
+    @property
+    def runnable(self) -> list[Row]:
+        """The rows that can be run here."""
+        return [row for row in self.rows if row.base]
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The protocols of its rows, the usual one first."""
+        return tuple(self.runnable[0].base) if self.runnable else ()
+
+
+def column_of(test: str, metric: str) -> str:
+    """The column of a metric in a table with several tests."""
+    return f'{test}:{metric}'
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------------
+
+
+def parse_table(file: str, content: Any) -> Table:
+    """A table of what its file holds.
+
+    Args:
+        file: The file, whose name is the table's.
+        content: Plain values, as YAML gives them.
+
+    Raises:
+        ValueError: If they are none of a table; it names the field.
+    """
+    body = require_dict(content, 'it')
+    _refuse_unknown(body, TABLE_KEYS, 'it')
+    require_dict(body, 'it', ('title', 'source', 'rows'))
+    base = None if body.get('base') is None else _by_protocol(body['base'], 'base')
+    tests = _tests(body['tests']) if 'tests' in body else {}
+    rows = tuple(_row(file, fields, f'rows[{i}]', base, tests)
+                 for i, fields in enumerate(require_list(body['rows'], 'rows')))
+    names = body.get('metrics') or []
+    of_classes = [name for name in names if isinstance(name, str) and split_class_key(name)]
+    metrics = _known('metrics', names, [*METRICS, *of_classes])
+    if metrics and any(row.paper for row in rows):
+        raise ValueError('a table with `metrics` has no numbers of the paper')
+    if tests and not metrics:
+        raise ValueError('a table with `tests` needs `metrics`, the columns of each test')
+    notes = tuple(_text(note, f'notes[{i}]') for i, note in enumerate(require_list(body.get('notes') or [], 'notes')))
+    group = require_key(body['group'], 'group') if body.get('group') is not None else ''
+    table = Table(require_key(Path(file).stem, "the file's name"), _text(body['title'], 'title'),
+                  _text(body['source'], 'source'), rows, notes, metrics, group, tuple(tests))
+    for row in table.runnable:
+        if set(row.base) != set(table.protocols):
+            raise ValueError(f'row {row.key} has a base for {", ".join(row.base)}, and the first row for '
+                             f'{", ".join(table.protocols)}')
+    return table
+
+
+def _row(file: str, fields: Any, place: str, base: dict[str, str] | None, tests: Mapping[str, Settings]) -> Row:
+    # A key that is misspelt is absent too; the misspelling is what to say.
+    _refuse_unknown(require_dict(fields, place), ROW_KEYS, place)
+    require_dict(fields, place, ('label', ))
+    key = require_key(fields['key'], f'{place}.key') if fields.get('key') is not None else ''
+    if not key and ('base' in fields or 'set' in fields):
+        raise ValueError(f'{place} has a {"base" if "base" in fields else "set"} and no key; give it one')
+    own = _by_protocol(fields['base'], f'{place}.base') if 'base' in fields else base
+    own = own if key and own else {}
+    if 'set' in fields and not own:
+        raise ValueError(f'{place} has a set and no base; give it, or the table, one')
+    paper = {}
+    if fields.get('paper') is not None:
+        numbers = require_numbers(fields['paper'], f'{place}.paper', None, 0, 1)
+        if len(numbers) != len(COLUMNS):
+            raise ValueError(f'{place}.paper has {len(numbers)} numbers for {len(COLUMNS)} columns')
+        paper = dict(zip(COLUMNS, map(float, numbers), strict=True))
+    name = _text(fields.get('name', ''), f'{place}.name')
+    return Row(key, name, _text(fields['label'], f'{place}.label'), paper, own,
+               _settings(fields.get('set', {}), f'{place}.set', own), file,
+               {test: _settings(value, f'tests.{test}', own) for test, value in tests.items()} if own else {})
+
+
+def _tests(value: Any) -> dict[str, Settings]:
+    """Settings, for all protocols or by protocol, of each test by its name."""
+    tests = {require_key(name, 'tests'): require_dict(settings, f'tests.{name}')
+             for name, settings in require_dict(value, 'tests').items()}
+    if not tests:
+        raise ValueError('tests names no test; give each its settings, as NAME: {test_dataloader.dataset.data_root: …}')
+    for name, settings in tests.items():
+        own = [value for key, value in settings.items() if key in PROTOCOLS] or [settings]
+        for key in (key for one in own for key in require_dict(one, f'tests.{name}')):
+            if key.split('.')[0] not in TEST_PARTS:
+                raise ValueError(f'tests.{name} sets {key!r}; a test changes {" and ".join(TEST_PARTS)} alone: the '
+                                 'network is trained once')
+    return tests
+
+
+def _by_protocol(value: Any, place: str) -> dict[str, str]:
+    """Config files by protocol; one alone is that of ours."""
+    files = {'ours': value} if isinstance(value, str) else require_dict(value, place)
+    _refuse_unknown(files, PROTOCOLS, place)
+    if not files:
+        raise ValueError(f'{place} names no config; give one for each protocol, as ours: configs/….py')
+    return {protocol: _text(file, f'{place}.{protocol}') for protocol, file in files.items()}
+
+
+def _settings(value: Any, place: str, base: dict[str, str]) -> dict[str, Settings]:
+    """Settings by dotted key for each protocol of ``base``, for all of them or each its own."""
+    value = require_dict(value, place)
+    if not any(key in PROTOCOLS for key in value):
+        settings = dict.fromkeys(base, value)
+    elif set(value) != set(base):
+        raise ValueError(f'{place} is for {", ".join(value)}, and its base for {", ".join(base)}; give settings for '
+                         'each of these, or for all of them at once')
+    else:
+        settings = {protocol: require_dict(own, f'{place}.{protocol}') for protocol, own in value.items()}
+    for own in settings.values():
+        for key, item in own.items():
+            _require_plain(item, f'{place}: {key}')
+    return settings
+
+
+def _require_plain(value: Any, place: str) -> None:
+    """Refuse what YAML reads as a date, bytes or a set, and numbers that no setting has."""
+    if isinstance(value, (dict, list)):
+        for item in require_dict(value, place).values() if isinstance(value, dict) else value:
+            _require_plain(item, place)
+    elif not isinstance(value, (str, int, float, type(None))) or isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f'{place} must be text, a finite number, a list or a dict, and is {printable(value)}')
+
+
+def _refuse_unknown(content: dict, known: Sequence[str], name: str) -> None:
+    unknown = [key for key in content if key not in known]
+    if unknown:
+        raise ValueError(f'{name} has {unknown[0]!r}, which is none of {", ".join(known)}')
+
+
+def _known(what: str, names: Any, known: Iterable[str]) -> tuple[str, ...]:
+    for name in require_list(names, what):
+        if not isinstance(name, str) or name not in known:
+            raise ValueError(f'{what}: {name!r} is none of {", ".join(known)}')
+    return tuple(names)
+
+
+def _text(value: Any, name: str) -> str:
+    return require_text(value, name) or ''
