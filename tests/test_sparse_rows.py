@@ -12,13 +12,17 @@ from bafenet.reproduction.tables import select_tables
 
 ROWS = {row.key: row for table in select_tables('sparse') for row in table.runnable}
 KNOTS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
-LONE, LARGER = dict(lone_prob=0.5), dict(lone_prob=0.5, target_scale=(0.7, 6), brightness=(0.2, 3))
-# Of BAGCopyPaste, whether there is jitter and an average, and the knots.
+PASTE = dict(prob=0.5, sigma=(0.6, 1.2), visible_share=0.12)
+LONE = dict(PASTE, lone_prob=1.0, num_lone=(1, 4), max_target_size=32, target_scale=(0.7, 2.0), brightness=(0.4, 1.5))
+# Parts of the data, what the sparse ones are pasted with, and whether they are resized, jittered and so on.
+FREQUENT = dict(parts=3)
+SCALED = dict(FREQUENT, scaled=True)
+PASTED = dict(SCALED, pastes=(None, LONE))
+JITTERED = dict(PASTED, jitter=True)
 CHANGES = {
-    'sparse_tiny': {}, 'sparse_lone': dict(paste=LONE), 'sparse_larger': dict(paste=LARGER),
-    'sparse_jitter': dict(jitter=True), 'sparse_hard': dict(hard=True),
-    'sparse_ema': dict(ema=True), 'sparse_knots': dict(knots=KNOTS),
-    'sparse_all': dict(paste=LARGER, jitter=True, hard=True, ema=True, knots=KNOTS), 'sparse_small': {}}
+    'sparse_tiny': dict(pastes=(PASTE, )), 'sparse_unpasted': {}, 'sparse_frequent': FREQUENT, 'sparse_scales': SCALED,
+    'sparse_lone': PASTED, 'sparse_jitter': JITTERED, 'sparse_hard': dict(PASTED, hard=(0.2, 0.4, 0)),
+    'sparse_ema': dict(JITTERED, ema=True), 'sparse_knots': dict(JITTERED, knots=KNOTS), 'sparse_small': JITTERED}
 
 
 @pytest.fixture(autouse=True)
@@ -39,19 +43,26 @@ def test_the_table_has_these_rows():
 def test_a_row_changes_what_it_says(key):
     cfg, change = read(key), CHANGES[key]
     parts = loader_parts(cfg, 'train')
-    assert [part.settings.data_root for part in parts] == ['data/SIRSTdevkit', 'data/SIRSTv2devkit']
+    sparse = change.get('parts', 2) - 1
+    assert [part.settings.data_root for part in parts] == ['data/SIRSTdevkit', *['data/SIRSTv2devkit'] * sparse]
+    assert [part.settings.get('only_with_targets', False) for part in parts] == [False, False, True][:1 + sparse]
+    pastes = (PASTE, *change.get('pastes', (None, ) * sparse))
+    hard = change.get('hard', (0, ) * 3)
     for number, part in enumerate(parts):
         steps = {step.type: step for step in part.pipeline}
-        assert list(steps) == ['LoadInfraredImage', 'LoadSkyAnnotations', 'BalancedCrop', 'BAGCopyPaste',
+        paste = pastes[number]
+        assert list(steps) == ['LoadInfraredImage', 'LoadSkyAnnotations',
+                               *(['RandomChoice'] if number and change.get('scaled') else []), 'BalancedCrop',
+                               *(['BAGCopyPaste'] if paste else []),
                                *(['IntensityJitter'] if change.get('jitter') else []), 'RandomFlip',
                                'PackInfraredInputs']
-        paste = {name: tuple(value) if isinstance(value, list) else value
-                 for name, value in steps['BAGCopyPaste'].items()}
-        own = dict(max_target_size=32) if number and change.get('paste') is LARGER else {}
-        assert paste == dict(type='BAGCopyPaste', prob=0.5, sigma=(0.6, 1.2), visible_share=0.12,
-                             **change.get('paste', {}), **own)
-        assert steps['BalancedCrop'].late_epoch == 8
-        assert steps['BalancedCrop'].get('hard_prob', 0) == (0.2 if change.get('hard') else 0)
+        if paste:
+            assert {name: tuple(value) if isinstance(value, list) else value
+                    for name, value in steps['BAGCopyPaste'].items()} == dict(type='BAGCopyPaste', **paste)
+        crop = steps['BalancedCrop']
+        assert crop.late_epoch == 8 and crop.get('hard_prob', 0) == hard[number]
+        of_sparse = number and sparse == 2
+        assert crop.target_prob == (0.4 if of_sparse and hard[number] else 0.7 if of_sparse else 0.5)
     assert [hook.type for hook in cfg.custom_hooks] == ['SyncBuffersHook', *(
         name for name, kind in (('HardNegativeHook', 'hard'), ('EMAHook', 'ema')) if kind in change)]
     assert tuple(cfg.model.bbox_head.side_knots) == change.get('knots', (1, 2, 3, 4, 5, 6, 8, 16))
@@ -74,15 +85,23 @@ def test_small_has_the_network_of_its_name():
         'configs/bafenet/bafenet_hr_small_densesirst.py').model.to_dict()
 
 
-@pytest.mark.parametrize('key', ['sparse_all', pytest.param('sparse_small', marks=pytest.mark.faults)])
+@pytest.mark.parametrize('key', ['sparse_unpasted', 'sparse_jitter'])
+def test_an_epoch_of_a_row_has_as_many_steps_as_of_the_others(key):
+    cfg = read(key)
+    times = [1, 1, 2]
+    frames = sum(count * times[number] for number, count in enumerate((512, 512, 257)[:len(loader_parts(cfg, 'train'))]))
+    assert round(cfg.train_dataloader.sampler.repeats * frames) // cfg.train_dataloader.batch_size == 128
+
+
+@pytest.mark.parametrize('key', ['sparse_jitter', pytest.param('sparse_small', marks=pytest.mark.faults)])
 def test_a_row_trains_a_step_on_both(key, copy, devkit):
     torch.manual_seed(0)
     cfg = row_config(ROWS[key], 'ours')
-    for part, root in zip(loader_parts(cfg, 'train'), (devkit, copy), strict=True):
+    for part, root in zip(loader_parts(cfg, 'train'), (devkit, copy, copy), strict=True):
         part.settings.update(data_root=str(root), ann_file='Splits/test_v2.txt', serialize_data=False)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    assert len(dataset) == 4
-    batch = [dataset[0], dataset[3]]
+    assert len(dataset) == 8
+    batch = [dataset[0], dataset[3], dataset[7]]
     network = MODELS.build(cfg.model).train()
     batch = network.data_preprocessor({key: [sample[key] for sample in batch] for key in batch[0]}, True)
     total, _ = network.parse_losses(network(**batch, mode='loss'))
