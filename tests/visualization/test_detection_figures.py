@@ -81,7 +81,8 @@ def test_the_tool_draws_runs_and_writes_numbers(tmp_path, capsys):
 def test_panels_that_no_run_knows_are_left_out_and_noted():
     run = numbers(results())
     figure = detection_figures.figure({'a': run}, columns=3)
-    assert len(figure.axes) == 6  # five panels and the key; contrast and frame size are not known
+    # Six panels and the key, in three rows; contrast and frame size are not known.
+    assert sum(axes.axison for axes in figure.axes) == 6 and len(figure.axes) == 9
     assert any('frames are not here' in text.get_text() for text in figure.axes[-1].texts)
     with pytest.raises(InputError, match='nothing to draw: a: 4 of 4 frames are not here'):
         detection_figures.figure({'a': run}, ['contrast'])
