@@ -69,7 +69,7 @@ def calibrate(results: Sequence[str], recordings: str | None = None, precision: 
     halves, found_by = halves_of([source.images for source in sources], recordings)
     fitted = fit([source.boxes for source in sources])
     likely = likely_score(sources, fitted, precision)
-    crossed: list[Any] = cross_fit(sources, halves) or [None] * len(sources)
+    crossed = cross_fit(sources, halves)
     report = dict(
         calibration=dict(fitted, **({} if likely is None else dict(likely=likely))), precision=precision,
         recordings=found_by,
@@ -172,7 +172,7 @@ def _knots(curve: Callable[[np.ndarray], np.ndarray]) -> Map:
 # --- How good it is ---------------------------------------------------------------------------------------------------
 
 
-def cross_fit(sources: Sequence[Source], halves: Sequence[np.ndarray] | None) -> list[np.ndarray] | None:
+def cross_fit(sources: Sequence[Source], halves: Sequence[np.ndarray] | None) -> Sequence[np.ndarray | None]:
     """Scores of each source's boxes by the map that was fitted without their recordings.
 
     Args:
@@ -180,16 +180,17 @@ def cross_fit(sources: Sequence[Source], halves: Sequence[np.ndarray] | None) ->
         halves: Of each source, the half that each image is in, 0 or 1, int (n, ); None of a single recording.
 
     Returns:
-        float (N, ) of each source; None where a half alone fits nothing.
+        float (N, ) of each source, or None of each where a half alone fits nothing.
     """
+    unknown = [None] * len(sources)
     if halves is None:
-        return None
+        return unknown
     sides = [half[source.boxes.image] for source, half in zip(sources, halves, strict=True)]
     try:
         maps = [fit([_subset(source.boxes, side != half) for source, side in zip(sources, sides, strict=True)])
                 for half in (0, 1)]
     except InputError:
-        return None
+        return unknown
     return [np.where(side == 0, apply(maps[0], source.boxes.scores), apply(maps[1], source.boxes.scores))
             for source, side in zip(sources, sides, strict=True)]
 

@@ -145,12 +145,12 @@ def choose_score(detector: Detector) -> float | None:
     """The lowest score of the boxes that are given where none is asked for: that of a likely target.
 
     Returns:
-        None for all boxes above the config's threshold: of a network whose scores are not calibrated, or whose
-        threshold is the higher one.
+        None for all boxes above the config's threshold: of a network whose scores are not calibrated, and of a file
+        with NMS inside whose threshold might have dropped some of those.
     """
     likely = detector.likely
-    if likely is None:
-        return None
+    if likely is None or detector.takes_tiles:
+        return likely
     cfg = detector.model.bbox_head.test_cfg
     return None if own_score(likely, cfg) < cfg.get('score_thr', 0) else likely
 
