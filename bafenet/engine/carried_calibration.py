@@ -6,11 +6,14 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
+from bafenet_command import call_of
+
 from ..compat.config_text import parse_config
 from ..errors import InputError, printable
 from ..models.onnx_file import is_onnx, read_onnx
-from ..models.score_calibration import KEY, require_calibration
+from ..models.score_calibration import KEY, fault_of, require_calibration
 from ..models.small_target_head import SmallTargetHead
+from ..reading import read_json
 from .config_paths import set_value, setting
 
 _PATH = ('model', 'test_cfg', KEY)
@@ -46,6 +49,29 @@ def carry_calibration(cfg: Config, file: str, checkpoint: dict | None = None) ->
         return False
     set_value(cfg, _PATH, calibration)
     return True
+
+
+
+def put_calibration(cfg: Config, file: str) -> None:
+    """Set a config's ``model.test_cfg.calibration`` to what ``tools/analysis/calibrate.py --out`` wrote.
+
+    Args:
+        cfg: The config; changed in place.
+        file: The JSON file.
+
+    Raises:
+        InputError: If the file cannot be read or holds no calibration, or the network has no head that calibrates.
+    """
+    what, remedy = f'what {call_of("calibrate")} --out writes', 'give such a file'
+    content = read_json(file, what, remedy)
+    calibration = content.get(KEY) if isinstance(content, dict) else None
+    fault = fault_of(calibration) if calibration else f'it has no {KEY}'
+    if fault:
+        raise InputError(f'{printable(file)}: not {what} ({printable(fault)}); {remedy}')
+    if not has_calibrating_head(cfg) or not isinstance(setting(cfg, 'model', 'test_cfg'), dict):
+        raise InputError(f'{printable(file)}: the network of this checkpoint has no head that calibrates its scores: '
+                         'leave it out')
+    set_value(cfg, _PATH, calibration)
 
 
 def _config_in(file: str, checkpoint: dict | None) -> Any:

@@ -80,7 +80,6 @@ def test(config: str,
     cfg = prepare_config(config, work_dir, cfg_options, launcher, TESTING, splits=None if own else splits,
                          settings=settings)
     cfg.load_from, cfg.resume = file, False
-    calibrated = carry_calibration(cfg, file)
     allow_training_images_in(cfg, config, allow_training_images)
     require_writable_folder(cfg.work_dir, '--work-dir')
     require_writable_folder(show_dir, '--show-dir')
@@ -91,6 +90,7 @@ def test(config: str,
     if own is not None and is_main_process():
         write_lists(own, cfg.work_dir, 0, keep=True)
         print(*data_lines(own), sep='\n', flush=True)
+    calibrated = carry_calibration(cfg, file)
     provenance = Provenance(cfg, config)
     keep_freed_memory()
     runner = build_runner(with_fuse_hook(cfg))

