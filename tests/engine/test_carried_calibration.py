@@ -93,7 +93,8 @@ def test_export_puts_a_map_into_the_config_of_the_weights(files, tmp_path, capsy
     assert load_tool('export.py').main([*argv, str(tmp_path / 'map.json')]) == 0
     own = bafenet.load(tmp_path / 'a.pth').model.bbox_head.test_cfg.calibration
     assert own == dict(scores=[0.3], shares=[0.6])  # and not the one that was there
-    for text, message in (('{}', 'it has no calibration'), ('[]', 'it has no calibration'), ('{', 'Expecting property name'),
+    for text, message in (('{}', 'it has no calibration'), ('[]', 'it has no calibration'),
+                          ('{', 'Expecting property name'),
                           ('{"calibration": {"scores": [3], "shares": [0.5]}}', 'must ascend')):
         (tmp_path / 'bad.json').write_text(text)
         capsys.readouterr()
