@@ -7,7 +7,7 @@ import sys
 from bafenet_command import Parser, tool, whole
 
 # Options of either form, with their defaults.
-WEIGHTS = dict(command=None, commit=None, seed=None, hardware=None)
+WEIGHTS = dict(command=None, commit=None, seed=None, hardware=None, score_map=None)
 ONNX = dict(nms=False, precision='float32', data_root=None, split='val_v2', calibration=128)
 
 
@@ -26,6 +26,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     weights.add_argument('--commit', help='the commit of the code that trained it; needed')
     weights.add_argument('--seed', type=whole(0, 2**32 - 1), help='seed of the training [the checkpoint\'s]')
     weights.add_argument('--hardware', help='what it was trained on, and for how long')
+    weights.add_argument('--score-map', metavar='FILE.json', help='calibrate the scores by what tools/analysis/'
+                         'calibrate.py --out wrote')
     onnx = parser.add_argument_group('ONNX')
     onnx.add_argument('--nms', action='store_true', help='put threshold, NMS, maximum and whole pixels inside')
     onnx.add_argument('--precision', choices=['float32', 'float16', 'int8'], default='float32', help='[float32]')

@@ -26,8 +26,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--pictures', action='store_true', help='write each frame with its boxes and its sky; of a '
                         'video, an MP4')
     parser.add_argument('--sky-maps', action='store_true', help='write a PNG of the sky of each frame, 1 = sky')
-    parser.add_argument('--score', type=real(0, 1), help='lowest score of a box; 0.3 shows what is likely '
-                        'a target [the config\'s threshold]')
+    parser.add_argument('--score', type=real(0, 1), help='lowest score of a box, 0 for all; 0.3 shows what is '
+                        'likely a target where scores are not calibrated [that of a likely target where they are, '
+                        'else the config\'s threshold]')
     parser.add_argument('--max-detections', type=whole(1, 100_000), default=300, help='most boxes of a frame [300]')
     parser.add_argument('--sky-only', action='store_true', help='only boxes in the predicted sky')
     parser.add_grey_levels(more=', for a sequence')
@@ -67,9 +68,13 @@ def main(argv: list[str] | None = None) -> int:
     summary = predict(**args, lines=lines)
     before = summary.frames - summary.predicted
     by_class = ', '.join(f'{printable(name)} {count}' for name, count in summary.likely.items())
-    likely = f', {sum(summary.likely.values())} of them at 0.3 or more ({by_class})' if summary.detections else ''
+    likely = (f', {sum(summary.likely.values())} of them at {summary.lowest:g} or more ({by_class})'
+              if summary.detections else '')
     print(f'{_count(summary.frames, "frame")}{f" ({before} of an earlier call)" if before else ""}, '
           f'{_count(summary.detections, "detection")}{likely}, {_count(len(summary.skipped), "file")} skipped')
+    if summary.chosen is not None:
+        print(f'boxes below a score of {summary.chosen:g}, which are no likely targets, were left out: --score 0 gives '
+              'them too')
     if summary.predicted:
         print(f'{summary.median_ms:.1f} ms a frame (median; 95 % within {summary.p95_ms:.1f} ms), '
               f'{summary.predicted / summary.seconds:.1f} frames/s with reading and writing')

@@ -11,7 +11,7 @@ from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
 
 from ..evaluation.metric import IOU_SUFFIXES
-from ..evaluation.results import read_results
+from ..evaluation.results import read_results, scores_of
 from . import localisation
 from .tide import Frame, classify, gap
 
@@ -67,9 +67,9 @@ def read_frames(path: str) -> tuple[dict, list[Frame]]:
 
 
 def _frame(image: dict) -> Frame:
-    boxes, scores, _, truth, _ = (np.array(image[key], np.float32) for key in _KEYS)
+    boxes, truth = (np.array(image[key], np.float32) for key in ('boxes', 'gt_boxes'))
     in_sky = np.array(image['in_sky'], bool) if 'in_sky' in image else None
-    return Frame(boxes.reshape(-1, 4), scores, truth.reshape(-1, 4), in_sky)
+    return Frame(boxes.reshape(-1, 4), scores_of(image), truth.reshape(-1, 4), in_sky)
 
 
 def _check_agreement(path: str, content: dict, report: dict) -> None:

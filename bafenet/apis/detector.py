@@ -18,6 +18,7 @@ from ..compat.registered_types import UnknownTypeError
 from ..datasets.transforms.loading import LoadInfraredImage
 from ..devkit.frames import Frame, count_frames, read_frame
 from ..devkit.grey_levels import GreyLevels, as_frame
+from ..engine.carried_calibration import carry_calibration
 from ..engine.checkpoints import find_checkpoint
 from ..engine.config_paths import setting
 from ..engine.frame_pipeline import build_pipeline, resizes
@@ -30,6 +31,7 @@ from ..errors import InputError, first_line, printable
 from ..evaluation.sky import centre_in_sky
 from ..models.onnx_file import is_onnx
 from ..models.onnx_network import OnnxNetwork
+from ..models.score_calibration import likely_score
 from .forward import Output, has_candidates, run_network, test_settings
 from .result import Result
 from .settings import Settings
@@ -73,6 +75,12 @@ class Detector:
         loader = next(step for step in self._pipeline.transforms if isinstance(step, LoadInfraredImage))
         self._levels = loader.levels
         self._device = model.device if isinstance(model, OnnxNetwork) else next(model.parameters()).device
+
+    @property
+    def likely(self) -> float | None:
+        """The lowest score of a likely target, where the network's scores are calibrated and its config says it."""
+        cfg = getattr(getattr(self.model, 'bbox_head', None), 'test_cfg', None)
+        return likely_score(cfg.get('calibration')) if has_candidates(self.model) and cfg else None
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({type(self.model).__name__}, device={str(self._device)!r})'
@@ -263,6 +271,8 @@ def load(name_or_file: str | Path,
         return Detector(network, network.cfg)
     checkpoint = CheckpointLoader.load_checkpoint(file, map_location='cpu', logger='silent')
     cfg = given or trained_config(checkpoint, file, ', or its config too (--config, in Python config=)')
+    if given is not None:
+        carry_calibration(given, file, checkpoint)
     try:
         model: Any = build_network(cfg, checkpoint, file).to(place)
         _prepare(model, cfg, fuse, precision)

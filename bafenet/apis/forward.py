@@ -11,15 +11,25 @@ from torch import Tensor, nn
 
 from ..models.bafe_head import BAFEHead
 from ..models.onnx_network import OnnxHead, OnnxNetwork
+from ..models.score_calibration import uncalibrate
+from ..models.small_target_head import SmallTargetHead
 from .settings import Settings
 
 Output = tuple[InstanceData, Tensor | None]
+_ROUNDING = 1e-4  # of float32 through the flattest piece of a calibration
 
 
 def has_candidates(model: nn.Module) -> bool:
     """Whether a network has one head, whose threshold and maximum can be set, and whose NMS can be left out."""
     return (isinstance(model, (SingleStageDetector, OnnxNetwork))
             and isinstance(getattr(model.bbox_head, 'test_cfg', None), dict))
+
+
+
+def own_score(score: float, cfg: ConfigDict) -> float:
+    """A score of the network below which no box has this score, calibrated where ``test_cfg`` says how; in [0, 1]."""
+    calibration = cfg.get('calibration')
+    return max(float(uncalibrate(score, calibration)) - _ROUNDING, 0) if calibration else score
 
 
 def test_settings(model: nn.Module, settings: Settings, tiled: bool = False) -> ConfigDict:
@@ -30,9 +40,12 @@ def test_settings(model: nn.Module, settings: Settings, tiled: bool = False) -> 
         settings: What is asked for.
         tiled: Of the candidates of a tile, which are not yet moved to whole pixels.
     """
-    cfg = copy.deepcopy(getattr(model, 'bbox_head').test_cfg)  # noqa: B009
+    head: Any = getattr(model, 'bbox_head')  # noqa: B009
+    cfg = copy.deepcopy(head.test_cfg)
+    if not isinstance(head, (SmallTargetHead, OnnxHead)):
+        cfg.pop('calibration', None)  # other heads know no such entry
     if settings.score is not None:
-        cfg.score_thr = min(cfg.get('score_thr', 0), settings.score)
+        cfg.score_thr = min(cfg.get('score_thr', 0), own_score(settings.score, cfg))
     if settings.max_detections is not None:
         cfg.max_per_img = settings.max_detections
         if 0 < cfg.get('nms_pre', -1) < settings.max_detections:

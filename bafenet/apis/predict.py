@@ -22,8 +22,9 @@ from ..errors import InputError, printable
 from ..fileio import owned, require_writable_folder
 from ..visualization.overlay import MIN_SCORE
 from .detector import Detector, load
+from .forward import own_score
 from .pictures import Pictures, common_folder
-from .records import RESULTS, Records, Stamp, stamp_of, write_results
+from .records import LIKELY, RESULTS, Records, Stamp, stamp_of, write_results
 from .settings import TILE, Settings
 
 
@@ -43,7 +44,10 @@ class Summary(NamedTuple):
         frames: Frames in the results.
         predicted: Those that went through the network now; the others were there.
         detections: Boxes in the results.
-        likely: Those of a score of 0.3 or more, by class.
+        likely: Those that are likely targets, by class.
+        lowest: The lowest score of a likely target: 0.3, or what a calibrated network's config says.
+        chosen: The lowest score of a box where the config chose it and nobody else; None where all boxes above its
+            threshold are kept, or those of a score that was asked for.
         skipped: ``file_name`` and ``reason`` of each file that could not be read.
         median_ms: From the frame in memory to its result, of those predicted now; NaN where there are none.
         p95_ms: Likewise.
@@ -54,6 +58,8 @@ class Summary(NamedTuple):
     predicted: int
     detections: int
     likely: dict[str, int]
+    lowest: float
+    chosen: float | None
     skipped: list[dict[str, str]]
     median_ms: float
     p95_ms: float
@@ -74,6 +80,8 @@ def predict(inputs: Sequence[str],
             lines: Iterable[str] = (),
             **settings: Any) -> Summary:
     """Predict frames into a folder; where it holds results of a call that was stopped, go on from there.
+
+    Without a ``score`` a network with calibrated scores gives likely targets alone (:func:`choose_score`).
 
     Args:
         inputs: Files, folders, patterns, or ``-`` for ``lines``.
@@ -105,6 +113,10 @@ def predict(inputs: Sequence[str],
     detector = load(weights, device, config, precision=precision)
     if sky_maps and not detector.segments_sky:
         raise InputError('--sky-maps: this network segments no sky; leave it out')
+    chosen = choose_score(detector) if settings.get('score') is None else None
+    if chosen is not None:
+        settings['score'] = chosen
+    lowest = LIKELY if detector.likely is None else detector.likely
     wanted = Settings(tile=choose_tile(tile, detector, weights), **settings)
     folder = Path(out) if shard is None else Path(out, f'shard-{shard[0]}-of-{shard[1]}')
     about = _about(weights, detector, wanted, pictures, sky_maps, shard, common_folder(files))
@@ -118,13 +130,29 @@ def predict(inputs: Sequence[str],
         start = time.perf_counter()
         run.predict(batch)
         writer.finish()
-        detections, likely = write_results(folder, run.names, records.get, detector.classes, run.skipped, about)
+        detections, likely = write_results(folder, run.names, records.get, detector.classes, run.skipped, about,
+                                           lowest)
         seconds = time.perf_counter() - start
     if shard is not None:
         _merge_shards(Path(out), shard[1], detector.classes, about)
     median, p95 = np.percentile(run.milliseconds, [50, 95]).tolist() if run.milliseconds else (np.nan, np.nan)
-    return Summary(len(run.names), len(run.milliseconds), detections, likely, run.skipped, median, p95,
+    return Summary(len(run.names), len(run.milliseconds), detections, likely, lowest, chosen, run.skipped, median, p95,
                    seconds)
+
+
+
+def choose_score(detector: Detector) -> float | None:
+    """The lowest score of the boxes that are given where none is asked for: that of a likely target.
+
+    Returns:
+        None for all boxes above the config's threshold: of a network whose scores are not calibrated, and of a file
+        with NMS inside whose threshold might have dropped some of those.
+    """
+    likely = detector.likely
+    if likely is None or detector.takes_tiles:
+        return likely
+    cfg = detector.model.bbox_head.test_cfg
+    return None if own_score(likely, cfg) < cfg.get('score_thr', 0) else likely
 
 
 def choose_tile(asked: int | None, detector: Detector, weights: str) -> int | None:

@@ -14,7 +14,7 @@ from .result import coco_results
 
 SETTINGS, LINES, RESULTS, TABLE = 'settings.json', 'predictions.jsonl', 'predictions.json', 'detections.csv'
 COLUMNS = ('frame', 'x1', 'y1', 'x2', 'y2', 'score', 'in_sky', 'class')
-LIKELY = 0.3  # boxes below are mostly false
+LIKELY = 0.3  # boxes below are mostly false, where scores are not calibrated
 _TOLD = 3  # settings in a message
 Stamp = list[int]
 
@@ -138,7 +138,8 @@ class Records:
 
 
 def write_results(folder: Path, names: Sequence[str], get: Callable[[str], dict[str, Any]], classes: Sequence[str],
-                  skipped: Iterable[dict[str, str]], settings: dict[str, Any]) -> tuple[int, dict[str, int]]:
+                  skipped: Iterable[dict[str, str]], settings: dict[str, Any],
+                  lowest: float = LIKELY) -> tuple[int, dict[str, int]]:
     """Write ``predictions.json`` and ``detections.csv``, frame by frame, so that any number of them fits in memory.
 
     Args:
@@ -148,9 +149,10 @@ def write_results(folder: Path, names: Sequence[str], get: Callable[[str], dict[
         classes: Names of the classes.
         skipped: ``file_name`` and ``reason`` of the files that could not be read.
         settings: What the results depend on.
+        lowest: The lowest score of a likely target.
 
     Returns:
-        How many detections there are, and by class how many of them have a score of ``LIKELY`` or more.
+        How many detections there are, and by class how many of them have at least that score.
     """
     with atomic_path(folder / RESULTS) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         head = dict(info=settings, skipped=list(skipped),
@@ -170,7 +172,7 @@ def write_results(folder: Path, names: Sequence[str], get: Callable[[str], dict[
             # Weights that name no classes have one name for all.
             labels = [classes[label] if label < len(classes) else str(label) for label in record['labels']]
             table.writerows(_rows(name, record, labels))
-            likely.update(label for label, score in zip(labels, record['scores'], strict=True) if score >= LIKELY)
+            likely.update(label for label, score in zip(labels, record['scores'], strict=True) if score >= lowest)
     return count, dict(likely)
 
 

@@ -15,8 +15,8 @@ class Settings:
     """What may be asked of a prediction. None is what the network's config says.
 
     Attributes:
-        score: Lowest score of a box, in [0, 1]. The config's threshold holds for the class score alone, before it is
-            multiplied by the quality.
+        score: Lowest score of a box, in [0, 1]; a calibrated one where the network's scores are. The config's threshold
+            holds for the class score alone, before it is multiplied by the quality and calibrated.
         max_detections: Most boxes of a frame.
         sky_only: Keep only boxes whose centre is in the predicted sky.
         tile: Longest side in pixels, a multiple of 64, of what goes through the network at once; larger frames are cut

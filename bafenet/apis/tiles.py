@@ -9,6 +9,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ..models.box_coding import to_whole_pixels
+from ..models.score_calibration import calibrate
 from .settings import OVERLAP, TILE_STEP
 
 
@@ -67,7 +68,7 @@ def _spans(length: int, tile: int) -> list[Span]:
 
 
 def merge_boxes(parts: list[InstanceData], tiles: list[Tile], cfg: ConfigDict) -> InstanceData:
-    """Put the candidates of tiles together: those in cores, one NMS, whole pixels where the config wants them.
+    """Put the candidates of tiles together: those in cores, one NMS; whole pixels, calibrated scores by the config.
 
     Args:
         parts: Candidates of each tile before NMS, ``bboxes`` in pixels of the tile, ``scores`` and ``labels``.
@@ -86,6 +87,7 @@ def merge_boxes(parts: list[InstanceData], tiles: list[Tile], cfg: ConfigDict) -
         found = found[:cfg.max_per_img]
     if cfg.get('whole_pixels', False):
         found.bboxes = to_whole_pixels(found.bboxes)
+    found.scores = calibrate(found.scores, cfg.get('calibration'))
     return found
 
 

@@ -8,6 +8,7 @@ from mmdet.registry import OPTIM_WRAPPER_CONSTRUCTORS, RUNNERS
 from mmengine.runner import Priority
 
 from bafenet.arguments import MAX_WORKERS
+from bafenet.models.score_calibration import WORDS, fault_of
 from bafenet.models.small_target_head import ASSIGNERS, BOX_CODINGS, QUALITIES
 
 from .config_kinds import (
@@ -185,6 +186,7 @@ _BY_KEY: dict[str, Allowed] = {
     'model.test_cfg.**.nms.type': choice('nms', 'soft_nms'),
     'model.test_cfg.**.nms.iou_threshold': number(0, 1, above=True),
     'model.test_cfg.whole_pixels': FLAG,
+    'model.test_cfg.calibration': Allowed(WORDS, lambda value: fault_of(value) is None, None),
     'model.**.loss_weight': FACTOR,
     'model.**.{loss_*,bbox_coder}': PART,
     'model.**.reduction': choice('none', 'mean', 'sum'),

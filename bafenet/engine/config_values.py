@@ -12,6 +12,8 @@ from bafenet.arguments import shown
 from bafenet.errors import InputError, printable
 from bafenet.renamed import new_name
 
+from ..models.score_calibration import KEY as CALIBRATION
+from .carried_calibration import has_calibrating_head
 from .config_kinds import Allowed, is_number, is_whole
 from .config_rules import find_rule
 from .option_text import Option
@@ -224,6 +226,10 @@ def _check_together(cfg: dict, start: Callable[[str, Any], str]) -> None:
     model = cfg.get('model') or {}
     if model and 'type' not in model and any(cfg.get(names[0]) for names in _TOGETHER):
         raise InputError(f'{start("model", model)} has no type; set model.type, as BAFENet')
+    calibration = (model.get('test_cfg') or {}).get(CALIBRATION)
+    if calibration and not has_calibrating_head(cfg):
+        raise InputError(f'{start(f"model.test_cfg.{CALIBRATION}", calibration)} is for heads that calibrate their '
+                         'scores, as BAFEHead; leave it out, or set model.bbox_head.type')
     if model.get('backbone') is not None:
         _check_resnet('model.backbone', model['backbone'], start)
     preprocessor = model.get('data_preprocessor') or {}

@@ -19,6 +19,7 @@ from bafenet.fileio import require_json_name, require_writable_folder, write_jso
 from bafenet_command import call_of
 
 from ..compat.allocator import keep_freed_memory
+from .carried_calibration import carry_calibration
 from .checkpoints import checkpoint_sha256, find_checkpoint
 from .devkit_data import data_settings
 from .devkit_lists import data_lines, write_lists
@@ -29,6 +30,9 @@ from .prepare import TESTING, allow_training_images_in, build_runner, prepare_co
 from .provenance import Provenance
 from .splits import DEFAULT as DEFAULT_SPLITS
 from .training_images import TrainingImagesHook
+
+CALIBRATED = ('scores are calibrated as the config in the weights says; with --cfg-options '
+              'model.test_cfg.calibration=False they are the network\'s own')
 
 
 def test(config: str,
@@ -86,6 +90,7 @@ def test(config: str,
     if own is not None and is_main_process():
         write_lists(own, cfg.work_dir, 0, keep=True)
         print(*data_lines(own), sep='\n', flush=True)
+    calibrated = carry_calibration(cfg, file)
     provenance = Provenance(cfg, config)
     keep_freed_memory()
     runner = build_runner(with_fuse_hook(cfg))
@@ -101,7 +106,7 @@ def test(config: str,
             print(f'splits: {cfg.splits}')
         scores = {metric.fppi_score for metric in runner.test_evaluator.metrics if isinstance(metric, DenseSIRSTMetric)}
         print_metrics(metrics, trained_on or 0, scores.pop() if len(scores) == 1 else None)
-        print(*_score_lines(metrics), sep='\n', end='')
+        print(*_score_lines(metrics), *([CALIBRATED, ''] if calibrated else []), sep='\n', end='')
     return metrics
 
 

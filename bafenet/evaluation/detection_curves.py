@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from mmdet.evaluation.functional import bbox_overlaps
-from scipy.stats import norm
 
 from ..errors import InputError
-from .matching import Instances, best_f1, counts_by_threshold, match, voc_scores
+from .calibration import Reliability, judge, reliability
+from .matching import Instances, best_f1, counts_by_threshold, match, voc_scores, wilson_interval
 from .results import class_count, instances_of
 from .target_properties import QUANTITIES, Targets, measure_targets
 
@@ -99,6 +99,7 @@ class DetectionCurves:
         recall_by: By quantity, see :data:`~bafenet.evaluation.target_properties.QUANTITIES`, as far as it is known.
         notes: Why something is left out, a line each.
         legacy_coordinates: Whether boxes have sides of ``x2 - x1 + 1``.
+        reliability: Share of right boxes by score; None where no box has a score of 0.1.
     """
 
     frames: int
@@ -109,6 +110,7 @@ class DetectionCurves:
     recall_by: dict[str, BinnedRecall]
     notes: tuple[str, ...] = ()
     legacy_coordinates: bool = False
+    reliability: Reliability | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it; curves as at most 1000 points, evenly spread over the recall."""
@@ -120,6 +122,7 @@ class DetectionCurves:
             alarms={side: dict(frames=curve.frames, **_points(curve, 'per_frame'))
                     for side, curve in self.alarms.items()},
             recall_by={name: _bins(binned) for name, binned in self.recall_by.items()},
+            reliability=self.reliability and self.reliability.to_dict(),
             notes=list(self.notes))
 
 
@@ -160,8 +163,9 @@ def numbers(results: Mapping[str, Any],
     elif ALL in alarms:
         notes.insert(0, f'{alarms[SKY].frames} of {len(images)} frames have a true sky map: false alarms in and out of '
                      'the sky are theirs alone')
+    judged = judge(images)
     return DetectionCurves(len(images), len(found), float(score), {iou: matched.curve(iou) for iou in IOUS}, alarms,
-                           binned, tuple(notes), legacy_coordinates)
+                           binned, tuple(notes), legacy_coordinates, reliability(judged.scores, judged.is_right))
 
 
 class _Matches:
@@ -249,25 +253,6 @@ def bin_edges(quantity: str, edges: Mapping[str, Sequence[float]] | None = None)
         raise InputError(f'edges of {quantity}, {", ".join(f"{edge:g}" for edge in given[:-1])}: give each once, the '
                          'smallest first')
     return given
-
-
-def wilson_interval(found: np.ndarray, targets: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of shares ``found / targets``.
-
-    Args:
-        found: int (B, ).
-        targets: int (B, ), at least as many.
-        confidence: In (0, 1).
-
-    Returns:
-        Lower and upper end, float (B, ) each; NaN without targets.
-    """
-    z = norm.ppf((1 + confidence) / 2)
-    total = np.where(targets > 0, targets, np.nan)
-    share = found / total
-    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
 def require_one_truth(runs: Mapping[str, Mapping[str, Any]]) -> None:

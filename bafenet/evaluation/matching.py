@@ -3,6 +3,8 @@ from typing import NamedTuple
 
 import numpy as np
 from mmdet.evaluation.functional.mean_ap import average_precision, tpfp_default
+from scipy.stats import norm
+from torch import Tensor, float64
 
 
 class Instances(NamedTuple):
@@ -11,12 +13,18 @@ class Instances(NamedTuple):
     Attributes:
         boxes: float32 (N, 4), ``[x1, y1, x2, y2]`` in pixels of the original image.
         labels: int64 (N,), class indices.
-        scores: float32 (N,), in [0, 1], or ``None``.
+        scores: float32 (N,), calibrated ones float64, in [0, 1], or ``None``.
     """
 
     boxes: np.ndarray
     labels: np.ndarray
     scores: np.ndarray | None = None
+
+
+
+def to_scores(scores: Tensor) -> np.ndarray:
+    """Scores (N,) as an array: calibrated ones stay float64, which alone keeps them apart, others become float32."""
+    return (scores if scores.dtype == float64 else scores.float()).cpu().numpy()
 
 
 class Counts(NamedTuple):
@@ -131,3 +139,22 @@ def threshold_at_recall(counts: Counts, num_gt: int, recall: float) -> float | N
     """
     reached = counts.tp / max(num_gt, 1) >= recall
     return float(counts.thresholds[reached.argmax()]) if reached.any() else None
+
+
+def wilson_interval(found: np.ndarray, targets: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's score interval of shares ``found / targets``.
+
+    Args:
+        found: int (B, ).
+        targets: int (B, ), at least as many.
+        confidence: In (0, 1).
+
+    Returns:
+        Lower and upper end, float (B, ) each; NaN without targets.
+    """
+    z = norm.ppf((1 + confidence) / 2)
+    total = np.where(targets > 0, targets, np.nan)
+    share = found / total
+    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)

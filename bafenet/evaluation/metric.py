@@ -13,7 +13,7 @@ from mmengine.logging import MessageHub, print_log
 from ..errors import InputError, printable
 from .centre_matching import CENTRE_DISTANCE, MAX_DISTANCE, found_metrics, match_centres
 from .class_keys import class_keys, keys_of_classes
-from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, voc_scores
+from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, to_scores, voc_scores
 from .report import FPPI_SCORE, LEGACY, ROWS, WITHOUT_SIDES
 from .sky import alarms_by_side, centre_in_sky, has_known_sky, sky_overlap
 
@@ -242,7 +242,7 @@ def _instances(instances: dict) -> Instances:
     if not instances:
         return Instances(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     boxes = get_box_tensor(instances['bboxes']).float().cpu().numpy()
-    scores = instances['scores'].float().cpu().numpy() if 'scores' in instances else None
+    scores = to_scores(instances['scores']) if 'scores' in instances else None
     return Instances(boxes, instances['labels'].cpu().numpy(), scores)
 
 

@@ -62,7 +62,15 @@ def instances_of(image: Mapping[str, Any]) -> tuple[Instances, Instances]:
     """What was found in an image of the results, and the truth."""
     boxes, truth = (np.asarray(image[key], np.float32).reshape(-1, 4) for key in _BOXES)
     labels, true_labels = (np.asarray(image[key], np.int64) for key in ('labels', 'gt_labels'))
-    return Instances(boxes, labels, np.asarray(image['scores'], np.float32)), Instances(truth, true_labels)
+    return Instances(boxes, labels, scores_of(image)), Instances(truth, true_labels)
+
+
+
+def scores_of(image: Mapping[str, Any]) -> np.ndarray:
+    """Scores of an image of the results as they were: float32 (N, ), and calibrated ones float64."""
+    scores = np.asarray(image['scores'], np.float64)
+    narrow = scores.astype(np.float32)
+    return narrow if (narrow == scores).all() else scores
 
 
 def class_count(pairs: Sequence[tuple[Instances, Instances]]) -> int:

@@ -14,16 +14,17 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ..arguments import require_number
+from ..arguments import require_number, shown
 from ..compat.registered_types import require_known_types
 from ..errors import InputError, first_line, printable
 from .bafe_head import sky_map
 from .box_coding import to_whole_pixels
 from .onnx_file import ANOTHER, OnnxFile, read_onnx, require_onnx
+from .score_calibration import calibrate, require_calibration
 
 Outputs = dict[str, Tensor]
 # What of test_cfg is fixed in a file that has NMS inside.
-_FIXED = ('score_thr', 'nms_pre', 'min_bbox_size', 'nms', 'max_per_img', 'whole_pixels')
+_FIXED = ('score_thr', 'nms_pre', 'min_bbox_size', 'nms', 'max_per_img', 'whole_pixels', 'calibration')
 
 
 class OnnxPreprocessor(BaseDataPreprocessor):
@@ -35,7 +36,9 @@ class OnnxPreprocessor(BaseDataPreprocessor):
 
 
 class OnnxHead(BaseDenseHead):
-    """Threshold, NMS, maximum and whole pixels, by the code of every head, for candidates of an ONNX file.
+    """Threshold, NMS, maximum, whole pixels and calibrated scores, by the code of every head, for an ONNX file.
+
+    Candidates of a file have the network's own scores; a file with NMS inside gives calibrated ones.
 
     Args:
         file: The file.
@@ -61,8 +64,10 @@ class OnnxHead(BaseDenseHead):
         self.num_classes = num_classes
         differing = [key for key in _FIXED if own_cfg.get(key) != test_cfg.get(key)]
         if self.has_nms and differing:
-            raise InputError(f'{source} has NMS inside, with {differing[0]}={own_cfg.get(differing[0])!r}, and '
-                             f'{test_cfg.get(differing[0])!r} is asked for: export it without --nms')
+            own, asked = (shown(cfg.get(differing[0])) for cfg in (own_cfg, test_cfg))
+            raise InputError(f'{source} has NMS inside, with {differing[0]}={own}, and {asked} is asked for: export it '
+                             'without --nms')
+        require_calibration(test_cfg.get('calibration'), f'{source}: test_cfg')
         self._require_points(test_cfg)
 
     def loss_by_feat(self, *args: Any, **kwargs: Any) -> dict:
@@ -105,6 +110,8 @@ class OnnxHead(BaseDenseHead):
         results = self._bbox_post_process(results, cfg, rescale=False, with_nms=with_nms, img_meta=img_meta)
         if cfg.get('whole_pixels', False):
             results.bboxes = to_whole_pixels(results.bboxes)
+        if with_nms:
+            results.scores = calibrate(results.scores, cfg.get('calibration'))
         return results
 
     def predict_with_sky(self, x: Sequence[Outputs], batch_data_samples: SampleList, rescale: bool = False,
@@ -128,7 +135,8 @@ class OnnxHead(BaseDenseHead):
                              '(leave --tile out), or export it without --nms')
         lowest = self.own_cfg.get('score_thr', 0)
         if cfg.get('score_thr', 0) < lowest:
-            raise InputError(f'{self.source} has NMS inside, above a score of {lowest:g}: ask for no lower one, or '
+            least = float(calibrate(torch.tensor(float(lowest)), cfg.get('calibration')))
+            raise InputError(f'{self.source} has NMS inside, above a score of {least:g}: ask for no lower one, or '
                              'export it without --nms')
 
 

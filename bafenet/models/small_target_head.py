@@ -25,6 +25,7 @@ from bafenet.errors import InputError
 
 from .assignment import InsideAssigner, PointAssigner
 from .box_coding import SideDistributionCoder, centre_size_to_distances, to_whole_pixels
+from .score_calibration import calibrate, require_calibration
 
 # Names that the head's ``assign`` knows.
 ASSIGNERS = dict(
@@ -39,9 +40,11 @@ QUALITIES = ('centerness', 'iou')
 class SmallTargetHead(FCOSHead):
     """FCOS's predictions and losses; as they are with the defaults, as in the paper.
 
-    ``test_cfg`` has one entry more than FCOS's: ``whole_pixels=True`` moves the sides of every box, after NMS and in
+    ``test_cfg`` has two entries more than FCOS's. ``whole_pixels=True`` moves the sides of every box, after NMS and in
     the image that it is given in, to the nearest border between two pixels. DenseSIRST's boxes are extents of masks, so
     theirs lie there, and a box of three pixels whose sides all lie 0.2 px too far inside has an IoU of only 0.75.
+    ``calibration`` maps the scores of boxes after NMS to shares of right ones
+    (:mod:`~bafenet.models.score_calibration`); ``score_thr``, NMS and candidates without NMS know the network's own.
 
     Args:
         assign: Which point learns which target: a name, or the config of the assigner with arguments of its own, as in
@@ -101,6 +104,7 @@ class SmallTargetHead(FCOSHead):
         self._check_settings()
 
     def _check_settings(self) -> None:
+        require_calibration((self.test_cfg or {}).get('calibration'))
         if self.learns_outside and self.box_coding != 'centre_size':
             raise InputError(f'bbox_head: assign={self.assign!r} learns boxes from points outside them, to which '
                              f"box_coding={self.box_coding!r} has no answer: set box_coding='centre_size'")
@@ -205,10 +209,13 @@ class SmallTargetHead(FCOSHead):
         # mmdet hands each entry on to _get_targets_single.
         return super().get_targets(points, list(zip(batch_gt_instances, predictions, strict=True)))
 
-    def _bbox_post_process(self, results: InstanceData, cfg: ConfigType, *args, **kwargs) -> InstanceData:
-        results = super()._bbox_post_process(results, cfg, *args, **kwargs)
+    def _bbox_post_process(self, results: InstanceData, cfg: ConfigType, rescale: bool = False, with_nms: bool = True,
+                           img_meta: dict | None = None) -> InstanceData:
+        results = super()._bbox_post_process(results, cfg, rescale, with_nms, img_meta)
         if cfg.get('whole_pixels', False):
             results.bboxes = to_whole_pixels(results.bboxes)
+        if with_nms:
+            results.scores = calibrate(results.scores, cfg.get('calibration'))
         return results
 
     def _get_targets_single(self, image: tuple[InstanceData, InstanceData], points: Tensor, regress_ranges: Tensor,

@@ -20,6 +20,7 @@ from bafenet.errors import InputError, printable
 from bafenet.fields import require_list, require_text, require_whole
 from bafenet.fileio import require_writable_file, write_bytes
 
+from ..engine.carried_calibration import put_calibration
 from ..engine.checkpoints import find_checkpoint, load_from_local
 from ..engine.network import build_network, trained_config
 from ..engine.training_images import KEY as TRAINING_IMAGES
@@ -38,7 +39,8 @@ def export(checkpoint: str,
            commit: str,
            seed: int | None = None,
            hardware: str | None = None,
-           force: bool = False) -> dict:
+           force: bool = False,
+           score_map: str | None = None) -> dict:
     """Write the network's weights in float16, bit by bit the same file each time.
 
     The file holds ``state_dict`` (integer buffers as they are) and ``meta``: ``cfg``, the resolved config as text,
@@ -54,6 +56,8 @@ def export(checkpoint: str,
         seed: Seed of the training; by default the one in the checkpoint.
         hardware: What it was trained on, and for how long, in a few words.
         force: Overwrite ``out``.
+        score_map: What ``tools/analysis/calibrate.py --out`` wrote; its map goes into the config, so that whatever
+            uses the file has calibrated scores.
 
     Returns:
         ``file``, ``bytes``, ``sha256``, ``parameters``, ``max_difference`` (of any output of the network in float16
@@ -68,6 +72,8 @@ def export(checkpoint: str,
     content = load_from_local(source, map_location='cpu')
     meta = content.get('meta', {})
     cfg = shipped_config(trained_config(content, source), source)
+    if score_map is not None:
+        put_calibration(cfg, score_map)
     network = build_network(cfg, content, source)
     provenance = dict(command=command, commit=commit, seed=meta.get('seed') if seed is None else seed,
                       epochs=meta.get('epoch'), hardware=hardware)

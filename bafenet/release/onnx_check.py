@@ -17,11 +17,14 @@ from torch import Tensor
 from ..models.bafe_head import HeadOutputs
 from ..models.box_coding import to_whole_pixels
 from ..models.onnx_network import OnnxNetwork
+from ..models.score_calibration import uncalibrate
 
 # Largest differences that rounding explains: in float32 of anything, in float16 of a score and of the sky.
 FLOAT32, FLOAT16 = 1e-4, 0.01
 # Beyond it the places of a level's last candidates are a matter of rounding.
 _BEST = 100
+# Boxes and scores of the network itself are compared.
+_AS_THEY_ARE = dict(whole_pixels=False, calibration=None)
 
 
 @dataclass
@@ -69,9 +72,9 @@ class Reference:
         return self.network.bbox_head(self.network.extract_feat(batch['inputs'])), batch['data_samples'][0]
 
     def pick(self, run: tuple[Any, DetDataSample], with_nms: bool = True, **settings: Any) -> InstanceData:
-        """Instances of what :meth:`run` gave, their sides where they are; ``settings`` change ``test_cfg``."""
+        """Instances of what :meth:`run` gave, sides and scores as they are; ``settings`` change ``test_cfg``."""
         outputs, sample = run
-        cfg = ConfigDict({**self.network.bbox_head.test_cfg, 'whole_pixels': False, **settings})
+        cfg = ConfigDict({**self.network.bbox_head.test_cfg, **_AS_THEY_ARE, **settings})
         found, = self.network.bbox_head.predict_by_feat(*outputs[:3], batch_img_metas=[sample.metainfo], cfg=cfg,
                                                         rescale=True, with_nms=with_nms)
         return found
@@ -165,9 +168,13 @@ def without_counterpart(own: InstanceData, others: InstanceData, bar: float, lim
 
 
 def _pick(exported: OnnxNetwork, outputs: dict[str, Tensor], shape: tuple) -> InstanceData:
-    """Instances of what a file gives for a frame; where NMS is not inside, with their sides where they are."""
-    cfg = ConfigDict({**exported.bbox_head.test_cfg, 'whole_pixels': False})
-    found, = exported.bbox_head.predict_by_feat([outputs], [dict(img_shape=shape, ori_shape=shape)], cfg)
+    """Instances of what a file gives for a frame, scores of the network; sides, without NMS inside, as they are."""
+    own = exported.bbox_head.test_cfg
+    found, = exported.bbox_head.predict_by_feat([outputs], [dict(img_shape=shape, ori_shape=shape)],
+                                                ConfigDict({**own, **_AS_THEY_ARE}))
+    if exported.bbox_head.has_nms:
+        # Calibrated in the file, so that a file that does it otherwise gives others than PyTorch.
+        found.scores = torch.from_numpy(uncalibrate(found.scores.numpy(), own.get('calibration'))).float()
     return found
 
 

@@ -1,4 +1,4 @@
-"""NMS inside an ONNX file: boxes above the threshold, the best of those that overlap, in whole pixels if wanted."""
+"""NMS inside an ONNX file: boxes above the threshold, the best of those that overlap; pixels and scores as wanted."""
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from bafenet.errors import InputError, printable
 
 from ..models.box_coding import to_whole_pixels
+from ..models.score_calibration import calibrate
 from .onnx_graph import SKY, Candidates, DetectorGraph
 
 PICKED = ('boxes', 'scores', 'labels', 'frame')
@@ -21,7 +22,7 @@ class NmsGraph(nn.Module):
 
     Args:
         graph: The graph.
-        test_cfg: ``score_thr``, ``min_bbox_size``, ``nms``, ``max_per_img`` and ``whole_pixels``.
+        test_cfg: ``score_thr``, ``min_bbox_size``, ``nms``, ``max_per_img``, ``whole_pixels`` and ``calibration``.
 
     Raises:
         InputError: If ``nms`` is not the plain one, which ONNX has.
@@ -50,8 +51,9 @@ class NmsGraph(nn.Module):
             frames: uint8 (N, H, W, C), C = 1 or 3.
 
         Returns:
-            Boxes float32 (m, 4), scores float32 (m, ), highest first in each frame, labels int64 (m, ), the number of
-            the frame int64 (m, ), and the probability of the sky, float32 (N, H, W).
+            Boxes float32 (m, 4), scores float32 (m, ), calibrated where ``test_cfg`` says how, highest first in each
+            frame, labels int64 (m, ), the number of the frame int64 (m, ), and the probability of the sky, float32
+            (N, H, W).
         """
         outputs = self.graph(frames)
         found = Candidates(*outputs[:4])
@@ -72,6 +74,7 @@ class NmsGraph(nn.Module):
                                  for values in (found.boxes, found.scores, found.labels))
         if self.test_cfg.get('whole_pixels', False):
             boxes = to_whole_pixels(boxes)
+        scores = calibrate(scores, self.test_cfg.get('calibration')).float()
         return (boxes, scores, labels, frame, *outputs[4:])
 
 

@@ -33,6 +33,7 @@ TITLES = {
     'size': 'Recall by size of the targets',
     'contrast': 'Recall by local contrast of the targets',
     'frame': 'Recall by size of the frames',
+    'reliability': 'Share of right boxes by score',
 }
 
 
@@ -168,7 +169,7 @@ def _panel(name: str, curves: dict[str, DetectionCurves]) -> dict[str, Any]:
     figure = Figure(figsize=_figure_size(curves), layout='constrained')
     short = dict(zip(short_names(list(curves)), curves.values(), strict=True))
     PANELS[name].draw(figure.subplots(), short)
-    if not name.startswith('precision_recall'):  # it has a key of its own
+    if not name.startswith(('precision_recall', 'reliability')):  # they have keys of their own
         _add_key(figure, list(short))
     title = TITLES.get(name, name)
     return picture(figure, f'{title}: {", ".join(curves)}. The numbers are in the tables below.', title)
@@ -188,7 +189,7 @@ def _tables(curves: dict[str, DetectionCurves]) -> list[tuple[str, dict[str, Any
     if alarms:
         tables.append(('Recall at no more false alarms per frame than …',
                        dict(columns=['Run', *map(str, rates)], rows=alarms)))
-    return [*tables, *_bins(curves)]
+    return [*tables, *_bins(curves), *_reliability(curves)]
 
 
 def _bins(curves: dict[str, DetectionCurves]) -> list[tuple[str, dict[str, Any]]]:
@@ -204,4 +205,18 @@ def _bins(curves: dict[str, DetectionCurves]) -> list[tuple[str, dict[str, Any]]
                     for i in np.flatnonzero(binned.targets)]
         tables.append((TITLES.get(quantity, quantity),
                        dict(columns=['Run and bin', 'Recall', '95 % from', '95 % to', 'Found', 'Targets'], rows=rows)))
+    return tables
+
+
+def _reliability(curves: dict[str, DetectionCurves]) -> list[tuple[str, dict[str, Any]]]:
+    """The bins of scores of each run, and in their captions the expected calibration error."""
+    tables = []
+    for label, one in curves.items():
+        if (bins := one.reliability) is not None:
+            rows = [dict(name=f'{label}, bin {number}', kind='', cells=[number_cell(value, 3) for value in (
+                mean, share, low, high)] + [number_cell(count, 8)]) for number, (mean, share, low, high, count) in
+                enumerate(zip(bins.scores, bins.shares, bins.low, bins.high, bins.counts, strict=True), 1)]
+            tables.append((f'{TITLES["reliability"]}, {label}: expected calibration error {bins.error:.3f}',
+                           dict(columns=['Run and bin', 'Mean score', 'Share right', '95 % from', '95 % to', 'Boxes'],
+                                rows=rows)))
     return tables

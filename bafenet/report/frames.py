@@ -82,7 +82,8 @@ def _best_threshold(instances: Sequence[tuple[Instances, Instances]],
 def _tally(index: int, image: dict, instances: tuple[Instances, Instances], flags: tuple[np.ndarray, np.ndarray],
            threshold: float) -> Tally:
     found, truth = instances
-    kept = np.asarray(found.scores) >= np.float32(threshold)
+    scores = np.asarray(found.scores)
+    kept = scores >= scores.dtype.type(threshold)
     hits, alarms = (flag & kept for flag in flags)
     intersection, union = image.get('sky_overlap', (0, 0))
     height, width = image.get('shape', (1, union))

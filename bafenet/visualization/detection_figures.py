@@ -1,4 +1,4 @@
-"""Draw detection curves of several runs: precision-recall, recall against false alarms, recall by size and contrast.
+"""Draw detection curves of runs: precision-recall, recall against false alarms, by size and contrast, reliability.
 
 The numbers are those of evaluation/detection_curves.py. Each ``draw_*`` fills one pair of axes, so that a report can
 put them where it likes.
@@ -134,6 +134,34 @@ def _write_counts(axes: Axes, ranges: Sequence[tuple[float, float]], known: Sequ
     axes.set_ylim(0, 1.06 + 0.06 * len(counts))
 
 
+def draw_reliability(axes: Axes, runs: Runs) -> None:
+    """Draw the share of right boxes against their score, in bins of equal count; the legend gives the expected error.
+
+    Bars are Wilson's 95 % intervals. On the diagonal scores are shares.
+
+    Args:
+        axes: Where to draw.
+        runs: Curves by label; those without ``reliability`` are left out.
+    """
+    axes.plot([0, 1], [0, 1], color='0.5', linewidth=1, linestyle=':')
+    for number, one in enumerate(runs.values()):
+        bins = one.reliability
+        if bins is not None:
+            error = np.maximum([bins.shares - bins.low, bins.high - bins.shares], 0)
+            axes.errorbar(bins.scores, bins.shares, error, markersize=4.5, linewidth=1.2, elinewidth=1, capsize=2,
+                          **style(number))
+    lowest = next((one.reliability.lowest for one in runs.values() if one.reliability is not None), 0)
+    axes.set(xlabel=f'mean score of boxes ≥ {lowest:g}, ten bins of equal count', xlim=(0, 1.01), ylim=(0, 1.03),
+             ylabel='share within 3 px of a target', title='reliability of scores')
+    name_runs(axes, [f'{label}: error {one.reliability.error:.3f}' if one.reliability else f'{label}: no box'
+                     for label, one in runs.items()], loc='best', fontsize='small')
+    _finish(axes)
+
+
+def _has_reliability(one: DetectionCurves) -> bool:
+    return one.reliability is not None
+
+
 def _has_alarms(side: str, one: DetectionCurves) -> bool:
     return side in one.alarms
 
@@ -165,6 +193,7 @@ PANELS = {
        for side in (SKY, OTHER, ALL)},
     **{quantity: Panel(partial(draw_recall_by, quantity=quantity), partial(_has_bins, quantity))
        for quantity in QUANTITIES},
+    'reliability': Panel(draw_reliability, _has_reliability),
 }
 
 

@@ -107,6 +107,7 @@ model.test_cfg.nms_pre 0 x
 model.test_cfg.max_per_img 0 -1 1.5 x
 model.test_cfg.nms.iou_threshold 0 2 nan x
 model.test_cfg.nms.type abc
+model.test_cfg.calibration x 3 True dict(scores=[0.5]) dict(scores=[0.5,0.4],shares=[0.1,0.2])
 model.data_preprocessor.mean x [1,2] [nan,1,1] None
 model.data_preprocessor.std [1,1,0] [1,1,-1] [1,1,inf]
 model.data_preprocessor.pad_size_divisor 0 x
@@ -174,6 +175,8 @@ def test_the_remedy_is_named(option, words):
     'train_dataloader.prefetch_factor=4', 'optim_wrapper.optimizer.type=torch.optim.SGD', 'randomness.seed=None',
     'model.bbox_head.regress_ranges=[(-1,1e8)]', 'model.test_cfg.nms.type=soft_nms', 'train_dataloader.pin_memory=True',
     'val_dataloader=None val_cfg=None val_evaluator=None default_hooks.checkpoint.save_best=None',
+    'model.test_cfg.calibration=None', 'model.test_cfg.calibration=False',
+    'model.test_cfg.calibration=dict(scores=[0.4],shares=[0.5],likely=0.9)',
 ])
 def test_a_right_value_passes(option):
     load_config(DEMO, option.split())

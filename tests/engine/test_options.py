@@ -20,6 +20,7 @@ BAFENET = str(ROOT / 'configs/bafenet/bafenet_r50_densesirst.py')
     ('train_dataloader.dataset.pipeline.2.prob=0.25', 0.25),
     ('test_dataloader.dataset.pipeline.1.scale=[640,512]', [640, 512]),
     ('model.test_cfg.whole_pixels=True', True),
+    ('model.test_cfg.calibration=dict(scores=[0.2],shares=[0.5])', dict(scores=[0.2], shares=[0.5])),
     ('optim_wrapper.accumulative_counts=2', 2),  # A parameter of the constructor that the config does not name.
     ('optim_wrapper.clip_grad.max_norm=35', 35),
     ('model.backbone.deep_stem=True', True),

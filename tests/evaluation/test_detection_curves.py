@@ -8,7 +8,8 @@ from mmdet.evaluation.functional import eval_map
 from scipy.stats import binomtest
 
 from bafenet.errors import InputError
-from bafenet.evaluation.detection_curves import numbers, require_one_truth, wilson_interval
+from bafenet.evaluation.detection_curves import numbers, require_one_truth
+from bafenet.evaluation.matching import wilson_interval
 from bafenet.evaluation.target_properties import measure_targets
 
 

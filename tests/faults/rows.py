@@ -11,6 +11,7 @@ from bad_inputs import ABSENT_CONFIG, CHECKPOINTS, FILES, KITS, LIBRARIES, LOGS,
 COMMANDS = {
     'assignment': 'analysis/assignment.py CONFIG --out OUT/counts.json ON_KIT',
     'edges': 'analysis/box_edges.py CONFIG --out OUT/edges.json ON_KIT',
+    'calibrate': 'analysis/calibrate.py BAD --out OUT/calibration.json',
     'complexity': 'analysis/complexity.py CONFIG --out OUT/complexity.json',
     'curves': 'analysis/curves.py BAD --out OUT/curves.png',
     'detections': 'analysis/detection_curves.py BAD --out OUT/detections.png',
@@ -107,6 +108,8 @@ QUICK = [
     *files('fine-tune', '.pth', FILES, *FEW), *options('own data', '--splits absent', '--epochs 0'),
     # Files of any kind instead of what a tool reads
     *files('errors', '.json', FILES, *ANY), *files('errors', '.json', RESULTS),
+    *files('calibrate', '.json', FILES, *FEW),
+    *files('calibrate', '.json', RESULTS, 'score above 1', 'two scores', 'far box', 'nan', 'half'),
     *files('convert', '.json', FILES, 'missing', 'folder'), *files('labels', '.json', FILES, *FEW),
     *files('detections', '.json', FILES, *FEW), *files('report', '.json', FILES, *FEW),
     *files('maps', '.pth', FILES, *FEW), *files('onnx', '.pth', FILES, *FEW),

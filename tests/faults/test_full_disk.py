@@ -52,6 +52,7 @@ CALLS = {
     'dataset/densify.py': (['KIT', 'OUT/dense'], 'dense', 3000),
     'dataset/browse.py': ([CONFIG, '--out', 'OUT/sheet.png', '--count', '2', 'ON_KIT'], 'sheet.png', 3000),
     'analysis/curves.py': (['SCALARS', '--out', 'OUT/curves.png'], 'curves.png', 1000),
+    'analysis/calibrate.py': (['RESULTS', '--out', 'OUT/calibration.json'], 'calibration.json', 50),
     'analysis/error_types.py': (['RESULTS', '--out', 'OUT/errors.json'], 'errors.json', 50),
     'analysis/detection_curves.py': (['RESULTS', '--out', 'OUT/detections.png'], 'detections.png', 1000),
     'report.py': (['RESULTS', '--out', 'OUT/report.html'], 'report.html', 3000),
@@ -63,7 +64,8 @@ QUICK = ('dataset/build_library.py', 'dataset/check.py')
 def arguments(words: list[object], kit: Path, folder: Path) -> list[str]:
     scalars, results = folder / 'scalars.json', folder / 'results.json'
     scalars.write_text('{"loss": 1, "step": 1}\n')
-    image = dict(img_id='a', boxes=[[0, 0, 4, 4]], scores=[0.5], labels=[0], gt_boxes=[[0, 0, 4, 4]], gt_labels=[0])
+    image = dict(img_id='a', boxes=[[0, 0, 4, 4], [20, 20, 24, 24]], scores=[0.5, 0.4], labels=[0, 0],
+                 gt_boxes=[[0, 0, 4, 4]], gt_labels=[0])
     results.write_text(json.dumps(dict(images=[image])))
     places = {'SCALARS': scalars, 'RESULTS': results, 'KIT': kit}
     argv = []

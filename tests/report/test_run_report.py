@@ -134,6 +134,14 @@ def test_what_is_found_by_centres_knows_no_sides(tmp_path):
     assert '0.750' in own.values()
 
 
+def test_how_far_scores_are_shares_is_said_of_each_run(page):
+    # By hand: boxes of 0.4, 0.8, 0.9 and 0.95 are right, of 0.6 and 0.9 wrong; each is a bin.
+    rows = page.table('Share of right boxes by score, legacy: expected calibration error 0.408')
+    assert [(row['Mean score'], row['Share right']) for row in rows.values()] == [
+        ('0.4', '1'), ('0.6', '0'), ('0.8', '1'), ('0.9', '1'), ('0.9', '0'), ('0.95', '1')]
+    assert {row['Boxes'] for row in rows.values()} == {'1'}
+
+
 @pytest.mark.parametrize(('scores', 'said'), [
     ((None, None), 'at scores ≥ 0.3'), ((0.1, 0.1), 'at scores ≥ 0.1'), ((0.1, None), "at the config's fppi_score"),
     (('none', 0.3), "at the config's fppi_score")])

@@ -15,6 +15,7 @@ CONFIG = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
 ARGUMENTS = {
     'analysis/assignment.py': ['absent.py'],
     'analysis/box_edges.py': ['absent.py'],
+    'analysis/calibrate.py': ['absent.json'],
     'analysis/complexity.py': ['absent.py'],
     'analysis/curves.py': ['absent', '--out', 'OUT/curves.png'],
     'analysis/detection_curves.py': ['absent.json', '--out', 'OUT/curves.png'],
@@ -44,6 +45,7 @@ ARGUMENTS = {
 OUTPUTS = {
     'analysis/assignment.py': ('--out', '.json'),
     'analysis/box_edges.py': ('--out', '.json'),
+    'analysis/calibrate.py': ('--out', '.json'),
     'analysis/complexity.py': ('--out', '.json'),
     'analysis/curves.py': ('--out', '.svg'),
     'analysis/detection_curves.py': ('--out', '.svg'),

@@ -63,6 +63,20 @@ def test_bins_say_how_many_targets_they_have_and_are_drawn_with_their_interval()
     assert np.array(bars)[:, :, 1] == pytest.approx(np.column_stack((low, high)))
 
 
+
+def test_reliability_is_drawn_with_its_intervals_and_a_run_without_boxes_says_so():
+    drawn, run, empty = axes(), numbers(results()), numbers(results(found=(), alarms=0))
+    detection_figures.draw_reliability(drawn, {'a': run, 'b': empty})
+    bins = run.reliability
+    # Four frames of a box of 0.9, one of 0.8 and two false alarms of 0.5; in ten bins.
+    assert bins.counts.sum() == 16 and bins.error == pytest.approx((8 * 0.5 + 4 * 0.1 + 4 * 0.2) / 16, abs=0.02)
+    assert any(np.array_equal(line.get_xydata(), np.column_stack((bins.scores, bins.shares))) for line in drawn.lines)
+    texts = [text.get_text() for text in drawn.get_legend().get_texts()]
+    assert texts == [f'a: error {bins.error:.3f}', 'b: no box'] and empty.reliability is None
+    bars = [segment for collection in drawn.collections for segment in collection.get_segments()]
+    assert np.array(bars)[:, :, 1] == pytest.approx(np.column_stack((bins.low, bins.high)))
+
+
 @pytest.mark.faults
 def test_the_tool_draws_runs_and_writes_numbers(tmp_path, capsys):
     files = [write(tmp_path / 'a.json', results()), write(tmp_path / 'b.json', results((0, 1, 2)))]
@@ -81,8 +95,9 @@ def test_the_tool_draws_runs_and_writes_numbers(tmp_path, capsys):
 def test_panels_that_no_run_knows_are_left_out_and_noted():
     run = numbers(results())
     figure = detection_figures.figure({'a': run}, columns=3)
-    assert len(figure.axes) == 6  # five panels and the key; contrast and frame size are not known
-    assert any('frames are not here' in text.get_text() for text in figure.axes[-1].texts)
+    # Six panels and the key, in three rows; contrast and frame size are not known.
+    assert sum(axes.axison for axes in figure.axes) == 6 and len(figure.axes) == 9
+    assert any('frames are not here' in text.get_text() for text in figure.axes[6].texts)
     with pytest.raises(InputError, match='nothing to draw: a: 4 of 4 frames are not here'):
         detection_figures.figure({'a': run}, ['contrast'])
 

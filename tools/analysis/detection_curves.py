@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Draw detection curves of tested checkpoints: precision-recall, false alarms, recall by size and contrast.
+"""Draw detection curves of tested checkpoints: precision-recall, false alarms, recall by size, reliability.
 
 Precision-recall at IoU 0.5 and 0.75; recall against false alarms per frame, in and out of the true sky; recall by
-target size, local contrast and frame size, with the number of targets and Wilson's 95 % interval of each bin.
+target size, local contrast and frame size, with the number of targets and Wilson's 95 % interval of each bin; the
+share of right boxes by their score, with the expected calibration error.
 """
 import argparse
 import sys
@@ -10,7 +11,7 @@ import sys
 from bafenet_command import Parser, call_of, real, tool, whole
 
 PANELS = ('precision_recall_50', 'precision_recall_75', 'alarms_sky', 'alarms_other', 'alarms_all', 'size', 'contrast',
-          'frame')
+          'frame', 'reliability')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
