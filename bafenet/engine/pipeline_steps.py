@@ -82,3 +82,14 @@ def without_steps(settings: Any, name: str) -> Any:
         kept = [item for item in settings if not is_list_of_steps([item]) or step_name(item) != name]
         return type(settings)(without_steps(item, name) for item in kept)
     return settings
+
+
+def change_steps(settings: Any, name: str, **changes: Any) -> Any:
+    """Settings with some of those of each step of a type changed, in every pipeline below them; a copy."""
+    if isinstance(settings, dict):
+        changed = {key: change_steps(value, name, **changes) for key, value in settings.items()}
+        return type(settings)({**changed, **changes} if is_list_of_steps([settings]) and step_name(settings) == name
+                              else changed)
+    if isinstance(settings, (list, tuple)):
+        return type(settings)(change_steps(item, name, **changes) for item in settings)
+    return settings

@@ -4,7 +4,7 @@ from conftest import ROOT
 from mmengine.config import Config
 
 from bafenet.engine.options import load_config
-from bafenet.engine.pipeline_steps import change_step, remove_step, step_index
+from bafenet.engine.pipeline_steps import change_step, change_steps, remove_step, step_index, without_steps
 from bafenet.errors import InputError
 
 R50 = str(ROOT / 'configs/bafenet/bafenet_r50_densesirst.py')
@@ -26,6 +26,21 @@ def test_the_helpers_of_configs_leave_their_input_as_it_is():
         change_step(steps, 'A', x=2)
     with pytest.raises(InputError, match="has no 'C'; it has 3 entries, by type or number: 0 A, 1 B, 2 A"):
         remove_step(steps, 'C')
+
+
+def test_steps_of_all_pipelines_below_settings_are_changed_or_left_out():
+    pipeline = [dict(type='A', x=1), dict(type='mmdet.B', parts=[[dict(type='A', x=2)], [dict(type='C')]])]
+    loader = dict(name='A', datasets=[dict(type='D', pipeline=pipeline), dict(dataset=dict(pipeline=(pipeline[0], )))])
+    changed = change_steps(loader, 'A', x=3, y=4)
+    new = dict(type='A', x=3, y=4)
+    assert changed == dict(name='A', datasets=[
+        dict(type='D', pipeline=[new, dict(type='mmdet.B', parts=[[new], [dict(type='C')]])]),
+        dict(dataset=dict(pipeline=(new, )))])
+    assert change_steps(loader, 'B', parts=[])['datasets'][0]['pipeline'][1] == dict(type='mmdet.B', parts=[])
+    left = without_steps(loader, 'A')
+    assert [part.get('pipeline') for part in left['datasets']] == [[dict(type='mmdet.B', parts=[[], [dict(type='C')]])],
+                                                                   None]
+    assert loader['datasets'][0]['pipeline'] == [dict(type='A', x=1), pipeline[1]]
 
 
 def test_a_config_of_the_users_own_changes_a_step(tmp_path):
