@@ -51,7 +51,6 @@ def carry_calibration(cfg: Config, file: str, checkpoint: dict | None = None) ->
     return True
 
 
-
 def put_calibration(cfg: Config, file: str) -> None:
     """Set a config's ``model.test_cfg.calibration`` to what ``tools/analysis/calibrate.py --out`` wrote.
 
