@@ -25,6 +25,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 import bafenet  # noqa: F401
+from bafenet.datasets.parts import loader_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT / 'data' / 'SIRSTdevkit'
@@ -46,8 +47,10 @@ def train_a_step_and_predict(cfg, devkit: Path):
     network = MODELS.build(cfg.model)
     # Serialising two samples collects the garbage of the whole test run.
     own = dict(data_root=str(devkit), ann_file='Splits/test_v2.txt', serialize_data=False)
-    train, test = (DATASETS.build({**loader.dataset, **own}) for loader in (cfg.train_dataloader, cfg.test_dataloader))
-    batch = [train[0], train[1]]
+    for part in (*loader_parts(cfg, 'train'), *loader_parts(cfg, 'test')):
+        part.settings.update(own)
+    train, test = (DATASETS.build(loader.dataset) for loader in (cfg.train_dataloader, cfg.test_dataloader))
+    batch = [train[0], train[len(train) - 1]]
     batch = {key: [sample[key] for sample in batch] for key in batch[0]}
     total, _ = network.train().parse_losses(network(**network.data_preprocessor(batch, True), mode='loss'))
     total.backward()

@@ -23,9 +23,11 @@ with_targets = dict(
     sparse,
     only_with_targets=True,
     pipeline=[load_image, load_sky, scales, sparse_crop, lone_paste, jitter, flip, pack])
+# Their sides are up to 32 px long.
+model = dict(bbox_head=dict(side_knots=(1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)))
 train_dataloader = dict(
-    # A third of the data an epoch: as many steps as DenseSIRST alone has.
-    sampler=dict(repeats=1 / 3),
+    # Twice the steps that DenseSIRST alone has.
+    sampler=dict(repeats=2 / 3),
     # Every other sparse frame has no target.
     dataset=dict(
         _delete_=True,
