@@ -200,13 +200,15 @@ def _subset(boxes: Judged, kept: np.ndarray) -> Judged:
 
 
 def likely_score(sources: Sequence[Source], fitted: Map, precision: float) -> float | None:
-    """The lowest calibrated score, in thousandths, from which boxes are right by the precision in every source.
+    """The lowest calibrated score, in thousandths, from which boxes are right by the precision, a mean over the files.
+
+    Asked of each file alone, it would follow the one with the most clutter and hide most targets of all others.
 
     Returns:
         None where there is none; a source without such boxes does not count.
     """
     thresholds = _GRID[1:-1].round(3)
-    good, some = np.ones(len(thresholds), bool), np.zeros(len(thresholds), bool)
+    total, some = np.zeros(len(thresholds)), np.zeros(len(thresholds), int)
     for source in sources:
         scores = apply(fitted, source.boxes.scores)
         order = np.argsort(scores, kind='stable')
@@ -214,9 +216,9 @@ def likely_score(sources: Sequence[Source], fitted: Map, precision: float) -> fl
         right = np.append(np.cumsum(source.boxes.is_right[order][::-1])[::-1], 0)
         first = np.searchsorted(scores[order], thresholds)
         count = len(scores) - first
-        good &= right[first] >= precision * count
-        some |= count > 0
-    return next(iter(thresholds[good & some].tolist()), None)
+        total += right[first] / np.maximum(count, 1)
+        some += count > 0
+    return next(iter(thresholds[(some > 0) & (total >= precision * some)].tolist()), None)
 
 
 # --- Printing ---------------------------------------------------------------------------------------------------------
@@ -237,7 +239,7 @@ def print_report(report: dict[str, Any]) -> None:
     likely = calibration.get('likely')
     text = ', '.join(f'{key}={value!r}' for key, value in calibration.items())
     print(printable(report['recordings']),
-          f'no score from which {report["precision"]:g} of the boxes are right in every file' if likely is None else
-          f'likely targets: boxes of calibrated scores ≥ {likely:g}, of which {report["precision"]:g} are right in '
-          'every file', '', 'in a config, model.test_cfg:', f'{KEY}=dict({text})', '', 'as an option:',
+          f'no score from which {report["precision"]:g} of the boxes are right' if likely is None else
+          f'likely targets: boxes of calibrated scores ≥ {likely:g}, of which {report["precision"]:g} are right, '
+          'each file weighing the same', '', 'in a config, model.test_cfg:', f'{KEY}=dict({text})', '', 'as an option:',
           f'--cfg-options {shlex.quote(f"{_OPTION}=dict({text})")}', sep='\n')

@@ -19,7 +19,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--recordings', metavar='GROUPS.txt', help='groups.txt of tools/dataset/recordings.py '
                         '[recordings are found by the frames, or by their names where these are not here]')
     parser.add_argument('--precision', type=real(0.01, 0.999), default=0.9, help='boxes are likely targets from the '
-                        'score on from which this share of them is right in every file [0.9]')
+                        'score on from which this share of them is right, the mean over the files [0.9]')
     parser.add_argument('--out', metavar='FILE.json', help='write the numbers and the map')
     return parser.parse_args(argv)
 
