@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from scipy.spatial.distance import cdist
 
 from .matching import Instances, counts_by_threshold, threshold_at_recall
-from .sky import alarms_by_side
+from .sky import alarms_by_side, alarms_per_image
 
 CENTRE_DISTANCE, MAX_DISTANCE = 3.0, 1000  # pixels; the metric's default, and the largest it takes
 # The most false alarms per image of found_02: in the sky, out of it, and all where an image has no true sky map.
@@ -94,12 +94,11 @@ def found_metrics(results: Sequence[dict[str, Any]], score: float) -> dict[str, 
     scores, found, alarms = (np.concatenate([result[key] for result in results])
                              for key in ('scores', 'found', 'alarms'))
     sides = alarms_by_side(results, alarms)
-    kept = scores >= score
-    metrics = {f'found_{key}': float((flags & kept).sum() / images) for key, (flags, images) in sides.items()}
+    metrics = {f'found_{key}': rate for key, rate in alarms_per_image(sides, scores, score).items()}
     num_gt = int(sum(result['num_gt'].sum() for result in results))
     if not num_gt:
         return metrics
-    metrics |= {'found': float((found & kept).sum() / num_gt), 'found_02': 0.0}
+    metrics |= {'found': float((found & (scores >= score)).sum() / num_gt), 'found_02': 0.0}
     counts = {key: counts_by_threshold(scores, found, flags) for key, (flags, _) in sides.items()}
     of_found = next(iter(counts.values()))
     threshold = threshold_at_recall(of_found, num_gt, SHARE_FOUND)
@@ -107,8 +106,7 @@ def found_metrics(results: Sequence[dict[str, Any]], score: float) -> dict[str, 
         print_log(f'The share found stays below {SHARE_FOUND}: found_FPPI_sky_found95, found_FPPI_other_found95 and '
                   'found_FPPI_found95 are left out.', logger='current')
     else:
-        metrics |= {f'found_{key}_found95': float((flags & (scores >= threshold)).sum() / images)
-                    for key, (flags, images) in sides.items()}
+        metrics |= {f'found_{key}_found95': rate for key, rate in alarms_per_image(sides, scores, threshold).items()}
     few = np.all([counts[key].fp / images <= MOST_ALARMS[key] for key, (_, images) in sides.items()], axis=0)
     # Both only grow as the score sinks, so the first of the greatest is at the highest score.
     shares = np.where(few, of_found.tp, 0) / num_gt

@@ -15,7 +15,7 @@ from .centre_matching import CENTRE_DISTANCE, MAX_DISTANCE, found_metrics, match
 from .class_keys import class_keys, keys_of_classes
 from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, to_scores, voc_scores
 from .report import FPPI_SCORE, LEGACY, ROWS, WITHOUT_SIDES
-from .sky import alarms_by_side, centre_in_sky, has_known_sky, sky_overlap
+from .sky import alarms_by_side, alarms_per_image, centre_in_sky, has_known_sky, sky_overlap
 
 # What the keys of each IoU threshold end in.
 IOU_SUFFIXES = {0.5: '', 0.75: '_iou75'}
@@ -307,8 +307,8 @@ def false_alarms(results: list[dict], threshold: float) -> tuple[np.ndarray, np.
 def _alarms_per_image(results: list[dict], threshold: float, suffix: str) -> dict[str, float]:
     """False alarms per image at scores of at least ``threshold``, in and out of the true sky as far as it is known."""
     scores, _, _, is_fp = _pool(results)
-    return {f'{key}{suffix}': float((flags & (scores >= threshold)).sum() / images)
-            for key, (flags, images) in alarms_by_side(results, is_fp[0]).items()}
+    rates = alarms_per_image(alarms_by_side(results, is_fp[0]), scores, threshold)
+    return {f'{key}{suffix}': rate for key, rate in rates.items()}
 
 
 def _best_f1(counts: Counts, num_gt: int) -> dict[str, float]:

@@ -82,3 +82,9 @@ def alarms_by_side(results: Sequence[dict[str, Any]], alarms: np.ndarray) -> dic
         sides |= {'FPPI_sky': (alarms & here & in_sky, sum(mapped)),
                   'FPPI_other': (alarms & here & ~in_sky, sum(mapped))}
     return sides
+
+
+def alarms_per_image(sides: dict[str, tuple[np.ndarray, int]], scores: np.ndarray,
+                     threshold: float) -> dict[str, float]:
+    """False alarms per image of each side of :func:`alarms_by_side` at scores (N,) of at least ``threshold``."""
+    return {key: float((flags & (scores >= threshold)).sum() / images) for key, (flags, images) in sides.items()}
