@@ -6,7 +6,7 @@ For configs, which import it after ``_base_``::
     train_pipeline = change_step(_base_.train_pipeline, 'Resize', scale=(192, 192))
 """
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bafenet.arguments import shown
@@ -76,20 +76,20 @@ def remove_step(steps: Sequence[dict], name: str) -> list[dict]:
 
 def without_steps(settings: Any, name: str) -> Any:
     """Settings without the steps of a type in any pipeline below them; a copy."""
-    if isinstance(settings, dict):
-        return type(settings)({key: without_steps(value, name) for key, value in settings.items()})
-    if isinstance(settings, (list, tuple)):
-        kept = [item for item in settings if not is_list_of_steps([item]) or step_name(item) != name]
-        return type(settings)(without_steps(item, name) for item in kept)
-    return settings
+    return _each_step(settings, name, lambda step: [])
 
 
 def change_steps(settings: Any, name: str, **changes: Any) -> Any:
     """Settings with some of those of each step of a type changed, in every pipeline below them; a copy."""
+    return _each_step(settings, name, lambda step: [type(step)({**step, **changes})])
+
+
+def _each_step(settings: Any, name: str, change: Callable[[dict], list[dict]]) -> Any:
+    """A copy of settings in whose lists ``change`` says what stands for each step of a type."""
     if isinstance(settings, dict):
-        changed = {key: change_steps(value, name, **changes) for key, value in settings.items()}
-        return type(settings)({**changed, **changes} if is_list_of_steps([settings]) and step_name(settings) == name
-                              else changed)
+        return type(settings)({key: _each_step(value, name, change) for key, value in settings.items()})
     if isinstance(settings, (list, tuple)):
-        return type(settings)(change_steps(item, name, **changes) for item in settings)
+        items = [_each_step(item, name, change) for item in settings]
+        return type(settings)(new for item in items for new in (
+            change(item) if is_list_of_steps([item]) and step_name(item) == name else [item]))
     return settings
