@@ -1,6 +1,12 @@
-"""Options that make the demo's network and loaders tiny, for runs of whole tables in seconds."""
+"""Options that make the demo's network and loaders tiny, and runs in this process, for whole tables in seconds."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 from conftest import ROOT
 from mmengine.config import Config
+
+from bafenet.reproduction import reproduce, worker
 
 DEMO = str(ROOT / 'configs/demo/bafenet_r18_demo.py')
 
@@ -15,3 +21,13 @@ def tiny_options() -> list[str]:
         options += [f'{loader}.num_workers=0', f'{loader}.persistent_workers=False', f'{loader}.batch_size=2',
                     f'{loader}.dataset.serialize_data=False', f'{loader}.dataset.pipeline.{step}.scale=(64,64)']
     return options
+
+
+@contextmanager
+def runs_in_this_process() -> Iterator[None]:
+    """Each run in this process, and its config as it comes: laying it out, five times, takes longer than to train."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reproduce, 'launch', worker.work)
+        patch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True))
+        patch.chdir(ROOT)
+        yield

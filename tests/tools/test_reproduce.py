@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 from conftest import ROOT, load_tool
-from tiny_runs import DEMO, tiny_options
+from tiny_runs import DEMO, runs_in_this_process, tiny_options
 
 from bafenet.errors import InputError
 from bafenet.reproduction import reproduce as module
@@ -59,11 +59,7 @@ def options():
 
 @pytest.fixture(scope='module', autouse=True)
 def _quick_runs():
-    """Each run in this process, and its config as it comes: laying it out, five times, takes longer than to train."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, 'launch', worker.work)
-        patch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True))
-        patch.chdir(ROOT)
+    with runs_in_this_process():
         yield
 
 

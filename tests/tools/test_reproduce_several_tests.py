@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, draw_scene, load_tool, write_devkit
-from tiny_runs import DEMO, tiny_options
+from conftest import draw_scene, load_tool, write_devkit
+from tiny_runs import DEMO, runs_in_this_process, tiny_options
 
 from bafenet.errors import InputError
 from bafenet.reproduction import reproduce as module
@@ -38,10 +38,7 @@ def table(devkit, tmp_path_factory):
 
 @pytest.fixture(scope='module', autouse=True)
 def _quick_runs():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, 'launch', worker.work)
-        patch.setattr('mmengine.config.config.FormatCode', lambda text, **style: (text, True))
-        patch.chdir(ROOT)
+    with runs_in_this_process():
         yield
 
 
