@@ -25,7 +25,6 @@ def has_candidates(model: nn.Module) -> bool:
             and isinstance(getattr(model.bbox_head, 'test_cfg', None), dict))
 
 
-
 def own_score(score: float, cfg: ConfigDict) -> float:
     """A score of the network below which no box has this score, calibrated where ``test_cfg`` says how; in [0, 1]."""
     calibration = cfg.get('calibration')

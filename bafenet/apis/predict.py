@@ -140,7 +140,6 @@ def predict(inputs: Sequence[str],
                    seconds)
 
 
-
 def choose_score(detector: Detector) -> float | None:
     """The lowest score of the boxes that are given where none is asked for: that of a likely target.
 

@@ -21,7 +21,6 @@ class Instances(NamedTuple):
     scores: np.ndarray | None = None
 
 
-
 def to_scores(scores: Tensor) -> np.ndarray:
     """Scores (N,) as an array: calibrated ones stay float64, which alone keeps them apart, others become float32."""
     return (scores if scores.dtype == float64 else scores.float()).cpu().numpy()

@@ -65,7 +65,6 @@ def instances_of(image: Mapping[str, Any]) -> tuple[Instances, Instances]:
     return Instances(boxes, labels, scores_of(image)), Instances(truth, true_labels)
 
 
-
 def scores_of(image: Mapping[str, Any]) -> np.ndarray:
     """Scores of an image of the results as they were: float32 (N, ), and calibrated ones float64."""
     scores = np.asarray(image['scores'], np.float64)
