@@ -3,11 +3,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 _AGAIN, _SOON = 5.0, 0.05  # seconds after which a signal comes again that did not end the tool
+_LONGEST_IMPORT = 30.0  # seconds for which a signal waits for the end of an import
 
 
 class Terminated(BaseException):
@@ -20,14 +23,19 @@ def signals_as_exceptions(process_ends: bool) -> Iterator[None]:
 
     A child that inherits the handler does as it would without it. SIGINT that is ignored, as in a script's background,
     stays ignored. An exception may be lost on its way, in a ``__del__`` or an ``except:`` of a library: the signal then
-    comes again.
+    comes again. So does a signal within an import, where libraries set up their C++ side: an exception that Python
+    raises there aborts the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    owner, ended = os.getpid(), threading.Event()
+    owner, ended, first_seen = os.getpid(), threading.Event(), {}
 
-    def handle(number: int, frame: Any) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if _importing(frame) and now - first_seen.setdefault(number, now) < _LONGEST_IMPORT:
+            _send_again(number, ended, _SOON)
+            return
         if os.getpid() == owner:
             _send_again(number, ended, _AGAIN)
             # Where the signal goes to a whole group, PyTorch raises an error for every loader process that it has
@@ -60,6 +68,13 @@ def signals_as_exceptions(process_ends: bool) -> Iterator[None]:
         sys.unraisablehook = hook_before
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if process_ends else handler)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a frame, or one that has called it, is Python's own import."""
+    while frame is not None and frame.f_code.co_filename != '<frozen importlib._bootstrap>':
+        frame = frame.f_back
+    return frame is not None
 
 
 def _send_again(number: int, ended: threading.Event, seconds: float) -> None:

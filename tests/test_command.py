@@ -1,5 +1,6 @@
 """How an error or an interrupt becomes one line and a status, whatever has wrapped it."""
 import contextlib
+import importlib
 import os
 import signal
 import subprocess
@@ -93,6 +94,32 @@ def test_a_signal_that_was_lost_comes_again(capsys, monkeypatch, number, status,
     begin = time.monotonic()
     assert status_of(action) == status
     assert time.monotonic() - begin < 10 and len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_waits_for_the_end_of_an_import(tmp_path, monkeypatch, number, status):
+    """An exception in the middle of it aborts the process where C++ has called Python."""
+    (tmp_path / f'slow_library_{int(number)}.py').write_text(
+        f'import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(0.2)\nos.environ["IMPORTED"] = "whole"\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv('IMPORTED', 'begun')
+    with pytest.raises(SystemExit) as ended, one_line_errors():
+        importlib.import_module(f'slow_library_{int(number)}')
+        time.sleep(5)
+    assert ended.value.code == status
+    assert os.environ['IMPORTED'] == 'whole'
+
+
+def test_a_signal_does_not_wait_for_an_import_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr('bafenet_command.signals._LONGEST_IMPORT', 0.2)
+    (tmp_path / 'endless_library.py').write_text(
+        f'import os, time\nos.kill(os.getpid(), {int(signal.SIGINT)})\nfor _ in range(100):\n    time.sleep(0.1)\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    started = time.monotonic()
+    with pytest.raises(SystemExit) as ended, one_line_errors():
+        import endless_library  # noqa: F401
+    assert ended.value.code == 130
+    assert time.monotonic() - started < 8
 
 
 def test_an_ignored_interrupt_stays_ignored():
