@@ -3,7 +3,7 @@ import hashlib
 import re
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from string import Template
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..engine.checkpoints import load_from_local, local_file
 from ..engine.config_paths import setting
 from ..engine.network import build_network
 from ..engine.options import parse_config
-from .export import count_parameters, require_new
+from .export import DATA_ROOT, count_parameters, require_new
 
 _CARD = Template("""\
 # $name
@@ -47,10 +47,10 @@ $provenance
 
 ## Data
 
-DenseSIRST (Xiao et al., *Background Semantics Matter*, [arXiv:2407.20078](https://arxiv.org/abs/2407.20078)), from its
-[authors](https://github.com/GrokCV/BAFE-Net): 1024 infrared images of 394 sizes with 13,655 real and synthetic targets,
-their boxes, and sky maps. The boxes are read as they are in the files: 0-based, with exclusive ends. The images are not
-part of this package; their terms of use are the authors'.
+$data
+
+The boxes are read as they are in the files: 0-based, with exclusive ends. The images are not part of this package; their
+terms of use are their authors'.
 
 ## What was measured
 
@@ -65,14 +65,29 @@ of the same config that was trained and tested on splits that share no recording
 
 ## What it is not good for
 
-- Other kinds of target: it has learnt blobs of a few pixels (11.5 on average), most of them in clusters and 99.6 % of
-  them in the sky. Targets whose shape can be seen, and those on the ground or at sea, are not what it saw.
+- Other kinds of target: it has learnt blobs of a few pixels, nearly all of them in the sky. Targets whose shape or
+  texture can be seen, and those on the ground or at sea, are hardly what it saw.
 - Other data: frames that were resized, sharpened or compressed, colour or radar images, and raw 14- or 16-bit data that
   are not brought to 8 bits.
 - Exact extents. The edge of a faint blob is where a threshold put it; at IoU 0.75 half a pixel decides.
 - Tracking, ranging or telling a drone from a bird: it looks at one frame and knows one class.
-- Decisions without a person. Its scores are not probabilities, and outside the sky it raises false alarms.
+- Decisions without a person. $scores Outside the sky it raises false alarms.
 """)
+# What the datasets that networks here are trained on are, by the folder that each is put in (data/README.md).
+_DATASETS = {
+    'SIRSTdevkit': """\
+DenseSIRST (Xiao et al., *Background Semantics Matter*, [arXiv:2407.20078](https://arxiv.org/abs/2407.20078)), from its
+[authors](https://github.com/GrokCV/BAFE-Net): 1024 infrared images of 394 sizes with 13,655 real and synthetic targets
+(of 11.5 pixels on average, most of them in clusters, 99.6 % in the sky), their boxes, and sky maps.""",
+    'SIRSTv2devkit': """\
+SIRST-V2 (Dai et al., *One-Stage Cascade Refinement Networks for Infrared Small Target Detection*,
+[arXiv:2212.08472](https://arxiv.org/abs/2212.08472)): the real frames that DenseSIRST was made from, without the clusters
+pasted there; half of them have no target, few have more than two. The sky maps are DenseSIRST's.""",
+}
+_CALIBRATED = """\
+Its scores are calibrated: shares of right boxes where targets are about as
+  frequent as in the frames that they were calibrated on (docs/calibration.md); elsewhere they are not."""
+_UNCALIBRATED = 'Its scores are not probabilities.'
 
 
 def write_card(weights: str,
@@ -91,7 +106,7 @@ def write_card(weights: str,
 
     Returns:
         What is written to ``NAME.json``: ``name``, ``sha256``, ``bytes``, ``parameters``, ``config``, ``provenance``,
-        ``trained_on`` (split), ``max_epochs``; ``results`` and ``subset``, each with ``split``, ``images`` (their
+        ``trained_on`` (split), ``data_roots`` (folders), ``max_epochs``, ``calibrated``; ``results`` and ``subset``, each with ``split``, ``images`` (their
         names), ``metrics`` and ``environment``; ``beside``, a list of ``label``, ``checkpoints``, ``split`` and
         ``metrics`` (by name ``mean``, ``std``, ``n``).
 
@@ -129,7 +144,9 @@ def _weights_record(file: Path) -> dict:
         # What the file does not say about the training is left out of the card; what it says wrongly is an error.
         for part in loader_parts(cfg, 'train'):
             require_text(part.settings.get('ann_file'), f'meta.cfg: {part.key}.ann_file', optional=True)
+            require_text(part.settings.get('data_root'), f'meta.cfg: {part.key}.data_root', optional=True)
         trained_on = split_names(cfg.get('train_dataloader'))
+        roots = dict.fromkeys(part.settings.get('data_root') or DATA_ROOT for part in loader_parts(cfg, 'train'))
         max_epochs = require_whole(setting(cfg, 'train_cfg', 'max_epochs'), 'meta.cfg: train_cfg.max_epochs',
                                    optional=True)
     except InputError as error:
@@ -138,7 +155,8 @@ def _weights_record(file: Path) -> dict:
     return dict(
         name=file.stem, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data),
         parameters=count_parameters(build_network(cfg, content, str(file))), provenance=provenance,
-        trained_on=trained_on, max_epochs=max_epochs)
+        trained_on=trained_on, data_roots=list(roots), max_epochs=max_epochs,
+        calibrated=bool(setting(cfg, 'model', 'test_cfg', 'calibration')))
 
 
 def _provenance(value: Any) -> dict:
@@ -208,8 +226,8 @@ def markdown(record: dict) -> str:
     epochs, last = provenance['epochs'], record['max_epochs']
     if epochs is not None and last is not None:
         epochs = f'{epochs} of {last}' + (', the last one: none was picked' if epochs == last else '')
-    rows = dict(commit=provenance['commit'], seed=provenance['seed'], images=record['trained_on'], epochs=epochs,
-                hardware=provenance['hardware'])
+    rows = dict(commit=provenance['commit'], seed=provenance['seed'], data=', '.join(record['data_roots']),
+                images=record['trained_on'], epochs=epochs, hardware=provenance['hardware'])
     command = provenance['command']
     lines = [f'| command | {markdown_code(command)} |']
     if command_now(command) != command:
@@ -217,9 +235,15 @@ def markdown(record: dict) -> str:
     lines += [f'| {key} | {markdown_text(value)} |' for key, value in rows.items() if value is not None]
     return _CARD.substitute(
         record, parameters=f'{record["parameters"]:,}', kilobytes=f'{record["bytes"] / 1000:,.0f}',
-        provenance='\n'.join(lines),
+        provenance='\n'.join(lines), data='\n\n'.join(map(_dataset, record['data_roots'])),
+        scores=_CALIBRATED if record['calibrated'] else _UNCALIBRATED,
         images=len(record['results']['images']), split=markdown_code(record['results']['split']),
         metrics=_metrics_table(record))
+
+
+def _dataset(root: str) -> str:
+    name = PurePath(root).name
+    return _DATASETS.get(name, f'{markdown_text(name)}, a dataset of whoever trained it.')
 
 
 def _metrics_table(record: dict) -> str:

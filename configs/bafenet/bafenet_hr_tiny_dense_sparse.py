@@ -23,8 +23,6 @@ with_targets = dict(
     sparse,
     only_with_targets=True,
     pipeline=[load_image, load_sky, scales, sparse_crop, lone_paste, jitter, flip, pack])
-# Their sides are up to 32 px long.
-model = dict(bbox_head=dict(side_knots=(1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)))
 train_dataloader = dict(
     # Twice the steps that DenseSIRST alone has.
     sampler=dict(repeats=2 / 3),

@@ -12,25 +12,25 @@ from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 
 CONFIG = 'configs/bafenet/bafenet_hr_tiny_densesirst.py'
-KNOTS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
+KNOTS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48)
 
 
 def config(knots=KNOTS):
     return load_config(CONFIG, [f'model.bbox_head.side_knots={knots}'])
 
 
-def test_the_network_of_more_knots_learns_boxes_of_thirty_pixels():
+def test_the_network_of_more_knots_learns_boxes_of_forty_five_pixels():
     torch.manual_seed(0)
     cfg = config()
     network = MODELS.build(cfg.model)
     assert network.bbox_head.conv_reg.out_channels == 4 * len(KNOTS)
     assert network.bbox_head.bbox_coder.knots == KNOTS
     sample = DetDataSample(metainfo=dict(img_shape=(64, 64), pad_shape=(64, 64), scale_factor=(1.0, 1.0)))
-    box = torch.tensor([[10., 12., 40., 41.]])
+    box = torch.tensor([[10., 12., 55., 56.]])
     sample.gt_instances = InstanceData(bboxes=box, labels=torch.zeros(1, dtype=torch.long))
     sample.gt_sem_seg = PixelData(sem_seg=torch.ones(1, 64, 64, dtype=torch.uint8))
     coder = network.bbox_head.bbox_coder
-    points = torch.tensor([[25., 27.], [11., 13.]])  # its middle, and near its corner
+    points = torch.tensor([[33., 35.], [11., 13.]])  # its middle, and near its corner
     sides = torch.stack([torch.stack([x - box[0, 0], y - box[0, 1], box[0, 2] - x, box[0, 3] - y]) for x, y in points])
     place = coder.position(sides)
     low = place.floor().long().clamp(max=len(KNOTS) - 2)

@@ -117,7 +117,27 @@ def test_nothing_but_text_of_files_comes_onto_the_card(exported, tmp_path):
     card = file.with_suffix('.md').read_text()
     assert '<img' not in card and '\x1b' not in card and '\n# head' not in card and '&lt;img src=x&gt;' in card
     rows = [line for line in card.replace(r'\|', '').splitlines() if line.startswith('| ')]
-    assert {row.count('|') for row in rows[:6]} == {3} and {row.count('|') for row in rows[7:]} == {5}
+    assert {row.count('|') for row in rows[:7]} == {3} and {row.count('|') for row in rows[8:]} == {5}
+
+
+def test_the_card_describes_each_dataset_and_what_scores_are(exported, tmp_path):
+    file = tmp_path / f'{NAME}.pth'
+    cards = {}
+    for calibration in (None, dict(scores=[0.1, 0.4], shares=[0.2, 0.8], likely=0.7)):
+        file.write_bytes((exported[0] / file.name).read_bytes())
+        cfg = parse_config(torch.load(file)['meta']['cfg'], 'a.pth')
+        one = cfg.train_dataloader.dataset
+        parts = [dict(one, data_root=f'data/{name}') for name in ('SIRSTdevkit', 'SIRSTv2devkit', 'my|own')]
+        cfg.train_dataloader.dataset = dict(_delete_=True, type='ConcatDataset', datasets=[*parts, parts[1]])
+        cfg.model.test_cfg = dict(cfg.model.test_cfg, calibration=calibration)
+        own = results(tmp_path / 'own.json', sha256=respell(file, cfg=cfg.pretty_text), mAP_12=0.5)
+        write_card(str(file), own, force=True)
+        cards[calibration is not None] = file.with_suffix('.md').read_text()
+    data = cards[True].split('## Data')[1].split('##')[0]
+    assert [data.count(text) for text in ('arXiv:2407.20078', 'arXiv:2212.08472', 'my\\|own, a dataset of')] == [1, 1, 1]
+    assert 'data/SIRSTdevkit, data/SIRSTv2devkit, data/my\\|own |' in cards[True]
+    assert 'scores are calibrated' in cards[True] and 'not probabilities' not in cards[True]
+    assert 'scores are not probabilities' in cards[False] and 'calibrated' not in cards[False]
 
 
 @pytest.mark.parametrize(('meta', 'message'), [
@@ -128,6 +148,7 @@ def test_nothing_but_text_of_files_comes_onto_the_card(exported, tmp_path):
       for key, value in (('command', 5), ('commit', None), ('hardware', ['a']), ('seed', 'x'), ('epochs', 1.5))),
     (dict(cfg=5), 'meta.cfg is 5'), (dict(cfg=None), 'meta.cfg is None'), (dict(cfg=b'a'), 'meta.cfg is a bytes'),
     (dict(cfg='train_dataloader = dict(dataset=dict(ann_file=5))'), 'ann_file must be text'),
+    (dict(cfg='train_dataloader = dict(dataset=dict(data_root=5))'), 'data_root must be text'),
     (dict(cfg='train_cfg = dict(max_epochs="many")'), 'max_epochs must be'),
     (dict(cfg='train_cfg = []'), 'its config has no model'), (dict(cfg='model = "FCOS"'), 'its config has no model')])
 def test_a_field_of_weights_that_a_card_cannot_tell_is_named(exported, tmp_path, meta, message):

@@ -1,11 +1,10 @@
-# bafenet_hr_tiny on dense and sparse frames, in a sixth of the steps, and with the sides that DenseSIRST needs.
+# bafenet_hr_tiny on dense and sparse frames, in a sixth of the steps.
 _base_ = '../../bafenet/bafenet_hr_tiny_dense_sparse.py'
 from bafenet.engine.pipeline_steps import change_steps
 
 max_epochs, late_epoch = 9, 8
 train_dataloader = change_steps(_base_.train_dataloader, 'BalancedCrop', late_epoch=late_epoch)
 train_dataloader['sampler'] = dict(repeats=1 / 3)
-model = dict(bbox_head=dict(side_knots=(1, 2, 3, 4, 5, 6, 8, 16)))
 # It has no test_v2. No epoch is picked: the last one is taken.
 test_dataloader = dict(dataset=dict(data_root=_base_.sparse_root, ann_file='Splits/val_{splits}.txt'))
 
