@@ -49,8 +49,8 @@ $provenance
 
 $data
 
-The boxes are read as they are in the files: 0-based, with exclusive ends. The images are not part of this package; their
-terms of use are their authors'.
+The boxes are read as they are in the files: 0-based, with exclusive ends. The images are not part of this package;
+their terms of use are their authors'.
 
 ## What was measured
 
@@ -81,8 +81,8 @@ DenseSIRST (Xiao et al., *Background Semantics Matter*, [arXiv:2407.20078](https
 (of 11.5 pixels on average, most of them in clusters, 99.6 % in the sky), their boxes, and sky maps.""",
     'SIRSTv2devkit': """\
 SIRST-V2 (Dai et al., *One-Stage Cascade Refinement Networks for Infrared Small Target Detection*,
-[arXiv:2212.08472](https://arxiv.org/abs/2212.08472)): the real frames that DenseSIRST was made from, without the clusters
-pasted there; half of them have no target, few have more than two. The sky maps are DenseSIRST's.""",
+[arXiv:2212.08472](https://arxiv.org/abs/2212.08472)): the real frames that DenseSIRST was made from, without the
+clusters pasted there; half of them have no target, few have more than two. The sky maps are DenseSIRST's.""",
 }
 _CALIBRATED = """\
 Its scores are calibrated: shares of right boxes where targets are about as
@@ -106,9 +106,9 @@ def write_card(weights: str,
 
     Returns:
         What is written to ``NAME.json``: ``name``, ``sha256``, ``bytes``, ``parameters``, ``config``, ``provenance``,
-        ``trained_on`` (split), ``data_roots`` (folders), ``max_epochs``, ``calibrated``; ``results`` and ``subset``, each with ``split``, ``images`` (their
-        names), ``metrics`` and ``environment``; ``beside``, a list of ``label``, ``checkpoints``, ``split`` and
-        ``metrics`` (by name ``mean``, ``std``, ``n``).
+        ``trained_on`` (split), ``data_roots`` (folders), ``max_epochs``, ``calibrated``; ``results`` and ``subset``,
+        each with ``split``, ``images`` (their names), ``metrics`` and ``environment``; ``beside``, a list of ``label``,
+        ``checkpoints``, ``split`` and ``metrics`` (by name ``mean``, ``std``, ``n``).
 
     Raises:
         InputError: If a file cannot be read, the results are of other weights, or a file exists and ``force`` is not
