@@ -14,7 +14,7 @@ FLOORS = (
     ('_version', 'arguments', 'display', 'errors', 'fields', 'fileio', 'markup', 'parallel', 'plain_yaml', 'reading',
      'renamed', 'weights'),
     ('devkit', ),
-    ('synthesis', ),
+    ('synthesis', 'classical'),
     ('compat', ),
     ('datasets', 'models', 'evaluation'),
     ('engine', 'visualization'),
@@ -36,7 +36,7 @@ READS_ENVIRONMENT = {
 }
 SINGLE_MODULES = FLOORS[1]
 # Rooms of NumPy and OpenCV, what they stand on, and how the tools start: what they may not import.
-FREE_OF_FRAMEWORKS = ('bafenet_command', *SINGLE_MODULES, 'devkit', 'synthesis')
+FREE_OF_FRAMEWORKS = ('bafenet_command', *SINGLE_MODULES, 'devkit', 'synthesis', 'classical')
 LONGEST_FILE, LONGEST_FIRST_LINE = 350, 120
 
 
