@@ -12,6 +12,7 @@ from .windows import Grey
 
 Shrink = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 _TINY = 1e-12
+_GREATEST_RANK = 0.3  # of IPI's background, as a share of the smaller side of the patch image
 
 
 def soft(values: Grey, threshold: Grey | float) -> Grey:
@@ -49,9 +50,10 @@ def unit_range(values: Grey) -> Grey:
 def ipi(frame: Grey, size: int = 50, step: int = 10, tolerance: float = 1e-7, iterations: int = 500) -> Grey:
     """Infrared patch-image model: ``min ‖B‖_* + λ ‖T‖_1`` with B + T the patch image, λ = 1/√max(m, n).
 
-    By the accelerated proximal gradient, whose relaxation falls from the second singular value by a tenth a step; it
-    also ends where the rank of B has been the same for ten steps and the number of target pixels nearly so. Gao et
-    al., "Infrared patch-image model for small target detection in a single image", IEEE TIP 22(12), 2013.
+    By the accelerated proximal gradient, whose relaxation falls from the second singular value by a tenth a step. As
+    its authors have it, it also ends where the rank of B exceeds 0.3 of the greatest possible, or has been the same for
+    ten steps and the number of target pixels nearly so. Gao et al., "Infrared patch-image model for small target
+    detection in a single image", IEEE TIP 22(12), 2013.
 
     Args:
         frame: Grey values, (H, W), float64.
@@ -87,6 +89,8 @@ def _ipi_targets(image: Grey, weight: float, tolerance: float, iterations: int) 
         if np.linalg.norm(change) <= tolerance * 2 * max(1.0, float(np.linalg.norm(new))):
             return new[1]
         rank, pixels = int((left > 0).sum()), int(np.count_nonzero(new[1]))
+        if rank > _GREATEST_RANK * min(image.shape):
+            return new[1]
         if rank == rank_before:
             unchanged += 1
             if unchanged > 10 and abs(pixels - pixels_then) < 20:
