@@ -5,7 +5,17 @@ Nothing else in the package changes another library; registered classes (dataset
 from collections.abc import Callable
 from typing import NamedTuple
 
-from . import checkpoint_loading, checkpoint_types, config_text, file_backend, inference, notices, operators, optimizers
+from . import (
+    checkpoint_loading,
+    checkpoint_types,
+    config_text,
+    file_backend,
+    inference,
+    notices,
+    operators,
+    optimizers,
+    target_masks,
+)
 
 
 class Change(NamedTuple):
@@ -36,6 +46,8 @@ CHANGES = (
     Change('mmdet.apis inference_detector, DetInferencer', "they load images by mmcv's loader, which cuts 16 bits to 8 "
            'and fits no test pipeline of ours; weights that do not fit are loaded in part; sky maps are left out',
            inference.install),
+    Change('mmdet.datasets.transforms Resize, RandomFlip', 'they move sky maps with the image, and no target '
+           'masks', target_masks.install),
     Change('warnings filters', 'mmdet calls torch.meshgrid without indexing, of which PyTorch warns in every run',
            notices.install),
 )

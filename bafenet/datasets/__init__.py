@@ -3,9 +3,10 @@ from .densesirst import DenseSIRSTDataset
 from .randomness import SampleIndex, seeded_draws
 from .samplers import EpochSampler
 from .seeded_visits import SeededVisits
-from .transforms import BAGCopyPaste, LoadInfraredImage, LoadSkyAnnotations, PackInfraredInputs
+from .sirst_seg import SIRSTSegDataset
+from .transforms import BAGCopyPaste, LoadInfraredImage, LoadSkyAnnotations, LoadTargetMask, PackInfraredInputs
 
 __all__ = [
     'BAGCopyPaste', 'DenseSIRSTDataset', 'EpochSampler', 'LoadInfraredImage', 'LoadSkyAnnotations',
-    'PackInfraredInputs', 'SampleIndex', 'SeededVisits', 'seeded_draws'
+    'LoadTargetMask', 'PackInfraredInputs', 'SIRSTSegDataset', 'SampleIndex', 'SeededVisits', 'seeded_draws'
 ]

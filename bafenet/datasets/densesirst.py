@@ -1,22 +1,18 @@
 """DenseSIRST, and anybody's data in its layout: infrared images with target boxes and, if there are any, sky maps."""
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 
-from bafenet.arguments import is_whole, require_choice, require_flags, shown
-from bafenet.devkit import find_split, image_size, read_boxes, read_split, require_palette_sky
+from bafenet.arguments import require_choice, require_flags, shown
+from bafenet.devkit import image_size, read_boxes, read_split, require_palette_sky
 from bafenet.devkit.decode import read_header
 from bafenet.devkit.image_files import image_files
 from bafenet.devkit.layout import (
     BOXES,
-    CLASSES,
     DATASET_PAGE,
     IMAGES,
     SKY_PALETTE,
@@ -24,12 +20,11 @@ from bafenet.devkit.layout import (
     TARGET_PALETTE,
     is_packaged,
     require_densesirst,
-    require_split,
 )
 from bafenet.errors import InputError, printable
 from bafenet_command import call_of
 
-from .randomness import SampleIndex, current_visit, seeded_draws
+from .base import InfraredDataset
 
 SKY_CHOICES = ('required', 'optional', 'none')
 WITHOUT_SKY = "; sky='optional' takes images without a sky map, sky='none' looks at none"
@@ -37,7 +32,7 @@ PREFIXES = dict(img_path=IMAGES, box_path=BOXES, target_mask_path=TARGET_PALETTE
 
 
 @DATASETS.register_module()
-class DenseSIRSTDataset(BaseDetDataset):
+class DenseSIRSTDataset(InfraredDataset):
     """Dataset in the SIRSTdevkit layout (paper Section III).
 
     ``DenseSIRSTDataset(data_root='data/SIRSTdevkit', ann_file='Splits/train_v2.txt')`` needs no other path. Each
@@ -75,10 +70,6 @@ class DenseSIRSTDataset(BaseDetDataset):
             another size than its image; no sky map holds a 1, and some hold 255; ``indices`` are not among the images.
     """
 
-    seeds_draws = True  # by the index; another outermost dataset is put into SeededVisits
-    ann_file: str
-    METAINFO = {'classes': CLASSES, 'palette': [(255, 64, 64)]}
-
     def __init__(self,
                  *args,
                  data_prefix: dict[str, str] | None = None,
@@ -88,47 +79,27 @@ class DenseSIRSTDataset(BaseDetDataset):
                  sky: str = 'required',
                  box_origin: int = 0,
                  only_with_targets: bool = False,
-                 filter_cfg: dict | None = None,
                  **kwargs) -> None:
-        if filter_cfg:
-            raise InputError('DenseSIRSTDataset: filter_cfg drops images silently; remove it from the config')
         if box_origin not in (0, 1):
             raise InputError(f'DenseSIRSTDataset: box_origin={shown(box_origin)} must be 0 or 1')
         require_choice('DenseSIRSTDataset', SKY_CHOICES, sky=sky)
         self.suffixes = dict(img_path=img_suffix, box_path=SUFFIXES[BOXES], seg_map_path=seg_map_suffix,
                              target_mask_path=target_mask_suffix)
-        _check_paths(data_prefix or {}, self.suffixes, kwargs)
+        _check_paths(data_prefix or {}, self.suffixes)
         require_flags('DenseSIRSTDataset', only_with_targets=only_with_targets)
         self.only_with_targets = only_with_targets
         self.sky = sky
         self.box_origin = box_origin
         super().__init__(*args, data_prefix={**PREFIXES, **(data_prefix or {})}, **kwargs)
 
-    def full_init(self) -> None:
-        """Load the annotations, then let each transform that has a ``prepare(dataset)`` see the dataset, once."""
-        if self._fully_initialized:
-            return
-        super().full_init()
-        for transform in _walk(self.pipeline):
-            if hasattr(transform, 'prepare'):
-                transform.prepare(self)
-
-    def _join_prefix(self) -> None:
-        ann_file = self.ann_file
-        super()._join_prefix()
-        self.ann_file = find_split(self.data_root, ann_file) if ann_file else ''
-
     def load_data_list(self) -> list[dict]:
         """Read the annotations of every image of the split; see the class for the errors."""
-        classes = self.metainfo['classes']
-        if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes) \
-                or not 0 < len(set(classes)) == len(classes):
-            raise InputError(f'DenseSIRSTDataset: metainfo.classes={shown(classes)} must be a list of different names')
+        self.require_classes()
         if self.ann_file:
-            self._require_split()
+            self.require_split()
         files = self._list_files()
         names = read_split(self.ann_file) if self.ann_file else self._all_names(files['img_path'])
-        _check_indices(self._indices, len(names))
+        self.require_indices(len(names))
         if is_packaged(self.ann_file):
             absent = [name for name in names if name not in files['img_path']]
             require_densesirst(self.ann_file, self.data_root, names, absent)
@@ -152,12 +123,6 @@ class DenseSIRSTDataset(BaseDetDataset):
         print_log(f'{place}: {len(kept)} of {len(self.data_list)} images have a target, the others are left out',
                   'current')
         return kept
-
-    def _require_split(self) -> None:
-        if '{splits}' in self.ann_file:
-            raise InputError(f'{printable(self.ann_file)}: {{splits}} stands for splits of the config; read it by '
-                             'bafenet.engine.options.load_config, or write ann_file out, as Splits/test_v2.txt')
-        require_split(self.data_root, self.ann_file)
 
     def _all_names(self, images: dict[str, str]) -> list[str]:
         """The names of all images, where no split says which."""
@@ -221,36 +186,6 @@ class DenseSIRSTDataset(BaseDetDataset):
                                  f'{printable(self.ann_file or self.data_prefix["img_path"])} names it'
                                  f'{WITHOUT_SKY if key == "seg_map_path" else ""}')
 
-    def get_data_info(self, idx: int | SampleIndex) -> dict:
-        """Annotation of an image and, where the index or the visit says it, the ``epoch`` that it is drawn for."""
-        data_info = super().get_data_info(int(idx))
-        visit = idx if isinstance(idx, SampleIndex) else current_visit()
-        if visit is not None:
-            data_info['epoch'] = visit.epoch
-        return data_info
-
-    def __getitem__(self, index: int | SampleIndex) -> dict:
-        """Give one sample after the pipeline, its random draws seeded where the index says how.
-
-        Raises:
-            InputError: If the pipeline gives no sample; another image is never taken instead.
-        """
-        if not self._fully_initialized:
-            self.full_init()
-        with seeded_draws(index) if isinstance(index, SampleIndex) else nullcontext():
-            sample = self.prepare_data(index)
-        if sample is None:
-            raise InputError(f'{self.get_data_info(int(index))["img_path"]}: a transform of the pipeline dropped this '
-                             'image; remove the transform that does')
-        return sample
-
-
-def _walk(transform: Any) -> Iterator[Any]:
-    """A transform and all that it is composed of."""
-    yield transform
-    for part in getattr(transform, 'transforms', ()):
-        yield from _walk(part)
-
 
 def _what_to_do(key: str) -> str:
     """What helps where a folder is missing, by the key of what it would hold."""
@@ -262,7 +197,7 @@ def _what_to_do(key: str) -> str:
             f'DenseSIRST is at {DATASET_PAGE}')
 
 
-def _check_paths(data_prefix: Any, suffixes: dict[str, Any], others: dict[str, Any]) -> None:
+def _check_paths(data_prefix: Any, suffixes: dict[str, Any]) -> None:
     """Refuse what names files and is no text, and prefixes that nothing would read."""
     if not isinstance(data_prefix, dict) or not data_prefix.keys() <= PREFIXES.keys():
         raise InputError(f'DenseSIRSTDataset: data_prefix={shown(data_prefix)} must be folders by '
@@ -275,24 +210,3 @@ def _check_paths(data_prefix: Any, suffixes: dict[str, Any], others: dict[str, A
         if value is not None and not is_ending:
             name = 'img_suffix' if key == 'img_path' else key.replace('_path', '_suffix')
             raise InputError(f'DenseSIRSTDataset: {name}={shown(value)} must be an ending of file names, as .png')
-    for name in ('ann_file', 'data_root'):
-        value = others.get(name, '')
-        if not (isinstance(value, (str, os.PathLike)) or (name == 'data_root' and value is None)) or '\0' in str(value):
-            raise InputError(f'DenseSIRSTDataset: {name}={shown(value)} must be a path')
-
-
-def _check_indices(indices: Any, images: int) -> None:
-    """Refuse indices that a slice would silently cut off or count from the end."""
-    if indices is None:
-        return
-    if is_whole(indices):
-        if not 1 <= indices <= images:
-            raise InputError(f'DenseSIRSTDataset: indices={indices} must be from 1 to {images}, the images of the '
-                             'split')
-        return
-    if not isinstance(indices, Sequence) or isinstance(indices, str) or not indices:
-        raise InputError(f'DenseSIRSTDataset: indices={shown(indices)} must be a number of images, or a list of theirs')
-    bad = [index for index in indices if not is_whole(index) or not 0 <= index < images]
-    if bad:
-        raise InputError(f'DenseSIRSTDataset: indices name {shown(bad[0])}, but the split has the images 0 to '
-                         f'{images - 1}')

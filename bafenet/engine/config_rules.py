@@ -61,6 +61,8 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'DenseSIRSTDataset': {'box_origin': choice(0, 1), 'only_with_targets': FLAG, 'data_prefix': either(SETTINGS, NONE),
                           **named('img_suffix seg_map_suffix target_mask_suffix', either(TEXT, NONE)),
                           'sky': choice('required', 'optional', 'none')},
+    'SIRSTSegDataset': {**named('with_boxes held_out', FLAG), 'holdout': INDEX, 'holdout_seed': whole(0, 2**32 - 1),
+                        'data_prefix': either(SETTINGS, NONE)},
     'ConcatDataset': {'datasets': list_of(PART)},
     'RepeatDataset': {'dataset': PART, 'times': COUNT, 'lazy_init': FLAG},
     'ClassBalancedDataset': {'dataset': PART, 'oversample_thr': SHARE, 'lazy_init': FLAG},
@@ -73,6 +75,8 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'RandomFlip': {'prob': either(SHARE, list_of(SHARE), NONE)},
     'LoadInfraredImage': {'cache_mb': FACTOR},
     'LoadSkyAnnotations': {'cache_mb': FACTOR},
+    'LoadTargetMask': {'cache_mb': FACTOR},
+    'RandomTranspose': {'prob': SHARE},
     'BalancedCrop': {'size': SIZE, 'late_size': either(SIZE, NONE), 'late_epoch': either(INDEX, NONE),
                      **named('target_prob other_prob hard_prob min_visible', SHARE)},
     'BAGCopyPaste': {
@@ -168,6 +172,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'LogProcessor': {'window_size': COUNT, 'num_digits': whole(0, 16), **named('by_epoch log_with_hierarchy', FLAG)},
     'BaseMetric': {'collect_device': choice('cpu', 'gpu'), **named('prefix collect_dir', either(TEXT, NONE))},
     'DenseSIRSTMetric': {'fppi_score': SHARE, 'legacy_coordinates': FLAG, 'centre_distance': number(0, 1000)},
+    'IRSTDMetric': {'prediction': TEXT},
     'PretrainedInit': {'checkpoint': TEXT},
 }
 

@@ -121,14 +121,16 @@ def _score_lines(metrics: dict) -> list[str]:
 
 def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenance,
                   trained_on: int | None = None) -> None:
-    """Write every metric and the detections of each image as JSON, with what is needed to repeat the run.
+    """Write every metric, its curves and what each image gave as JSON, with what is needed to repeat the run.
 
     Where the place that was writable before the test no longer is, they are kept in the folder for temporary files.
 
     Raises:
         InputError: If they could not be written where they belong; it says where they are.
     """
-    images = [metric.image_results for metric in runner.test_evaluator.metrics if isinstance(metric, DenseSIRSTMetric)]
+    measured = runner.test_evaluator.metrics
+    images = [metric.image_results for metric in measured if hasattr(metric, 'image_results')]
+    curves = [metric.curves for metric in measured if hasattr(metric, 'curves')]
     results = dict(
         provenance.record(),
         checkpoint=runner.cfg.load_from,
@@ -137,6 +139,7 @@ def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenanc
         split=split_names(runner.cfg.test_dataloader),
         training_images=trained_on,
         metrics=metrics,
+        **(dict(curves=curves[0]) if curves else {}),
         images=images[0] if images else [])
     try:
         write_json(out, results)

@@ -1,5 +1,6 @@
-"""Evaluation: mAP, recall, false alarms and sky IoU (metric.py), their table, and the results file."""
+"""Evaluation: mAP, recall, false alarms and sky IoU (metric.py), of target masks (irstd.py), tables, results file."""
+from .irstd_metric import IRSTDMetric
 from .metric import DenseSIRSTMetric
 from .report import print_metrics
 
-__all__ = ['DenseSIRSTMetric', 'print_metrics']
+__all__ = ['DenseSIRSTMetric', 'IRSTDMetric', 'print_metrics']

@@ -14,7 +14,7 @@ from ..errors import InputError, printable
 from .centre_matching import CENTRE_DISTANCE, MAX_DISTANCE, found_metrics, match_centres
 from .class_keys import class_keys, keys_of_classes
 from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, to_scores, voc_scores
-from .report import FPPI_SCORE, LEGACY, ROWS, WITHOUT_SIDES
+from .report import BOX_ROWS, FPPI_SCORE, LEGACY, WITHOUT_SIDES
 from .sky import alarms_by_side, alarms_per_image, centre_in_sky, has_known_sky, sky_overlap
 
 # What the keys of each IoU threshold end in.
@@ -105,7 +105,7 @@ class DenseSIRSTMetric(BaseMetric):
     def keys(self) -> set[str]:
         """The keys of all values that the evaluation may give, with prefix; of single classes once these are known."""
         ending = LEGACY if self.legacy_coordinates else ''
-        names = [*ROWS, *keys_of_classes((self.dataset_meta or {}).get('classes', ()))]
+        names = [*BOX_ROWS, *keys_of_classes((self.dataset_meta or {}).get('classes', ()))]
         return {f'{self.prefix}/{name}{"" if name in WITHOUT_SIDES else ending}' for name in names}
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from bafenet.datasets.parts import loader_parts, split_names
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.class_keys import CLASS_ROWS, split_class_key
-from bafenet.evaluation.report import ROWS, rows_of
+from bafenet.evaluation.report import ROWS, has_legacy_sides, rows_of
 from bafenet.evaluation.results import read_results
 from bafenet.fields import require_dict, require_text, require_whole
 from bafenet.fileio import write_json, write_text
@@ -192,7 +192,7 @@ def _own_results(file: Path, sha256: str, results: str, subset: str | None) -> d
 
 def _read(path: str, *keys: str) -> dict:
     content = read_results(path, ('config', 'checkpoint', 'split', 'metrics', 'environment', *keys), ('img_id', ))
-    if any('_legacy' in key for key in content['metrics']):
+    if any(map(has_legacy_sides, content['metrics'])):
         raise InputError(f'{printable(path)}: its IoUs are of sides that are 1 too long, and the card says true '
                          'sides; test with test_evaluator.legacy_coordinates=False')
     return content

@@ -7,7 +7,7 @@ from bafenet.analysis.complexity import network_of
 from bafenet.datasets.parts import split_settings
 from bafenet.engine.config_paths import setting
 from bafenet.evaluation.class_keys import by_class, split_class_key
-from bafenet.evaluation.report import AT_SCORE, FPPI_SCORE, LEGACY, ROWS, WITHOUT_SIDES, row_labels
+from bafenet.evaluation.report import AT_SCORE, FPPI_SCORE, LEGACY, ROWS, WITHOUT_SIDES, has_legacy_sides, row_labels
 from bafenet.reproduction.table import Row, Table
 from bafenet.reproduction.tables import read_tables
 
@@ -72,8 +72,8 @@ def by_sides(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
     """Metrics by the sides of their boxes, without prefix and ending; those that sides do not matter to in each."""
     values = {key.rsplit('/', 1)[-1]: value for key, value in metrics.items()}
     shared = {key: value for key, value in values.items() if key in WITHOUT_SIDES}
-    legacy = {key.removesuffix(LEGACY): value for key, value in values.items() if key.endswith(LEGACY)}
-    true = {key: value for key, value in values.items() if not key.endswith(LEGACY) and key not in shared}
+    legacy = {key.removesuffix(LEGACY): value for key, value in values.items() if has_legacy_sides(key)}
+    true = {key: value for key, value in values.items() if not has_legacy_sides(key) and key not in shared}
     found = {sides: {**own, **shared} for sides, own in ((TRUE_SIDES, true), (LEGACY_SIDES, legacy)) if own}
     return found or ({'': shared} if shared else {})
 

@@ -1,8 +1,9 @@
 """Transforms of the data pipelines: thin wrappers over ``bafenet.synthesis`` and mmdet."""
 from .bag_copy_paste import BAGCopyPaste
 from .crops import BalancedCrop
+from .geometry import RandomTranspose
 from .intensity import IntensityJitter
-from .loading import LoadInfraredImage, LoadSkyAnnotations, PackInfraredInputs
+from .loading import LoadInfraredImage, LoadSkyAnnotations, LoadTargetMask, PackInfraredInputs
 
 __all__ = ['BAGCopyPaste', 'BalancedCrop', 'IntensityJitter', 'LoadInfraredImage', 'LoadSkyAnnotations',
-           'PackInfraredInputs']
+           'LoadTargetMask', 'PackInfraredInputs', 'RandomTranspose']

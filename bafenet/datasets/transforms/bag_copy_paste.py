@@ -19,9 +19,10 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from bafenet.arguments import require_flags, require_number, shown
+from bafenet.compat.target_masks import TARGET_MASK
 from bafenet.devkit import any_sky
 from bafenet.devkit.frames import DEFAULT_LEVELS
-from bafenet.devkit.layout import SKY
+from bafenet.devkit.layout import SKY, TARGET
 from bafenet.errors import InputError, printable
 from bafenet.synthesis.clusters import PastedTargets, TargetLibrary, paste_clusters
 from bafenet.synthesis.library import load_library, read_meta, shrink
@@ -46,8 +47,8 @@ class BAGCopyPaste(BaseTransform):
     below one pixel; a region keeps ``region_size`` pixels. All draws come from the global ``random`` and NumPy states.
 
     Reads and writes ``img`` (H, W) or (H, W, C), uint8, ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags`` and,
-    where they are present, ``gt_masks``; reads ``gt_seg_map`` (1 = sky) and ``scale_factor``. Existing annotations stay
-    as they are, in order; pasted ones follow. A pasted box is the extent of the pixels that the blend visibly raises
+    where they are present, ``gt_masks`` and ``gt_target_mask``; reads ``gt_seg_map`` (1 = sky) and ``scale_factor``.
+    Existing annotations stay as they are, in order; pasted ones follow. A pasted box is the extent of the pixels that the blend visibly raises
     (``visible_share``). Where no region fits, the image passes unchanged. No array of the caller is written to.
 
     Args:
@@ -266,6 +267,8 @@ def _add(results: dict, pasted: PastedTargets) -> None:
         height, width = pasted.image.shape[:2]
         masks = np.concatenate([results['gt_masks'].to_ndarray(), pasted.masks().astype(np.uint8)])
         results['gt_masks'] = BitmapMasks(masks, height, width)
+    if results.get(TARGET_MASK) is not None:
+        results[TARGET_MASK] = np.where(pasted.masks().any(axis=0), np.uint8(TARGET), results[TARGET_MASK])
     results['img'] = pasted.image
 
 

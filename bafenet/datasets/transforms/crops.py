@@ -6,7 +6,9 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
 from bafenet.arguments import require_number, shown
-from bafenet.devkit.layout import OTHER
+from bafenet.compat.target_masks import TARGET_MASK
+from bafenet.devkit.box_matching import component_boxes
+from bafenet.devkit.layout import OTHER, TARGET
 from bafenet.errors import InputError
 
 from ..hard_negatives import Places, read_places
@@ -30,9 +32,10 @@ class BalancedCrop(BaseTransform):
     the last epochs can have larger ones. The dataset says which ``epoch`` a sample is drawn for; without it, none is.
 
     Reads ``epoch`` (from 0; where present) and ``scale_factor``; writes ``crop_start``, column and row of the window's
-    start in native pixels; reads and writes ``img`` (H, W) or (H, W, C), ``gt_seg_map`` (H, W; where
-    present), ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags``, ``img_shape``. Boxes are moved and clipped to
-    the window. All draws come from the global ``random`` state.
+    start in native pixels; reads and writes ``img`` (H, W) or (H, W, C), ``gt_seg_map`` and ``gt_target_mask`` (H, W;
+    where present), ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags``, ``img_shape``. Boxes are moved and clipped
+    to the window; with a target mask they may be absent, and its components are the targets. All draws come from the
+    global ``random`` state.
 
     Args:
         size: Height and width of the window in pixels.
@@ -44,7 +47,8 @@ class BalancedCrop(BaseTransform):
         min_visible: A box is dropped if a smaller share of its area is in the window.
 
     Raises:
-        InputError: If an argument is out of range, or no step before it has loaded the image and the boxes.
+        InputError: If an argument is out of range, or no step before it has loaded the image and the boxes, or
+            the target mask.
     """
 
     def __init__(self,
@@ -85,7 +89,7 @@ class BalancedCrop(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Cut one sample; see the class."""
-        require_loaded('BalancedCrop', results, 'img', 'gt_bboxes')
+        require_loaded('BalancedCrop', results, 'img', *([] if TARGET_MASK in results else ['gt_bboxes']))
         height, width = results['img'].shape[:2]
         rows, columns = self.size
         if self.late_size and results.get('epoch', -1) >= self.late_epoch:
@@ -98,19 +102,21 @@ class BalancedCrop(BaseTransform):
         window = np.s_[top:top + rows, left:left + columns]
         results['img'] = results['img'][window]
         results['img_shape'] = results['img'].shape[:2]
-        if results.get('gt_seg_map') is not None:
-            results['gt_seg_map'] = results['gt_seg_map'][window]
-        self._crop_boxes(results, top, left)
+        for key in ('gt_seg_map', TARGET_MASK):
+            if results.get(key) is not None:
+                results[key] = results[key][window]
+        if results.get('gt_bboxes') is not None:
+            self._crop_boxes(results, top, left)
         return results
 
     def _anchor(self, results: dict) -> tuple[int, int] | None:
         """Row and column of a pixel that the window must hold; None for none."""
         draw = random.random()
         if draw < self.target_prob:
-            boxes = results['gt_bboxes']
-            if not len(boxes):
+            centres = _target_centres(results)
+            if not len(centres):
                 return None
-            x, y = boxes.centers[random.randrange(len(boxes))].tolist()
+            x, y = centres[random.randrange(len(centres))].tolist()
             height, width = results['img'].shape[:2]
             return min(int(y), height - 1), min(int(x), width - 1)
         if draw < self.target_prob + self.other_prob:
@@ -149,6 +155,14 @@ class BalancedCrop(BaseTransform):
         return (f'{type(self).__name__}(size={self.size}, late_size={self.late_size}, late_epoch={self.late_epoch}, '
                 f'target_prob={self.target_prob}, other_prob={self.other_prob}, '
                 f'hard_prob={self.hard_prob}, min_visible={self.min_visible})')
+
+
+def _target_centres(results: dict) -> np.ndarray:
+    """Centres (n, 2) of the boxes, or where there are none, of the extents of the target mask's components."""
+    if results.get('gt_bboxes') is not None:
+        return results['gt_bboxes'].centers.numpy()
+    boxes = component_boxes(results[TARGET_MASK] == TARGET)
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
 def _start(pixel: int | None, size: int, length: int) -> int:

@@ -3,13 +3,17 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import torch
 from mmcv.image.io import imread_flags
-from mmcv.transforms import LoadImageFromFile
+from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs
 from mmdet.registry import TRANSFORMS
+from mmengine.structures import PixelData
 
 from bafenet.arguments import require_number, shown
+from bafenet.compat.target_masks import TARGET_MASK, mark_moved, require_moved
 from bafenet.devkit import image_size
+from bafenet.devkit.conversion.masks import read_target_mask
 from bafenet.devkit.decode import read_header
 from bafenet.devkit.frames import read_frame
 from bafenet.devkit.grey_levels import PERCENTILES, GreyLevels, as_frame
@@ -22,6 +26,7 @@ LOADED_BY = {
     'img': ('image', 'LoadInfraredImage'),
     'gt_bboxes': ('boxes', 'LoadSkyAnnotations'),
     'gt_seg_map': ('sky map', 'LoadSkyAnnotations'),
+    TARGET_MASK: ('target mask', 'LoadTargetMask'),
 }
 
 
@@ -224,15 +229,57 @@ class LoadSkyAnnotations(LoadAnnotations):
 
 
 @TRANSFORMS.register_module()
+class LoadTargetMask(BaseTransform):
+    """Loads the target mask: 1 where a target is, 0 elsewhere.
+
+    Reads ``target_mask_path``, an image of any kind: 0 and 1, 0 and 255, a palette, colours, soft masks; see
+    :func:`~bafenet.devkit.conversion.masks.read_target_mask`. A sample without that key, as a user's own frame, gets
+    none. Writes ``gt_target_mask``, uint8 (H, W). Resize, RandomFlip, RandomTranspose, BalancedCrop and BAGCopyPaste
+    after it change it as they change the image; :class:`PackInfraredInputs` packs it, and refuses it where another step
+    has moved the image alone. In test pipelines it stands after Resize, so that the truth is of the original size.
+
+    Args:
+        cache_mb: Keep decoded masks up to this many MiB in each process of the data loader.
+
+    Raises:
+        InputError: If the mask is missing, does not decode, or is of another size than the frame.
+    """
+
+    def __init__(self, cache_mb: float = 0) -> None:
+        self._cache = DecodedCache(cache_mb)
+
+    def transform(self, results: dict) -> dict:
+        """Load the mask of one sample; see the class."""
+        if 'target_mask_path' not in results:
+            return results
+        require_loaded(type(self).__name__, results, 'img')
+        path = results['target_mask_path']
+        height, width = (results.get('ori_shape') or results['img'].shape)[:2]
+        mask = self._cache.get(path)
+        if mask is None:
+            mask = read_target_mask(path, None, (width, height))[0].view(np.uint8)
+            self._cache.put(path, mask)
+        results[TARGET_MASK] = mask.copy()
+        mark_moved(results)
+        return results
+
+
+@TRANSFORMS.register_module()
 class PackInfraredInputs(PackDetInputs):
-    """mmdet's ``PackDetInputs``, which repeats an image of one channel in the three that networks take."""
+    """mmdet's ``PackDetInputs``, which repeats an image of one channel in the three that networks take.
+
+    The target mask, where there is one, is packed as ``gt_target_mask``, a ``PixelData`` with ``sem_seg`` uint8
+    (1, H, W): 0 background, 1 target, 255 ignored.
+    """
 
     def transform(self, results: dict) -> dict:
         """Pack a sample; ``inputs`` is uint8 (3, H, W). A sample that nothing has resized has ``scale_factor`` 1.
 
         Raises:
-            InputError: If no step has loaded the image, or the boxes of a sample that has ``instances``.
+            InputError: If no step has loaded the image, or the boxes of a sample that has ``instances``; if a step has
+                moved the image and not its target mask.
         """
+        require_moved(results)
         require_loaded(type(self).__name__, results, 'img', *(['gt_bboxes'] if results.get('instances') else []))
         image = results['img']
         results = {'scale_factor': (1.0, 1.0), **results}
@@ -241,6 +288,9 @@ class PackInfraredInputs(PackDetInputs):
         packed = super().transform(results)
         more = {key: results[key] for key in ('grey_levels', 'crop_start') if key in results}
         packed['data_samples'].set_metainfo(more)
+        if results.get(TARGET_MASK) is not None:
+            mask = np.ascontiguousarray(results[TARGET_MASK])
+            packed['data_samples'].gt_target_mask = PixelData(sem_seg=torch.from_numpy(mask.copy())[None])
         return packed
 
 

@@ -34,6 +34,24 @@ LAYOUTS = (
 )
 
 
+def find_sirst_layout(root: Path, otherwise: str) -> tuple[SirstLayout, str]:
+    """The layout of a data set, recognised by its folders, and the folder of its target masks.
+
+    Args:
+        root: The data set.
+        otherwise: What to do where it is none of them, for the message.
+
+    Raises:
+        InputError: If it is none of them.
+    """
+    for layout in LAYOUTS:
+        masks = next((folder for folder in layout.masks if (root / folder).is_dir()), None)
+        if (root / layout.images).is_dir() and masks is not None:
+            return layout, masks
+    known = '; '.join(f'{one.images} and {one.masks[0]} ({one.name})' for one in LAYOUTS)
+    raise InputError(f'{printable(root)}: none of the known layouts: {known}; {otherwise}')
+
+
 def read_sirst(root: Path, threshold: float | None = None, splits: str | None = None, origin: int | None = None,
                ends: str | None = None) -> Source:
     """Read a SIRST data set, recognised by its folders.
@@ -51,14 +69,7 @@ def read_sirst(root: Path, threshold: float | None = None, splits: str | None = 
     Raises:
         InputError: If it is none of them.
     """
-    for layout in LAYOUTS:
-        masks = next((folder for folder in layout.masks if (root / folder).is_dir()), None)
-        if (root / layout.images).is_dir() and masks is not None:
-            break
-    else:
-        known = '; '.join(f'{one.images} and {one.masks[0]} ({one.name})' for one in LAYOUTS)
-        raise InputError(f'{printable(root)}: none of the known layouts: {known}; use --from masks, with --images and '
-                         '--masks')
+    layout, masks = find_sirst_layout(root, 'use --from masks, with --images and --masks')
     images, notes = one_suffix_each(root, [file for file in list_files(root, layout.images) if is_frame(file)])
     if not images:
         raise InputError(f'{printable(root / layout.images)}: no image')
