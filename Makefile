@@ -35,6 +35,8 @@ $(VENV)/.installed: requirements.txt pyproject.toml setup.py | $(BIN)/python
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/python -m pip install -r requirements-dev.txt
+	# It asks for NumPy below 2 and runs with 2.
+	$(BIN)/python -m pip install --no-deps pyirstdmetrics==1.0.2
 	@touch $@
 
 clean:

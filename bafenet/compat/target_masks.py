@@ -30,8 +30,8 @@ def require_moved(results: dict) -> None:
     shapes = [tuple(results[key][:2]) for key in ('img_shape', 'ori_shape') if key in results]
     if (shapes and mask.shape not in shapes) or not np.array_equal(results.get(_MASK_MOVED), results.get(_IMAGE_MOVED)):
         raise InputError(f'{printable(results.get("img_path", "a sample"))}: a step of the pipeline has moved the '
-                         'image and not its target mask; of the steps between LoadTargetMask and PackInfraredInputs keep '
-                         'Resize, RandomFlip, RandomTranspose and BalancedCrop, or put the step before LoadTargetMask')
+                         'image and not its target mask; between LoadTargetMask and PackInfraredInputs keep of such '
+                         'steps Resize, RandomFlip, RandomTranspose and BalancedCrop, or put it before LoadTargetMask')
 
 
 def _resized(step: Any, results: dict) -> np.ndarray:

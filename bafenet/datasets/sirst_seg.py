@@ -1,4 +1,5 @@
 """SIRSTSegDataset: infrared frames with target masks, as NUDT-SIRST, IRSTD-1k, SIRST and DenseSIRST are distributed."""
+import os
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +130,17 @@ class SIRSTSegDataset(InfraredDataset):
         header, mask_header = read_header(image), read_header(mask)
         size = header.width, header.height
         require_size(mask, (mask_header.width, mask_header.height), size)
-        sample: dict[str, Any] = dict(img_id=image.stem, img_path=str(image), target_mask_path=str(mask),
+        sample: dict[str, Any] = dict(img_id=image.stem, img_path=self._path(image), target_mask_path=self._path(mask),
                                       height=header.height, width=header.width)
         if self.with_boxes:
             boxes = read_mask_labels(mask, None, size).boxes.tolist()
             sample['instances'] = [dict(bbox=box, bbox_label=0, ignore_flag=0) for box in boxes]
         return sample
+
+    def _path(self, file: Path) -> str:
+        """A file as the settings name it: below ``data_root``, where it lies there."""
+        root = os.path.abspath(self.data_root or '')
+        return os.path.join(self.data_root or '', file.relative_to(root)) if file.is_relative_to(root) else str(file)
 
 
 def _one_file(index: FileIndex, what: str, name: Path) -> Path:

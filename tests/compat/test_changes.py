@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
 from mmdet.apis import DetInferencer, inference
+from mmdet.datasets.transforms import RandomFlip, Resize
 from mmdet.registry import OPTIMIZERS
 from mmengine.config import Config
 from mmengine.fileio import get_file_backend
@@ -20,13 +21,14 @@ def patched() -> list:
     return [sys.modules['mmcv._ext'], mmengine_checkpoint.CheckpointLoader._schemes[''], mmengine_checkpoint.load_url,
             Config.fromstring, type(get_file_backend('file')), OPTIMIZERS.get('Prodigy'), DetInferencer.visualize,
             DetInferencer._init_pipeline, DetInferencer.pred2dict, DetInferencer._load_weights_to_model,
-            inference.load_checkpoint, inference.get_test_pipeline_cfg]
+            inference.load_checkpoint, inference.get_test_pipeline_cfg, Resize.transform, RandomFlip._flip]
 
 
 def test_each_change_is_made_and_a_second_time_changes_nothing():
     before = patched()
     assert before[1:5] == [checkpoint_loading.load_from_local, checkpoint_loading.load_url,
                            config_text.config_as_data, file_backend.AtomicLocalBackend]
+    assert all(hasattr(method, 'moves_target_masks') for method in before[-2:])
     compat.install()
     assert patched() == before
 

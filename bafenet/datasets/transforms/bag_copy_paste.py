@@ -48,8 +48,9 @@ class BAGCopyPaste(BaseTransform):
 
     Reads and writes ``img`` (H, W) or (H, W, C), uint8, ``gt_bboxes``, ``gt_bboxes_labels``, ``gt_ignore_flags`` and,
     where they are present, ``gt_masks`` and ``gt_target_mask``; reads ``gt_seg_map`` (1 = sky) and ``scale_factor``.
-    Existing annotations stay as they are, in order; pasted ones follow. A pasted box is the extent of the pixels that the blend visibly raises
-    (``visible_share``). Where no region fits, the image passes unchanged. No array of the caller is written to.
+    Existing annotations stay as they are, in order; pasted ones follow. A pasted box is the extent of the pixels
+    that the blend visibly raises (``visible_share``). Where no region fits, the image passes unchanged. No array of
+    the caller is written to.
 
     Args:
         library: Target library, a ``.npz`` file or a list of grey uint8 patches. Where the file does not exist, it is

@@ -1,7 +1,6 @@
 # NUDT-SIRST with target masks: 563 frames to train on, 100 of the training split to validate on, 664 to test on.
 dataset_type = 'SIRSTSegDataset'
 data_root = 'data/NUDT-SIRST'
-input_size = (256, 256)
 holdout = 100
 
 train_pipeline = [
