@@ -28,7 +28,9 @@ def require_moved(results: dict) -> None:
     if mask is None:
         return
     shapes = [tuple(results[key][:2]) for key in ('img_shape', 'ori_shape') if key in results]
-    if (shapes and mask.shape not in shapes) or not np.array_equal(results.get(_MASK_MOVED), results.get(_IMAGE_MOVED)):
+    image_moved, mask_moved = (np.eye(3) if results.get(key) is None else results[key]
+                               for key in (_IMAGE_MOVED, _MASK_MOVED))
+    if (shapes and mask.shape not in shapes) or not np.array_equal(mask_moved, image_moved):
         raise InputError(f'{printable(results.get("img_path", "a sample"))}: a step of the pipeline has moved the '
                          'image and not its target mask; between LoadTargetMask and PackInfraredInputs keep of such '
                          'steps Resize, RandomFlip, RandomTranspose and BalancedCrop, or put it before LoadTargetMask')

@@ -152,18 +152,17 @@ class IRSTDMetric(BaseMetric):
             if key not in sample:
                 raise InputError(f'image {name}: it has no {printable(key)}, and IRSTDMetric needs it; {remedy}')
         truth, predicted = sample['gt_target_mask']['sem_seg'], sample[self.prediction]
-        parts = [predicted[key].detach().cpu().float().numpy() if key in predicted else None
-                 for key in ('sem_seg', 'prob')]
-        for part in parts:
-            if part is not None and part.shape != tuple(truth.shape):
+        mask, *probabilities = [predicted[key].detach().cpu().float().numpy()
+                                for key in ('sem_seg', *(['prob'] if 'prob' in predicted else []))]
+        for part in (mask, *probabilities):
+            if part.shape != tuple(truth.shape):
                 raise InputError(f'image {name}: {self.prediction} has {part.shape[1:]} pixels and the true mask '
                                  f'{tuple(truth.shape[1:])}; in the test pipeline put LoadTargetMask after Resize')
-        mask, probabilities = parts
         # Written so that NaN is refused too.
-        if probabilities is not None and not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
+        if not all(bool(((part >= 0) & (part <= 1)).all()) for part in probabilities):
             raise InputError(f'image {name}: a probability of {self.prediction} is not in [0, 1]; the weights or the '
                              'network are broken, take another checkpoint')
-        return truth[0].cpu().numpy(), mask[0] != 0, None if probabilities is None else probabilities[0]
+        return truth[0].cpu().numpy(), mask[0] != 0, probabilities[0][0] if probabilities else None
 
 
 def _sum(results: Sequence[dict], key: str) -> Any:

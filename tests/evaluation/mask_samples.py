@@ -31,7 +31,8 @@ def evaluate(samples, **kwargs):
     metric = build(**kwargs)
     metric.process(None, samples)
     values = metric.evaluate(len(samples))
-    assert all(type(value) is float and key in metric.keys() for key, value in values.items())
+    known = metric.keys()
+    assert all(type(value) is float and key in known for key, value in values.items())
     return {key.removeprefix('irstd/'): value for key, value in values.items()}, metric
 
 
