@@ -3,7 +3,6 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,26 +25,26 @@ from ..devkit.box_matching import component_boxes, read_boxes_on_mask
 from ..devkit.decode import read_header
 from ..devkit.frames import read_frame, read_grey_frame
 from ..devkit.images import read_grey
-from ..devkit.layout import CLASSES, SKY, Layout
-from ..devkit.write import make_folders, write_sample, write_splits
+from ..devkit.layout import CLASSES, FOLDERS, SKY, Layout
+from ..devkit.write import sample_files, write_sample, write_splits
 from ..errors import InputError, printable
-from ..fileio import owned, require_writable_folder, write_text
-from ..parallel import map_with_progress
+from ..fileio import owned, require_writable_folder
 from ..reading import PathLike
 from .build_library import split_patches
 from .clusters import PastedTargets, TargetLibrary, paste_clusters
-from .densify_records import (
-    RECORDS_FILE,
-    SETTINGS_FILE,
-    Summary,
-    check_settings,
-    read_present,
-    read_records,
-    refuse_links,
-)
+from .densify_records import DENSIFIED, EARLIER, Summary, is_record
 from .gaussian import Rng
 from .library import load_library, shrink
 from .recipe import ClusterRecipe, check_recipe
+from .resumable import (
+    check_settings,
+    digest,
+    read_present,
+    read_records,
+    refuse_links,
+    write_images,
+    write_settings,
+)
 
 # To be raised whenever the same settings give another set.
 DENSIFY_VERSION = 1
@@ -82,7 +81,7 @@ def densify(source: PathLike, out: PathLike, library: PathLike | None = None, sp
     _check_options(recipe, max_target_size, seed, workers, limit)
     layout = find_layout(source, sky)
     out = Path(out).resolve()
-    read_present(out, [layout.root] + ([Path(sky)] if sky else []))
+    read_present(out, DENSIFIED, [layout.root] + ([Path(sky)] if sky else []))
     try:
         require_writable_folder(out)
     except InputError as error:
@@ -94,18 +93,18 @@ def densify(source: PathLike, out: PathLike, library: PathLike | None = None, sp
         targets = load_library(library, max_target_size)
     settings = {
         'set': 'BAFE-Net densified', 'version': DENSIFY_VERSION, 'source': layout.root.absolute().name,
-        'sky': Path(sky).absolute().name if sky else None, 'limit': limit, 'images': _digest(len(names), *names),
-        'library': _digest(len(targets.sizes), targets.sizes.tobytes(), targets.patches.tobytes()),
+        'sky': Path(sky).absolute().name if sky else None, 'limit': limit, 'images': digest(len(names), *names),
+        'library': digest(len(targets.sizes), targets.sizes.tobytes(), targets.patches.tobytes()),
         'max_target_size': max_target_size, 'seed': seed, **asdict(recipe)}
     # As it comes back from the file.
     settings = json.loads(json.dumps(settings))
-    check_settings(out, read_present(out), settings)
+    check_settings(out, read_present(out, DENSIFIED), settings, EARLIER)
     try:
-        refuse_links(out)
+        refuse_links(out, DENSIFIED)
         with owned(out):
             # Read again: another process may just have finished it.
-            present = read_present(out)
-            check_settings(out, present, settings)
+            present = read_present(out, DENSIFIED)
+            check_settings(out, present, settings, EARLIER)
             if 'summary' in present:
                 return Summary(**present['summary'])
             return _write_set(out, settings, _Task(layout, out, targets, recipe, seed, label), names, splits, workers)
@@ -177,43 +176,22 @@ def _problem(find: Callable[[str], Path], name: str) -> InputError | None:
     return None
 
 
-def _digest(count: int, *data: str | bytes) -> str:
-    parts = (part.encode() + b'/' if isinstance(part, str) else part for part in data)
-    return f'{count} (CRC {zlib.crc32(b"".join(parts)):08x})'
-
-
 def _write_set(out: Path, settings: dict, task: '_Task', names: list[str], splits: dict[str, list[str]],
                workers: int) -> Summary:
-    records = read_records(out, names)
-    # First, so that whatever else is found here later is known as ours.
-    _write_json(out / SETTINGS_FILE, {'settings': settings})
-    make_folders(out)
-    # Without the line that a killed process may have left unfinished.
-    write_text(out / RECORDS_FILE, ''.join(map(_json_line, records.values())))
+    known = set(names)
+    records = read_records(out, DENSIFIED, lambda record: is_record(record, known),
+                           lambda root, record: sample_files(root, record['image']))
     left = [name for name in names if name not in records]
-    made = map_with_progress(task, left, workers, 'densify', done=len(records))
-    with open(out / RECORDS_FILE, 'a', encoding='utf-8') as file, closing(made):
-        for record in made:
-            file.write(_json_line(record))
-            file.flush()
-            records[record['image']] = record
+    write_images(out, DENSIFIED, settings, records, task, left, workers, FOLDERS, 'densify')
     write_splits(out, splits)
     summary = _sum_up(list(records.values()))
-    _write_json(out / SETTINGS_FILE, {'settings': settings, 'summary': summary._asdict()})
+    write_settings(out, DENSIFIED, {'settings': settings, 'summary': summary._asdict()})
     return summary
 
 
 def _sum_up(records: list[dict]) -> Summary:
     total = {key: sum(record[key] for record in records) for key in ('targets', 'pasted', 'colour', 'moved')}
     return Summary(images=len(records), without_room=sum(not record['pasted'] for record in records), **total)
-
-
-def _write_json(path: Path, content: dict) -> None:
-    write_text(path, json.dumps(content, indent=2) + '\n')
-
-
-def _json_line(record: dict) -> str:
-    return json.dumps(record) + '\n'
 
 
 @dataclass(frozen=True)

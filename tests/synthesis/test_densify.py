@@ -13,7 +13,8 @@ from scipy import ndimage
 from bafenet.datasets import DenseSIRSTDataset
 from bafenet.errors import InputError
 from bafenet.synthesis import ClusterRecipe, TargetLibrary
-from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify, densify_image
+from bafenet.synthesis.densify import densify, densify_image
+from bafenet.synthesis.densify_records import RECORDS_FILE, SETTINGS_FILE
 
 
 @pytest.fixture

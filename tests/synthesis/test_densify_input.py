@@ -13,7 +13,8 @@ from PIL import Image
 
 from bafenet.devkit import read_boxes
 from bafenet.errors import InputError
-from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify
+from bafenet.synthesis.densify import densify
+from bafenet.synthesis.densify_records import RECORDS_FILE, SETTINGS_FILE
 from bafenet.synthesis.recipe import ClusterRecipe
 
 # SIRST-V2

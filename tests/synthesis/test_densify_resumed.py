@@ -13,7 +13,8 @@ from densify_sources import NAMES, SEED, contents
 from bafenet.errors import InputError
 from bafenet.fileio import LOCK_FILE
 from bafenet.synthesis import densify as module
-from bafenet.synthesis.densify import RECORDS_FILE, SETTINGS_FILE, densify
+from bafenet.synthesis.densify import densify
+from bafenet.synthesis.densify_records import RECORDS_FILE, SETTINGS_FILE
 from bafenet.synthesis.library import save_library
 from bafenet.synthesis.recipe import ClusterRecipe
 
