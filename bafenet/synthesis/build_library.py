@@ -87,7 +87,7 @@ def build_library(image_paths: Sequence[PathLike], mask_paths: Sequence[PathLike
     frames = zip(image_paths, mask_paths, [None] * len(image_paths) if boxes is None else boxes, strict=True)
     for image_path, mask_path, given in tqdm(frames, 'target library', len(image_paths), unit='image', disable=None):
         image = read_grey_frame(image_path, levels)
-        corners, targets = _targets_of(image_path, image.shape, mask_path, given)
+        corners, targets = read_targets(image_path, image.shape, mask_path, given)
         if remove_background:
             patches += [_without_background(image, targets, box) for box in corners.tolist()]
         else:
@@ -99,9 +99,22 @@ def build_library(image_paths: Sequence[PathLike], mask_paths: Sequence[PathLike
     return patches
 
 
-def _targets_of(image_path: PathLike, shape: tuple[int, int], mask_path: PathLike | None,
-                boxes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The boxes of an image's targets, (n, 4) int64, and the pixels that count as targets, (H, W) bool."""
+def read_targets(image_path: PathLike, shape: tuple[int, int], mask_path: PathLike | None,
+                 boxes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The targets of an image, by its mask or, where it has none, by its boxes.
+
+    Args:
+        image_path: The image, for messages.
+        shape: Its height and width.
+        mask_path: Its target mask; None where it has none.
+        boxes: Its boxes, float (n, 4) ``[x1, y1, x2, y2]``, looked at without a mask alone.
+
+    Returns:
+        Boxes of whole pixels, (n, 4) int64, and the pixels that count as targets, (H, W) bool.
+
+    Raises:
+        InputError: If the mask does not decode or is of another size, or there is neither.
+    """
     if mask_path is not None:
         targets = read_mask(mask_path, shape) > 0
         return component_boxes(targets), targets
