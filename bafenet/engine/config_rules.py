@@ -91,6 +91,9 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
         'noise': range_of(number(0, 100)), 'blur': range_of(number(0, 5)),
         **named('gain_prob offset_prob gamma_prob noise_prob blur_prob keep_contrast noise_share', SHARE),
     },
+    'NoiseDisplacement': {**named('alpha prob', SHARE), 'window': whole(2, 1024), 'max_variance': POSITIVE,
+                          'min_mean': FACTOR, 'max_mean': either(POSITIVE, NONE), 'per_frame': COUNT},
+    'NegativeAugmentation': {'size': whole(2, 1024), 'prob': SHARE, 'rotate_label': FLAG},
     'PackDetInputs': {'meta_keys': list_of(TEXT, empty=True)},
     # Networks
     'ImgDataPreprocessor': {

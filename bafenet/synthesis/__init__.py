@@ -1,4 +1,4 @@
-"""Synthesis of clustered small targets and of scenes, in NumPy, OpenCV and SciPy alone."""
+"""Synthesis of clustered small targets, of scenes and of SIRST-5K, in NumPy, OpenCV and SciPy alone."""
 from .clusters import PastedTargets, TargetLibrary, paste_clusters, paste_targets, place_clusters
 from .gaussian import blend, draw_weights, gaussian_weights, mask_boxes, visible_mask
 from .placement import place_regions, place_targets, region_corners

@@ -146,7 +146,8 @@ def build_sirst5k(source: PathLike, out: PathLike, split: str = 'train', size: i
         'set': 'SIRST-5K', 'version': VERSION, 'source': root.absolute().name, 'split': split,
         'frames': digest(len(jobs), *frames), 'targets': digest(sum(targets), np.array(targets).tobytes()),
         'noise': digest(len(library.patches), library.patches.tobytes()),
-        'size': sum(len(entries_of(job)) for job in jobs), 'seed': seed, 'alpha': alpha, 'target_window': target_window, 'rotate_label': rotate_label, **asdict(noise)}
+        'size': sum(len(entries_of(job)) for job in jobs), 'seed': seed, 'alpha': alpha,
+        'target_window': target_window, 'rotate_label': rotate_label, **asdict(noise)}
     # As it comes back from the file.
     settings = json.loads(json.dumps(settings))
     check_settings(out, read_present(out, SIRST5K), settings)

@@ -23,6 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='the same seed gives the same set [%(default)s]')
     parser.add_argument('--workers', type=whole(1, 256), default=1,
                         help='processes; the set does not depend on it [%(default)s]')
+    parser.add_argument('--sheet', metavar='FILE.png', help='draw some frames with what was made of them')
     noise = parser.add_argument_group('noise', 'Eq. 1-3')
     noise.add_argument('--alpha', type=real(0, 1), default=0.1,
                        help='share of the noise in a mixed frame [%(default)s]')
@@ -43,15 +44,24 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status."""
     args = vars(parse_args(argv))
-    from bafenet.errors import printable
-    from bafenet.fileio import require_writable_folder
+    from pathlib import Path
+
+    from bafenet.errors import InputError, printable
+    from bafenet.fileio import require_writable_file, require_writable_folder
     from bafenet.synthesis.build_sirst5k import build_sirst5k
     from bafenet.synthesis.noise import NoiseRules
     require_writable_folder(args['out'])
+    sheet = args.pop('sheet')
+    if sheet and not sheet.lower().endswith('.png'):
+        raise InputError(f'--sheet {printable(sheet)}: the file must end in .png')
+    require_writable_file(sheet, '--sheet')
     rules = NoiseRules(**{key: args.pop(key) for key in ('window', 'max_variance', 'min_mean', 'max_mean')})
     made = build_sirst5k(noise=rules, **args)
     print(f'{printable(args["out"])}: {made.original} frames + {made.mixed} mixed with noise + {made.negative} '
           f'negatives of {made.targets} targets = {made.images} images')
+    if sheet:
+        from bafenet.visualization.sirst5k_sheet import write_sirst5k_sheet
+        write_sirst5k_sheet(Path(args['out']), args['split'], args['alpha'], sheet)
     return 0
 
 

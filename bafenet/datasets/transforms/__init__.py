@@ -4,6 +4,7 @@ from .crops import BalancedCrop
 from .geometry import RandomTranspose
 from .intensity import IntensityJitter
 from .loading import LoadInfraredImage, LoadSkyAnnotations, LoadTargetMask, PackInfraredInputs
+from .sirst5k import NegativeAugmentation, NoiseDisplacement
 
 __all__ = ['BAGCopyPaste', 'BalancedCrop', 'IntensityJitter', 'LoadInfraredImage', 'LoadSkyAnnotations',
-           'LoadTargetMask', 'PackInfraredInputs', 'RandomTranspose']
+           'LoadTargetMask', 'NegativeAugmentation', 'NoiseDisplacement', 'PackInfraredInputs', 'RandomTranspose']
