@@ -26,6 +26,7 @@ ARGUMENTS = {
     'classical.py': ['measure', 'absent'],
     'dataset/browse.py': ['absent.py'],
     'dataset/build_library.py': ['absent', '--out', 'OUT/library.npz'],
+    'dataset/build_sirst5k.py': ['absent', 'OUT/set'],
     'dataset/check.py': ['absent'],
     'dataset/convert.py': ['absent', 'OUT/devkit', '--from', 'coco'],
     'dataset/densify.py': ['absent', 'OUT/set'],
@@ -57,6 +58,7 @@ OUTPUTS = {
     'classical.py': ('--out', '.json'),
     'dataset/browse.py': ('--out', '.png'),
     'dataset/build_library.py': ('--out', '.npz'),
+    'dataset/build_sirst5k.py': ('--sheet', '.png'),
     'export.py': ('', '.pth'),
     'report.py': ('--out', '.html'),
 }
@@ -155,6 +157,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_read(cal
 
 @pytest.mark.parametrize('kind', ['folder', 'below a file', 'read-only'])
 @pytest.mark.parametrize(('name', 'before', 'after'), [
+    ('dataset/build_sirst5k.py', ['absent'], []),
     ('dataset/densify.py', ['absent'], []),
     ('reproduce.py', ['III', '--data', 'absent', '--work-dir'], ['--report-only'])])
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(call, tmp_path, name, before, after, kind):
@@ -194,6 +197,8 @@ def test_a_missing_folder_of_an_output_is_created(call, tmp_path):
     ('benchmark.py', ['--shape', '100000', '64']), ('benchmark.py', ['--images', '0']),
     ('dataset/browse.py', ['--cell', '4097']), ('dataset/browse.py', ['--count', '0']),
     ('dataset/browse.py', ['--columns', '-1']), ('dataset/browse.py', ['--epoch', '-1']),
+    ('dataset/build_sirst5k.py', ['--alpha', '2']), ('dataset/build_sirst5k.py', ['--window', '1']),
+    ('dataset/build_sirst5k.py', ['--max-variance', 'nan']), ('dataset/build_sirst5k.py', ['--size', '0']),
     ('dataset/check.py', ['--workers', '100000']), ('dataset/stats.py', ['--workers', '0']),
     ('dataset/convert.py', ['--threshold', '2']), ('dataset/convert.py', ['--shares', '-1', '0', '1']),
     ('dataset/export_labels.py', ['--min-score', 'nan']),
