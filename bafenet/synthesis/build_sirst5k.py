@@ -276,7 +276,7 @@ def _write_set(settings: dict, task: '_Task', jobs: list[Job], split: str, worke
     for name, members in lists.items():
         write_text(out / SPLIT_FOLDER / f'{name}.txt', ''.join(f'{entry.file}\n' for entry in members))
     counts = Counter(entry.kind for entry in entries)
-    composition = Composition(*(counts[kind] for kind in KINDS), targets=sum(job.targets for job in jobs))
+    composition = Composition(counts[ORIGINAL], counts[MIXED], counts[NEGATIVE], sum(job.targets for job in jobs))
     write_settings(out, SIRST5K, {'settings': settings, 'files': list(map(task.describe, entries)),
                                   'summary': composition._asdict()})
     return composition

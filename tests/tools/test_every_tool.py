@@ -58,7 +58,6 @@ OUTPUTS = {
     'classical.py': ('--out', '.json'),
     'dataset/browse.py': ('--out', '.png'),
     'dataset/build_library.py': ('--out', '.npz'),
-    'dataset/build_sirst5k.py': ('--sheet', '.png'),
     'export.py': ('', '.pth'),
     'report.py': ('--out', '.html'),
 }

@@ -64,7 +64,7 @@ class NoiseDisplacement(BaseTransform):
                  min_mean: float = 0.0,
                  max_mean: float | None = None,
                  per_frame: int = 64,
-                 library: Sequence[np.ndarray] | None = None) -> None:
+                 library: Sequence[np.ndarray] | np.ndarray | None = None) -> None:
         require_number('NoiseDisplacement: alpha', alpha, 0, 1)
         require_number('NoiseDisplacement: prob', prob, 0, 1)
         self.rules = NoiseRules(window, max_variance, min_mean, max_mean, per_frame)
@@ -75,7 +75,7 @@ class NoiseDisplacement(BaseTransform):
             raise InputError(f'NoiseDisplacement: library={shown(library)} must be grey uint8 windows, at least one')
         self.alpha = alpha
         self.prob = prob
-        self.library = library
+        self.library: Sequence[np.ndarray] | np.ndarray | None = library
 
     def prepare(self, dataset: BaseDataset) -> None:
         """Collect the noise of the dataset's frames; the dataset calls this once, at its start.
@@ -162,7 +162,7 @@ class NegativeAugmentation(BaseTransform):
             window = window_around(centres[random.randrange(len(centres))], self.size, results['img'].shape)
             rotation = random.choice(ROTATIONS)
             results['img'] = rotate_window(results['img'], window, rotation)
-            if self.rotate_label:
+            if self.rotate_label and mask is not None:
                 results['gt_target_mask'] = rotate_window(mask, window, rotation)
         return results
 
