@@ -1,4 +1,4 @@
-"""The network: detector, head, backbones, neck, losses, and the feature exchange between its two tasks."""
+"""The networks: detector, head, backbones, neck, losses, the exchange between its two tasks; target segmentation."""
 from .assignment import InsideAssigner, NearestAssigner, ReceptiveFieldAssigner
 from .backbones import CompactResNet, UnpooledResNet
 from .bafe_head import BAFEHead
@@ -7,11 +7,20 @@ from .exchange import ChannelExchange, DynamicChannelExchange, MLPAdapter, Seque
 from .losses import NormalisedWassersteinLoss
 from .necks import FinestFPN
 from .onnx_network import OnnxNetwork
+from .segmentation import (
+    AdditiveUNet,
+    NegativeSetLoss,
+    NestedUNet,
+    SegmentationPreprocessor,
+    SoftIoULoss,
+    TargetSegmentor,
+)
 from .selective_kernel import SelectiveKernel
 from .separable import SeparableConv2d
 
 __all__ = [
-    'BAFEHead', 'BAFENet', 'ChannelExchange', 'CompactResNet', 'DynamicChannelExchange', 'FinestFPN', 'InsideAssigner',
-    'MLPAdapter', 'NearestAssigner', 'NormalisedWassersteinLoss', 'OnnxNetwork', 'ReceptiveFieldAssigner',
-    'SelectiveKernel', 'SeparableConv2d', 'SequentialExchange', 'SpatialExchange', 'UnpooledResNet'
+    'AdditiveUNet', 'BAFEHead', 'BAFENet', 'ChannelExchange', 'CompactResNet', 'DynamicChannelExchange', 'FinestFPN',
+    'InsideAssigner', 'MLPAdapter', 'NearestAssigner', 'NegativeSetLoss', 'NestedUNet', 'NormalisedWassersteinLoss',
+    'OnnxNetwork', 'ReceptiveFieldAssigner', 'SegmentationPreprocessor', 'SelectiveKernel', 'SeparableConv2d',
+    'SequentialExchange', 'SoftIoULoss', 'SpatialExchange', 'TargetSegmentor', 'UnpooledResNet'
 ]

@@ -3,7 +3,9 @@ from typing import Any
 
 import numpy as np
 from mmdet.structures import DetDataSample
+from scipy import ndimage
 
+from bafenet.devkit.box_matching import component_boxes, component_labels
 from bafenet.devkit.decode import read_header
 from bafenet.devkit.frames import DEFAULT_LEVELS, IMAGE, kind_of, read_frame
 from bafenet.errors import InputError
@@ -14,9 +16,13 @@ from .drawing import as_rgb
 def layers_of(sample: DetDataSample, truth: bool = True, prediction: bool = True) -> dict[str, Any]:
     """What a sample has for :func:`~bafenet.visualization.draw_overlay`.
 
+    Of masks of targets, true ones (``gt_target_mask``) and those that a segmentor predicts, whose ``pred_sem_seg`` has
+    ``prob``, the boxes of their components are drawn, with the highest probability in each as its score.
+
     Args:
-        sample: Any of ``gt_instances``, ``ignored_instances``, ``gt_sem_seg``, ``pred_instances`` and ``pred_sem_seg``.
-        truth: Take the first three.
+        sample: Any of ``gt_instances``, ``ignored_instances``, ``gt_sem_seg``, ``gt_target_mask``, ``pred_instances``
+            and ``pred_sem_seg``.
+        truth: Take the first four.
         prediction: Take the others.
 
     Returns:
@@ -24,6 +30,8 @@ def layers_of(sample: DetDataSample, truth: bool = True, prediction: bool = True
         are there.
     """
     layers = {}
+    if truth and 'gt_target_mask' in sample:
+        layers['true_boxes'] = component_boxes(_numpy(sample.gt_target_mask.sem_seg).squeeze(0) == 1)
     # A frame without annotations has instances without boxes.
     if truth and 'bboxes' in sample.get('gt_instances', ()):
         layers['true_boxes'] = _numpy(sample.gt_instances.bboxes)
@@ -35,8 +43,17 @@ def layers_of(sample: DetDataSample, truth: bool = True, prediction: bool = True
         layers['boxes'] = _numpy(sample.pred_instances.bboxes)
         layers['scores'] = _numpy(sample.pred_instances.scores)
     if prediction and 'pred_sem_seg' in sample:
-        layers['sky'] = _numpy(sample.pred_sem_seg.sem_seg).squeeze(0)
+        mask = _numpy(sample.pred_sem_seg.sem_seg).squeeze(0)
+        layers |= _component_layers(mask, sample) if 'prob' in sample.pred_sem_seg else dict(sky=mask)
     return layers
+
+
+def _component_layers(mask: np.ndarray, sample: DetDataSample) -> dict[str, np.ndarray]:
+    """``boxes`` and ``scores`` of the components of a predicted mask (H, W)."""
+    boxes = component_boxes(mask)
+    probability = _numpy(sample.pred_sem_seg.prob).squeeze(0)
+    scores = ndimage.maximum(probability, component_labels(mask), np.arange(1, len(boxes) + 1))
+    return dict(boxes=boxes, scores=np.asarray(scores, np.float32))
 
 
 def _numpy(values: Any) -> np.ndarray:
