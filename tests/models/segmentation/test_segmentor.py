@@ -143,8 +143,9 @@ def test_steps_in_bfloat16_learn_two_frames(backbone):
         image[:, mask == 1] = 255
     wrapper = BFloat16OptimWrapper(torch.optim.AdamW(network.parameters(), lr=5e-3))
     losses = [network.train_step(data(images, [sample(mask) for mask in masks]), wrapper)['loss'].item()
-              for _ in range(8)]
-    assert all(np.isfinite(losses)) and losses[-1] < 0.97 * losses[0]
+              for _ in range(5)]
+    # The soft IoU itself, which starts at the share of target pixels.
+    assert 1 - losses[-1] > 2 * (1 - losses[0])
 
 
 def test_what_is_absent_or_does_not_fit_is_one_line():
