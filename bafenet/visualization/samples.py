@@ -3,9 +3,8 @@ from typing import Any
 
 import numpy as np
 from mmdet.structures import DetDataSample
-from scipy import ndimage
 
-from bafenet.devkit.box_matching import component_boxes, component_labels
+from bafenet.devkit.box_matching import component_boxes
 from bafenet.devkit.decode import read_header
 from bafenet.devkit.frames import DEFAULT_LEVELS, IMAGE, kind_of, read_frame
 from bafenet.errors import InputError
@@ -16,8 +15,8 @@ from .drawing import as_rgb
 def layers_of(sample: DetDataSample, truth: bool = True, prediction: bool = True) -> dict[str, Any]:
     """What a sample has for :func:`~bafenet.visualization.draw_overlay`.
 
-    Of masks of targets, true ones (``gt_target_mask``) and those that a segmentor predicts, whose ``pred_sem_seg`` has
-    ``prob``, the boxes of their components are drawn, with the highest probability in each as its score.
+    Of a true mask of targets (``gt_target_mask``) the boxes of its components are drawn. A predicted one, whose
+    ``pred_sem_seg`` has ``prob``, comes with ``pred_instances``.
 
     Args:
         sample: Any of ``gt_instances``, ``ignored_instances``, ``gt_sem_seg``, ``gt_target_mask``, ``pred_instances``
@@ -42,18 +41,10 @@ def layers_of(sample: DetDataSample, truth: bool = True, prediction: bool = True
     if prediction and 'pred_instances' in sample:
         layers['boxes'] = _numpy(sample.pred_instances.bboxes)
         layers['scores'] = _numpy(sample.pred_instances.scores)
-    if prediction and 'pred_sem_seg' in sample:
-        mask = _numpy(sample.pred_sem_seg.sem_seg).squeeze(0)
-        layers |= _component_layers(mask, sample) if 'prob' in sample.pred_sem_seg else dict(sky=mask)
+    # A segmentor's, which has probabilities, are targets.
+    if prediction and 'pred_sem_seg' in sample and 'prob' not in sample.pred_sem_seg:
+        layers['sky'] = _numpy(sample.pred_sem_seg.sem_seg).squeeze(0)
     return layers
-
-
-def _component_layers(mask: np.ndarray, sample: DetDataSample) -> dict[str, np.ndarray]:
-    """``boxes`` and ``scores`` of the components of a predicted mask (H, W)."""
-    boxes = component_boxes(mask)
-    probability = _numpy(sample.pred_sem_seg.prob).squeeze(0)
-    scores = ndimage.maximum(probability, component_labels(mask), np.arange(1, len(boxes) + 1))
-    return dict(boxes=boxes, scores=np.asarray(scores, np.float32))
 
 
 def _numpy(values: Any) -> np.ndarray:

@@ -2,16 +2,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.model import BaseModel
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
 from bafenet.arguments import is_number, require_choice, require_part, shown
+from bafenet.devkit.box_matching import component_boxes, component_labels
 from bafenet.errors import InputError, printable
 
 from .mask_losses import NegativeSetLoss
@@ -120,25 +123,40 @@ class TargetSegmentor(BaseModel):
                              f'{type(self.backbone).__name__} gives {count} outputs; give one for each, or None')
         return [weight / sum(weights) for weight in weights]
 
-    def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
+    def predict(self, inputs: Tensor, data_samples: SampleList, rescale: bool = True) -> SampleList:
         """Segment the targets.
 
         Args:
             inputs: Normalised images, float (N, 3, H, W).
             data_samples: Samples with ``img_shape``, the image without padding, and ``ori_shape``, the frame's.
+            rescale: Give all in the original frame and not in the network's input.
 
         Returns:
             The samples with ``pred_sem_seg``: ``sem_seg``, uint8 (1, h, w), 1 where the logit is above 0, and ``prob``,
-            float32 (1, h, w) from 0 to 1, both at ``ori_shape``.
+            float32 (1, h, w) from 0 to 1; and with ``pred_instances``, as a detector gives them, of the mask's
+            8-connected components: ``bboxes`` float32 (k, 4), exclusive ends, ``scores``, the highest probability in
+            each, and ``labels``, 0.
         """
         for sample, logits in zip(data_samples, self.logits(inputs)[-1].float(), strict=True):
             height, width = sample.img_shape[:2]
             logits = logits[:, :height, :width]
             size = tuple(sample.ori_shape[:2])
-            if size != (height, width):
+            if rescale and size != (height, width):
                 logits = F.interpolate(logits[None], size, mode='bilinear')[0]
             sample.pred_sem_seg = PixelData(sem_seg=(logits > 0).to(torch.uint8), prob=logits.sigmoid())
+            sample.pred_instances = _components(sample.pred_sem_seg)
         return data_samples
+
+
+def _components(predicted: PixelData) -> InstanceData:
+    """Boxes and scores of the components of a predicted mask."""
+    mask, device = predicted.sem_seg[0].cpu().numpy(), predicted.prob.device
+    boxes, probability = component_boxes(mask), predicted.prob[0].cpu().numpy()
+    scores = ndimage.maximum(probability, component_labels(mask), np.arange(1, len(boxes) + 1))
+    return InstanceData(
+        bboxes=torch.tensor(boxes, dtype=torch.float32, device=device),
+        scores=torch.tensor(np.asarray(scores), dtype=torch.float32, device=device),
+        labels=torch.zeros(len(boxes), dtype=torch.int64, device=device))
 
 
 def _true_mask(sample: Any) -> Tensor:

@@ -6,6 +6,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.model import BaseModule
 from mmengine.structures import PixelData
+from scipy import ndimage
 
 from bafenet.engine.mixed_precision import BFloat16OptimWrapper
 from bafenet.errors import InputError
@@ -78,6 +79,7 @@ def test_padding_counts_in_no_loss(weights):
 def test_predictions_have_the_size_of_the_frame(in_channels):
     rng = np.random.default_rng(0)
     images, masks = batch_of_two(rng)
+    images[0][images[0] < 220] = 0  # so that there are several components
     network = build(dict(type='Brightness', in_channels=in_channels))
     samples = [sample(masks[0]), sample(shape=(32, 23), frame=(61, 47))]
     with torch.no_grad():
@@ -87,6 +89,13 @@ def test_predictions_have_the_size_of_the_frame(in_channels):
     assert first.pred_sem_seg.sem_seg.dtype == torch.uint8 and first.pred_sem_seg.prob.dtype == torch.float32
     np.testing.assert_array_equal(first.pred_sem_seg.sem_seg[0], logits > 0)
     np.testing.assert_allclose(first.pred_sem_seg.prob[0], 1 / (1 + np.exp(-logits)), atol=1e-5)
+    labels, count = ndimage.label(logits > 0, np.ones((3, 3)))
+    assert len(first.pred_instances) == count > 1 and not first.pred_instances.labels.any()
+    boxes = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
+    scores = [(1 / (1 + np.exp(-logits[labels == i + 1]))).max() for i in range(count)]
+    expected = dict(zip(boxes, scores, strict=True))
+    for box, score in zip(first.pred_instances.bboxes.tolist(), first.pred_instances.scores.tolist(), strict=True):
+        assert score == pytest.approx(expected.pop(tuple(map(int, box))), abs=1e-5)
     assert second.pred_sem_seg.sem_seg.shape == second.pred_sem_seg.prob.shape == (1, 61, 47)
     np.testing.assert_array_equal(second.pred_sem_seg.sem_seg, second.pred_sem_seg.prob > 0.5)
     # The truth keeps its own size, whatever the batch is padded to.
@@ -101,6 +110,9 @@ def test_what_is_enlarged_stays_in_its_place():
         predicted, = network.test_step(data([image], [sample(shape=(16, 16), frame=(48, 32))]))
     rows, columns = np.nonzero(predicted.pred_sem_seg.sem_seg[0].numpy())
     assert (rows.mean() + 0.5, columns.mean() + 0.5) == (6 * 3, 10 * 2)
+    (left, top, right, bottom), = predicted.pred_instances.bboxes.tolist()
+    assert (top + bottom, left + right) == (2 * 6 * 3, 2 * 10 * 2)
+    assert predicted.pred_instances.scores.item() == pytest.approx(1 / (1 + np.exp(-(255 - MEAN) / STD)), rel=1e-3)
 
 
 def test_several_losses_and_those_of_mmdet():
