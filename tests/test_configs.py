@@ -8,9 +8,10 @@ from mmengine.registry import PARAM_SCHEDULERS
 
 from bafenet.engine.options import load_config
 
-# tests/reproduction/test_rows_of_tables.py has the rows of the tables.
+# tests/reproduction/test_rows_of_tables.py has the rows of the tables, tests/tools/test_train_and_test_masks.py the
+# networks that segment.
 FILES = sorted(str(file.relative_to(ROOT / 'configs')) for file in (ROOT / 'configs').rglob('*.py')
-               if '_base_' not in file.parts and 'tables' not in file.parts)
+               if not {'_base_', 'tables', 'segmentation'} & set(file.parts))
 NETWORKS = [f'{network}_{depth}{kind}_densesirst.py' for network in ('bafenet/bafenet', 'baselines/fcos')
             for depth in ('r18', 'r50') for kind in ('', '_paper')]
 

@@ -79,7 +79,7 @@ class AdditiveUNet(BaseModule):
             Maps (N, 1, H, W), from the coarsest row's to the finest one's, which is the prediction; with
             ``deep_supervision`` of every row but the lowest, else one.
         """
-        rows = []
+        rows: list[Tensor] = []
         for stage in self.encoder:
             images = stage(rows[-1] if rows else images)
             rows.append(images)
