@@ -29,7 +29,8 @@ def signals_as_exceptions(process_ends: bool) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    owner, ended, first_seen = os.getpid(), threading.Event(), {}
+    owner, ended = os.getpid(), threading.Event()
+    first_seen: dict[int, float] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

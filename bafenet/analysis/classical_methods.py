@@ -91,9 +91,9 @@ def _measure_frame(dataset: Any, methods: Sequence[str], index: int) -> dict[str
         seconds = time.process_time() - begun
         masks = {rule: response > threshold(response) for rule, threshold in RULES.items()}
         results[name] = dict(
-            seconds=seconds, targets=len(truth.boxes), peaks=_matched(_peaks(response), truth),
+            seconds=seconds, targets=len(truth.boxes), peaks=_matched(*_peaks(response), truth),
             pixels={rule: _pixel_counts(frame, mask) for rule, mask in masks.items()},
-            components={rule: _matched(_components(response, mask), truth) for rule, mask in masks.items()})
+            components={rule: _matched(*_components(response, mask), truth) for rule, mask in masks.items()})
     return results
 
 
@@ -105,27 +105,27 @@ def _pixel_counts(frame: dict, mask: np.ndarray) -> list[dict]:
     return metric.results
 
 
-def _peaks(response: np.ndarray) -> Instances:
-    """The strongest local maxima of a response; neighbours that are equally strong are one."""
+def _peaks(response: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The strongest local maxima of a response, boxes and responses; neighbours that are equally strong are one."""
     highest = cv2.dilate(response, np.ones((2 * _PEAK + 1, 2 * _PEAK + 1), np.uint8))
-    found = _components(response, (response == highest) & (response > 0))
-    kept = np.argsort(-found.scores, kind='stable')[:_PEAKS]
-    return Instances(found.boxes[kept], found.labels[kept], found.scores[kept])
+    boxes, strength = _components(response, (response == highest) & (response > 0))
+    kept = np.argsort(-strength, kind='stable')[:_PEAKS]
+    return boxes[kept], strength[kept]
 
 
-def _components(response: np.ndarray, mask: np.ndarray) -> Instances:
-    """The 8-connected components of a mask as boxes, with their largest responses."""
+def _components(response: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 8-connected components of a mask as boxes (N, 4), and their largest responses (N,)."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     strength = np.zeros(count)
     np.maximum.at(strength, labels[mask], response[mask])
     left, top, width, height = stats[1:, :4].T
-    return Instances(np.stack([left, top, left + width, top + height], axis=1), np.zeros(count - 1, int), strength[1:])
+    return np.stack([left, top, left + width, top + height], axis=1), strength[1:]
 
 
-def _matched(detections: Instances, truth: Instances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores, what finds a target, and false alarms."""
+def _matched(boxes: np.ndarray, strength: np.ndarray, truth: Instances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The strength of detections, which of them find a target, and which are false alarms; each (N,)."""
     none = Instances(np.zeros((0, 4)), np.zeros(0, int))
-    return detections.scores, *match_centres(detections, truth, none, 1)
+    return strength, *match_centres(Instances(boxes, np.zeros(len(boxes), int), strength), truth, none, 1)
 
 
 def _sum_up(frames: list[dict]) -> dict:
@@ -135,7 +135,7 @@ def _sum_up(frames: list[dict]) -> dict:
     order = np.argsort(-scores, kind='stable')
     found, alarms = np.cumsum(found[order]), np.cumsum(alarms[order])
     # Where another target is found, and the last: all that the curve turns on.
-    turns = np.unique(np.append(np.flatnonzero(np.diff(found, prepend=0)), len(found) - 1)) if len(found) else []
+    turns = np.unique(np.append(np.flatnonzero(np.diff(found, prepend=0)), max(len(found) - 1, 0)))[:len(found)]
     rules = {}
     for rule in RULES:
         metric = IRSTDMetric()

@@ -4,9 +4,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
-Grey = NDArray[np.float64]
+Grey = np.ndarray  # float64
 # Rows and columns of the eight cells around a window; opposite ones are four places apart.
 AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 _VALUES_AT_ONCE = 8_000_000  # of windows that are partly sorted: bounds the memory on large frames
