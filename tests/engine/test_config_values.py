@@ -33,7 +33,7 @@ def refusal(*options, config=DEMO, **kwargs):
 
 def test_every_config_passes():
     for file in FILES:
-        assert load_config(file).model.type in ('BAFENet', 'FCOS')
+        assert load_config(file).model.type in ('BAFENet', 'FCOS', 'TargetSegmentor')
 
 
 WRONG = '''

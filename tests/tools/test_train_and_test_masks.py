@@ -14,6 +14,7 @@ from bafenet.engine import test, train
 from bafenet.engine.checkpoints import load_from_local
 from bafenet.engine.network import build_network, trained_config
 from bafenet.engine.options import load_config
+from bafenet.errors import InputError
 
 CONFIGS = sorted((ROOT / 'configs/segmentation').glob('*.py'))
 PARAMETERS = dict(nested_unet_r34_nudt=8_792_702, nested_unet_r18_nudt=4_696_888, additive_unet_nudt=525_169)
@@ -69,6 +70,15 @@ def test_configs(config):
     train_set, val_set = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
     assert train_set.holdout == val_set.holdout == 100 and val_set.held_out and not train_set.get('held_out')
     assert cfg.test_dataloader.dataset.ann_file == 'splits/test.txt'
+
+
+@pytest.mark.parametrize('option', [
+    'model.backbone.depth=50', 'model.backbone.nested=1', 'model.backbone.in_channels=2', 'model.backbone.type=ResNot',
+    'model.loss_mask.reduction=sum', 'model.loss_mask.smooth=0', 'model.loss_mask.type=SoftIOULoss',
+    'model.output_weights=[1,-1]', 'model.loss_mask.smoothness=1'])
+def test_a_wrong_setting_is_named(option):
+    with pytest.raises(InputError, match=option.partition('=')[0]):
+        load_config(str(ROOT / 'configs/segmentation/nested_unet_r18_nudt.py'), [option])
 
 
 def test_train_resume_and_test(trained, options, tmp_path):
