@@ -6,7 +6,7 @@ from bafenet._version import __version__
 from bafenet.engine.provenance import commit
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.class_keys import class_columns, class_text
-from bafenet.evaluation.report import FOUND, WITHOUT_SIDES
+from bafenet.evaluation.report import FOUND, PIXEL_ROWS, WITHOUT_SIDES
 from bafenet.fileio import require_writable_file, write_bytes
 
 from .collect import Run, collect
@@ -93,13 +93,15 @@ def _metrics_tables(rows: Sequence[MetricRow]) -> list[tuple[str, dict[str, Any]
     columns = columns_of(rows)
     accuracy = {key: text for key, text in columns.items() if key in ACCURACY}
     found = {key: text for key, text in columns.items() if key in FOUND}
-    others = {key: text for key, text in columns.items() if key not in ACCURACY | FOUND}
+    of_masks = {key: text for key, text in columns.items() if key in PIXEL_ROWS}
+    others = {key: text for key, text in columns.items() if key not in ACCURACY | FOUND | PIXEL_ROWS.keys()}
     of_classes = class_rows(rows)
     return [(caption, _metrics_table(having, own)) for caption, own, all_rows in (
         ('Accuracy of each run, and the paper’s', accuracy, rows),
         ('Each class of each run', class_columns(row.values for row in of_classes), of_classes),
         ('False alarms and sky of each run', others, rows),
-        ('Targets found by their centres, in each run', found, rows))
+        ('Targets found by their centres, in each run', found, rows),
+        ('Target masks of each run', of_masks, rows))
         if (having := [row for row in all_rows if set(own) & set(row.values)])]
 
 

@@ -92,7 +92,7 @@ def test_all_metrics_are_seen_at_once(browser, report):
     browser.open(report, 1280)
     widths = browser.run('''return [...document.querySelectorAll('#metrics .scroll')].map(
         (part) => [part.scrollWidth, part.clientWidth])''')
-    assert len(widths) == 3 and all(whole <= seen for whole, seen in widths)
+    assert len(widths) == 4 and all(whole <= seen for whole, seen in widths)
     browser.open(report, 400)
     heights = browser.run('''return [...document.querySelectorAll('#metrics thead')].map(
         (head) => head.offsetHeight)''')
