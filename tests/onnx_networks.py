@@ -35,6 +35,7 @@ def narrow_config(family: str, classes: int = 1) -> Config:
         width, channels = [8] * len(model.backbone.stage_channels), 8
         model.backbone.update(stage_channels=width, stage_blocks=[1] * len(width), stem_channels=4)
         model.bbox_head.exchange.adapter.hidden_channels = 4
+        model.bbox_head.side_knots = (1, 2, 3, 4, 5, 6, 8, 16)
     else:
         expansion = 4 if model.backbone.depth == 50 else 1
         # Two channels a group: at the coarsest level a frame is one point, and GN wants two values.

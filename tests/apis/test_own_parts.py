@@ -71,13 +71,14 @@ def test_the_config_brings_the_parts_and_the_checkpoint_alone_does_not(own):
                        r'--config, in Python config='):
         bafenet.load('own.pth')
     assert 'own_exchange' not in sys.modules
-    found = bafenet.load('own.pth', config='own.py')(frame())
+    # Without the exchange that they were trained with the shipped weights are not sure of much.
+    found = bafenet.load('own.pth', config='own.py')(frame(), score=0.001)
     # The module is imported by now.
-    again = bafenet.load('own.pth')(frame())
-    bare = bafenet.load('bare.pth', config='own.py')(frame())
+    again = bafenet.load('own.pth')(frame(), score=0.001)
+    bare = bafenet.load('bare.pth', config='own.py')(frame(), score=0.001)
     nothing_exchanged = bafenet.load('own.pth')
     nothing_exchanged.model.bbox_head.exchange.forward = lambda x1, x2: (x1, x2)
-    for result in (again, bare, nothing_exchanged(frame())):
+    for result in (again, bare, nothing_exchanged(frame(), score=0.001)):
         np.testing.assert_array_equal(result.scores, found.scores)
         np.testing.assert_array_equal(result.sky_probability, found.sky_probability)
     assert len(found.scores) > 0

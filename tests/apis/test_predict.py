@@ -15,6 +15,7 @@ from mmdet.registry import MODELS
 from onnx_networks import write_network
 from PIL import Image
 
+import bafenet
 from bafenet.apis.predict import predict
 from bafenet.devkit.frame_files import find_frame_files
 from bafenet.engine.options import load_config
@@ -212,8 +213,9 @@ def test_the_summary_counts_likely_targets_and_a_refusal_names_what_differs(fold
     frame = f'{folder}/ü.jpg'
     assert call(frame, '--out', 'out', '--pictures', '--score', 0) == 0
     scores = [one['score'] for one in results()['annotations']]
-    assert f'{len(scores)} detections, {sum(score >= 0.3 for score in scores)} of them at 0.3 or more (Target ' \
-        in capsys.readouterr().out
+    likely = bafenet.load('bafenet_hr_tiny').cfg.model.test_cfg.calibration.likely
+    count = sum(score >= likely for score in scores)
+    assert f'{len(scores)} detections, {count} of them at {likely:g} or more (Target ' in capsys.readouterr().out
     assert call(frame, '--out', 'out', '--score', 0.5) == 2
     assert '(score=0.0, and now 0.5; pictures=True, and now False; ' in capsys.readouterr().err
 
