@@ -5,17 +5,19 @@ import sys
 
 from bafenet_command import Parser, tool, whole
 
+# Those of bafenet.classical, which the help need not wait for.
+METHODS = ('Top-Hat', 'Max-Median', 'LCM', 'MPCM', 'TLLCM', 'WSLCM', 'IPI', 'NRAM', 'RIPT', 'PSTNN')
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    from bafenet.classical import METHODS
     parser = Parser(description=__doc__)
     tasks = parser.add_subparsers(dest='task', required=True)
     measure = tasks.add_parser('measure', help='by pixel and by target, with both threshold rules, and the time')
     measure.add_argument('data_root', metavar='DATA', help='folder of frames and target masks: NUDT-SIRST, IRSTD-1k, '
                          'SIRST, a devkit')
     measure.add_argument('--split', default='', help='split file below DATA, as splits/test.txt [all frames]')
-    measure.add_argument('--methods', nargs='+', choices=list(METHODS), default=list(METHODS), metavar='METHOD',
+    measure.add_argument('--methods', nargs='+', choices=METHODS, default=METHODS, metavar='METHOD',
                          help=f'of {", ".join(METHODS)} [all]')
     measure.add_argument('--workers', type=whole(1, 256), default=1, help='processes [1]')
     measure.add_argument('--limit', type=whole(1, 10**9), help='at most so many frames, evenly taken [all]')

@@ -4,8 +4,10 @@ import json
 import cv2
 import numpy as np
 import pytest
+from conftest import load_tool
 
 from bafenet.analysis.classical_methods import draw, measure
+from bafenet.classical import METHODS
 from bafenet.errors import InputError
 
 
@@ -40,6 +42,10 @@ def test_numbers_of_top_hat(data, tmp_path, capsys):
     assert top_hat['curve'] == dict(found=[0.25, 0.5, 0.75, 1, 1], alarms=[0, 0, 0, 0, 0.75])
     printed = capsys.readouterr().out
     assert '0.5714' in printed and '100.00' in printed and 'MPCM' in printed
+
+
+def test_the_tool_knows_all_methods():
+    assert tuple(METHODS) == load_tool('classical.py').METHODS
 
 
 def test_processes_change_nothing_and_a_limit_takes_frames_evenly(data):
