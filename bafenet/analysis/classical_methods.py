@@ -23,6 +23,7 @@ from bafenet.parallel import map_with_progress
 from bafenet.reading import read_json
 from bafenet_command import call_of
 
+from ..devkit.box_matching import component_boxes, component_maxima
 from ..engine.silent_logging import quiet
 from ..evaluation.centre_matching import match_centres
 from ..evaluation.irstd_metric import IRSTDMetric
@@ -115,11 +116,7 @@ def _peaks(response: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _components(response: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The 8-connected components of a mask as boxes (N, 4), and their largest responses (N,)."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    strength = np.zeros(count)
-    np.maximum.at(strength, labels[mask], response[mask])
-    left, top, width, height = stats[1:, :4].T
-    return np.stack([left, top, left + width, top + height], axis=1), strength[1:]
+    return component_boxes(mask), component_maxima(mask, response)
 
 
 def _matched(boxes: np.ndarray, strength: np.ndarray, truth: Instances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

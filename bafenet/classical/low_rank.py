@@ -3,6 +3,7 @@
 A frame's patches as the columns of a matrix are a background of low rank and few bright pixels, the targets.
 """
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,16 +66,21 @@ def ipi(frame: Grey, size: int = 50, step: int = 10, tolerance: float = 1e-7, it
     Returns:
         The target image, (H, W), at least 0: medians where patches overlap, in shares of the frame's range.
     """
+    return _target_image(frame, size, step, partial(_ipi_targets, tolerance=tolerance, iterations=iterations))
+
+
+def _target_image(frame: Grey, size: int, step: int, separate: Callable[[Grey], Grey]) -> Grey:
+    """The target image of a frame by a method that gives the sparse part of its patch image, (size², n) in 0 … 1."""
     patches = split(frame, size, step)
     image = unit_range(patches.reshape(size * size, -1))
     if not image.any():
         return np.zeros_like(frame)
-    sparse = _ipi_targets(image, 1 / np.sqrt(max(image.shape)), tolerance, iterations)
-    return np.maximum(join(sparse.reshape(patches.shape), frame.shape, step, median=True), 0)
+    return np.maximum(join(separate(image).reshape(patches.shape), frame.shape, step, median=True), 0)
 
 
-def _ipi_targets(image: Grey, weight: float, tolerance: float, iterations: int) -> Grey:
+def _ipi_targets(image: Grey, tolerance: float, iterations: int) -> Grey:
     """The sparse part of a patch image, by the accelerated proximal gradient (its Algorithm 1)."""
+    weight = 1 / np.sqrt(max(image.shape))
     values = np.linalg.svd(image, compute_uv=False)
     relax, least = values[min(1, len(values) - 1)], 0.005 * values[min(3, len(values) - 1)]
     now = before = np.zeros((2, *image.shape))  # background and targets
@@ -129,10 +135,12 @@ def nram(frame: Grey,
     Returns:
         The target image, (H, W), at least 0: medians where patches overlap, in shares of the frame's range.
     """
-    patches = split(frame, size, step)
-    image = unit_range(patches.reshape(size * size, -1))
-    if not image.any():
-        return np.zeros_like(frame)
+    return _target_image(frame, size, step, partial(_nram_targets, gamma=gamma, rate=rate, tolerance=tolerance,
+                                                    iterations=iterations))
+
+
+def _nram_targets(image: Grey, gamma: float, rate: float, tolerance: float, iterations: int) -> Grey:
+    """The sparse part of a patch image, by alternating directions."""
     root = np.sqrt(min(image.shape))
     penalty = 3 * np.sqrt(max(image.shape))
     low_rank, sparse, edges, multiplier = np.zeros((4, *image.shape))
@@ -151,7 +159,7 @@ def nram(frame: Grey,
         penalty *= rate
         if np.linalg.norm(residual) < tolerance * np.linalg.norm(image):
             break
-    return np.maximum(join(sparse.reshape(patches.shape), frame.shape, step, median=True), 0)
+    return sparse
 
 
 def _rank_step(old: NDArray[np.float64], start: NDArray[np.float64], penalty: float, gamma: float) -> NDArray:

@@ -41,12 +41,37 @@ def component_boxes(mask: np.ndarray) -> np.ndarray:
     Returns:
         (n, 4) int64, 0-based ``[x1, y1, x2, y2]`` with exclusive ends.
     """
-    stats = cv2.connectedComponentsWithStats((mask != 0).view(np.uint8), connectivity=8)[2][1:]
+    _, stats, _, order = _components(mask)
     corner = stats[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]]
     extent = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
-    # OpenCV's own order depends on its algorithm.
-    order = np.lexsort(corner.T)
     return np.concatenate([corner, corner + extent], axis=1).astype(np.int64)[order]
+
+
+def component_centroids(mask: np.ndarray) -> np.ndarray:
+    """The unweighted centroid of each 8-connected component, in the order of :func:`component_boxes`.
+
+    Args:
+        mask: (H, W) bool or uint8.
+
+    Returns:
+        (n, 2) float64, column and row; the first pixel is at 0.
+    """
+    _, _, centroids, order = _components(mask)
+    return centroids[order]
+
+
+def component_maxima(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The largest value in each 8-connected component, in the order of :func:`component_boxes`.
+
+    Args:
+        mask: (H, W) bool or uint8.
+        values: (H, W).
+
+    Returns:
+        (n,), of the values' dtype.
+    """
+    labels = component_labels(mask)
+    return np.asarray(ndimage.maximum(values, labels, np.arange(1, labels.max() + 1)), values.dtype)
 
 
 def component_labels(mask: np.ndarray) -> np.ndarray:
@@ -55,11 +80,18 @@ def component_labels(mask: np.ndarray) -> np.ndarray:
     Args:
         mask: (H, W) bool or uint8.
     """
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((mask != 0).view(np.uint8), connectivity=8)
-    order = np.lexsort(stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]].T)
-    number = np.zeros(len(stats), np.int32)
-    number[order + 1] = np.arange(1, len(stats))
+    labels, _, _, order = _components(mask)
+    number = np.zeros(len(order) + 1, np.int32)
+    number[order + 1] = np.arange(1, len(order) + 1)
     return number[labels]
+
+
+def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """OpenCV's labels (H, W), statistics and centroids of the components, and the order that they are given in."""
+    _, labels, stats, centroids = cv2.connectedComponentsWithStats((mask != 0).view(np.uint8), connectivity=8)
+    # OpenCV's own order depends on its algorithm.
+    order = np.lexsort(stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]].T)
+    return labels, stats[1:], centroids[1:], order
 
 
 def whole_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

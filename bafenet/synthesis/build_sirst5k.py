@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from bafenet.devkit.box_matching import component_centroids
+
 from ..arguments import MAX_SEED, MAX_WORKERS, require_flags, require_number
 from ..devkit.conversion.files import MASK_ENDINGS
 from ..devkit.conversion.masks import read_target_mask
@@ -22,7 +24,7 @@ from ..errors import InputError, printable
 from ..fileio import owned, require_writable_folder, write_text
 from ..parallel import map_with_progress
 from ..reading import PathLike
-from .negatives import MAX_WINDOW, MIN_WINDOW, ROTATIONS, negatives, target_centres
+from .negatives import MAX_WINDOW, MIN_WINDOW, ROTATIONS, negatives
 from .noise import NoiseLibrary, NoiseRules, check_noise_rules, mix_noise, sample_noise
 from .resumable import (
     SetKind,
@@ -73,7 +75,7 @@ class Entry(NamedTuple):
         kind: One of :data:`KINDS`.
         source: The name of the frame that it comes from.
         draw: Which draw of noise is in it, from 0; None in an original. A negative has the draw 0 of its frame.
-        target: Which target was rotated, from 0 in the order of :func:`~.negatives.target_centres`; None without one.
+        target: Which target was rotated, from 0 in the order of ``component_centroids``; None without one.
         rotation: By how many degrees; None likewise.
     """
 
@@ -226,7 +228,7 @@ class _Survey:
     def __call__(self, files: tuple[Path, Path]) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
         image, mask = _read(files)
         grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        return len(target_centres(mask)), sample_noise(grey, mask, self.rules)
+        return len(component_centroids(mask)), sample_noise(grey, mask, self.rules)
 
 
 # --- The set ----------------------------------------------------------------------------------------------------------
@@ -313,7 +315,7 @@ class _Task:
                  for draw in range(job.draws)]
         label = mask.astype(np.uint8) * BINARY
         images, labels = [image, *mixed], [_png(label)] * (1 + job.draws)
-        for centre in target_centres(mask):
+        for centre in component_centroids(mask):
             rotated, rotated_labels = negatives(mixed[0], label, centre, self.target_window, self.rotate_label)
             images += list(rotated)
             labels += list(map(_png, rotated_labels)) if self.rotate_label else labels[:1] * len(rotated)

@@ -1,28 +1,12 @@
 """Negative augmentation: the window around a small target, rotated about its centre (SIRST-5K, Eq. 4)."""
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 ROTATIONS = (0, 90, 180, 270)
 """beta of Eq. 4 in degrees, anticlockwise. The paper calls the angle mu once; 0 leaves the frame as it is."""
 
 MIN_WINDOW, MAX_WINDOW = 2, 1024
-
-
-def target_centres(mask: np.ndarray) -> np.ndarray:
-    """The unweighted centroid of each target of a mask, from top to bottom by its upper edge, then by its left edge.
-
-    Args:
-        mask: (H, W) bool or uint8, not 0 at target pixels; each 8-connected component is a target.
-
-    Returns:
-        (n, 2) float64, column and row; the first pixel is at 0.
-    """
-    stats, centroids = cv2.connectedComponentsWithStats((mask != 0).view(np.uint8), connectivity=8)[2:]
-    # OpenCV's own order depends on its algorithm.
-    order = np.lexsort(stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]].T)
-    return centroids[1:][order]
 
 
 def window_around(centre: Sequence[float], size: int, shape: Sequence[int]) -> tuple[slice, slice]:
@@ -67,7 +51,7 @@ def negatives(image: np.ndarray, mask: np.ndarray, centre: Sequence[float], size
     Args:
         image: (H, W) or (H, W, C), uint8 or uint16. It is not changed.
         mask: (H, W), its target mask.
-        centre: Column and row of the target's centre, as :func:`target_centres` gives it.
+        centre: Column and row of the target's centre, as ``component_centroids`` gives it.
         size: Side of the rotated window in pixels, s of the paper.
         rotate_label: Rotate the mask's window too.
 

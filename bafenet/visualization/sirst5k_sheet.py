@@ -4,12 +4,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bafenet.devkit.box_matching import component_centroids
 from bafenet.devkit.frames import read_frame
 from bafenet.devkit.images import read_mask
 from bafenet.devkit.read import read_split
 from bafenet.errors import InputError, printable
 from bafenet.synthesis.build_sirst5k import IMAGE_FOLDER, MASK_FOLDER, SPLIT_FOLDER, Job, entries_of
-from bafenet.synthesis.negatives import ROTATIONS, target_centres, window_around
+from bafenet.synthesis.negatives import ROTATIONS, window_around
 
 from .drawing import as_rgb, tile, write_image
 from .text import Text, shorten, write_texts
@@ -49,7 +50,7 @@ def _row(root: Path, name: str, alpha: float) -> list[np.ndarray]:
     frame, mixed, *turned = (read_frame(root / IMAGE_FOLDER / f'{entry.file}.png').image
                              for entry in entries_of(Job(name, 1, 1)))
     noise = (mixed.astype(np.float32) - (1 - alpha) * frame) / max(alpha, 1e-6)
-    centre = target_centres(read_mask(root / MASK_FOLDER / f'{name}.png', frame.shape[:2]))[0]
+    centre = component_centroids(read_mask(root / MASK_FOLDER / f'{name}.png', frame.shape[:2]))[0]
     window = window_around(centre, NEAR, frame.shape)
     near = np.stack([image[window] for image in turned]).astype(np.float32)
     # The same stretch for all four, so that they can be compared.

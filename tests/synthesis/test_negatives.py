@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bafenet.synthesis.negatives import ROTATIONS, negatives, rotate_window, target_centres, window_around
+from bafenet.devkit.box_matching import component_centroids
+from bafenet.synthesis.negatives import ROTATIONS, negatives, rotate_window, window_around
 
 
 def image_of(shape, dtype, seed=0):
@@ -18,7 +19,7 @@ def test_the_four_negatives_are_those_of_eq_4(dtype, channels, rotate_label):
     mask[8:10, 12:15] = 255
     before = image.copy(), mask.copy()
     # The centroid is at column 13 and row 8.5, so the window of three has its middle at (13, 9).
-    (x, y), = target_centres(mask).tolist()
+    (x, y), = component_centroids(mask).tolist()
     assert (x, y) == (13, 8.5)
     images, masks = negatives(image, mask, (x, y), 3, rotate_label)
     assert images.shape == (4, *image.shape) and images.dtype == dtype and masks.shape == (4, 20, 30)
@@ -50,12 +51,12 @@ def test_centres_are_the_centroids_of_8_connected_components_from_the_top():
     mask[30:33, 2:4] = 1
     mask[5, 20] = mask[6, 21] = 1
     mask[5:9, 3:5] = 1
-    found = target_centres(mask)
+    found = component_centroids(mask)
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     expected = np.array(ndimage.center_of_mass(mask, labels, range(1, count + 1)))[:, ::-1]
     assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, expected.tolist()))
     assert found.tolist() == [[3.5, 6.5], [20.5, 5.5], [2.5, 31]]
-    assert target_centres(np.zeros((9, 9), bool)).shape == (0, 2)
+    assert component_centroids(np.zeros((9, 9), bool)).shape == (0, 2)
 
 
 def test_four_quarters_are_a_whole_turn():

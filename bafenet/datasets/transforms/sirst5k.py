@@ -10,6 +10,7 @@ from mmdet.structures.bbox import BaseBoxes
 from mmengine.dataset import BaseDataset
 
 from bafenet.arguments import require_flags, require_number, shown
+from bafenet.devkit.box_matching import component_centroids
 from bafenet.devkit.frames import DEFAULT_LEVELS
 from bafenet.devkit.layout import TARGET
 from bafenet.errors import InputError, printable
@@ -18,7 +19,6 @@ from bafenet.synthesis.negatives import (
     MIN_WINDOW,
     ROTATIONS,
     rotate_window,
-    target_centres,
     window_around,
 )
 from bafenet.synthesis.noise import NoiseRules, check_noise_rules, collect_noise, mix_noise
@@ -157,7 +157,7 @@ class NegativeAugmentation(BaseTransform):
             raise InputError(f'{printable(results.get("img_path", "a sample"))}: NegativeAugmentation with '
                              'rotate_label=True needs a target mask, gt_target_mask, and no step before it has loaded '
                              'one; boxes cannot be rotated')
-        centres = _box_centres(results) if mask is None else target_centres(mask == TARGET)
+        centres = _box_centres(results) if mask is None else component_centroids(mask == TARGET)
         if len(centres):
             window = window_around(centres[random.randrange(len(centres))], self.size, results['img'].shape)
             rotation = random.choice(ROTATIONS)

@@ -2,19 +2,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData, PixelData
-from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
 from bafenet.arguments import is_number, require_choice, require_part, shown
-from bafenet.devkit.box_matching import component_boxes, component_labels
+from bafenet.devkit.box_matching import component_boxes, component_maxima
 from bafenet.errors import InputError, printable
 
 from .mask_losses import NegativeSetLoss
@@ -151,11 +149,11 @@ class TargetSegmentor(BaseModel):
 def _components(predicted: PixelData) -> InstanceData:
     """Boxes and scores of the components of a predicted mask."""
     mask, device = predicted.sem_seg[0].cpu().numpy(), predicted.prob.device
-    boxes, probability = component_boxes(mask), predicted.prob[0].cpu().numpy()
-    scores = ndimage.maximum(probability, component_labels(mask), np.arange(1, len(boxes) + 1))
+    boxes = component_boxes(mask)
+    scores = component_maxima(mask, predicted.prob[0].cpu().numpy())
     return InstanceData(
         bboxes=torch.tensor(boxes, dtype=torch.float32, device=device),
-        scores=torch.tensor(np.asarray(scores), dtype=torch.float32, device=device),
+        scores=torch.tensor(scores, dtype=torch.float32, device=device),
         labels=torch.zeros(len(boxes), dtype=torch.int64, device=device))
 
 
