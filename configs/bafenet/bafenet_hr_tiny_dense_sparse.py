@@ -4,7 +4,7 @@ _base_ = './bafenet_hr_tiny_densesirst.py'
 
 sparse_root = 'data/SIRSTv2devkit'
 load_image, load_sky, crop, paste, flip, pack = _base_.train_pipeline
-# Sensors differ.
+# Sensors differ. Sparse frames show it; the borders of dense targets are learnt as they are.
 jitter = dict(type='IntensityJitter')
 # Real targets are larger than DenseSIRST's, and other lenses show them larger or smaller.
 scales = dict(
@@ -17,15 +17,15 @@ lone_paste = dict(
     paste, lone_prob=1.0, num_lone=(1, 4), max_target_size=32, target_scale=(0.7, 2.0), brightness=(0.4, 1.5))
 
 dense = dict(
-    _base_.train_dataloader.dataset, pipeline=[load_image, load_sky, crop, paste, jitter, flip, pack])
+    _base_.train_dataloader.dataset, pipeline=[load_image, load_sky, crop, paste, flip, pack])
 sparse = dict(dense, data_root=sparse_root, pipeline=[load_image, load_sky, scales, sparse_crop, jitter, flip, pack])
 with_targets = dict(
     sparse,
     only_with_targets=True,
     pipeline=[load_image, load_sky, scales, sparse_crop, lone_paste, jitter, flip, pack])
 train_dataloader = dict(
-    # Twice the steps that DenseSIRST alone has.
-    sampler=dict(repeats=2 / 3),
+    # As many dense crops as DenseSIRST alone has, and twice as many sparse ones.
+    sampler=dict(repeats=1.1),
     # Every other sparse frame has no target.
     dataset=dict(
         _delete_=True,
