@@ -17,10 +17,11 @@ LONE = dict(PASTE, lone_prob=1.0, num_lone=(1, 4), max_target_size=32, target_sc
 FREQUENT = dict(parts=3)
 SCALED = dict(FREQUENT, scaled=True)
 PASTED = dict(SCALED, pastes=(None, LONE))
-JITTERED = dict(PASTED, jitter=True)
+JITTERED = dict(PASTED, jitter=(True, ) * 3)
 CHANGES = {
     'sparse_tiny': dict(pastes=(PASTE, )), 'sparse_unpasted': {}, 'sparse_frequent': FREQUENT, 'sparse_scales': SCALED,
-    'sparse_lone': PASTED, 'sparse_jitter': JITTERED, 'sparse_hard': dict(PASTED, hard=(0.2, 0.4, 0)),
+    'sparse_lone': PASTED, 'sparse_jitter': JITTERED, 'sparse_ours': dict(PASTED, jitter=(False, True, True)),
+    'sparse_hard': dict(PASTED, hard=(0.2, 0.4, 0)),
     'sparse_ema': dict(JITTERED, ema=True), 'sparse_small': JITTERED}
 
 
@@ -53,7 +54,7 @@ def test_a_row_changes_what_it_says(key):
         assert list(steps) == ['LoadInfraredImage', 'LoadSkyAnnotations',
                                *(['RandomChoice'] if number and change.get('scaled') else []), 'BalancedCrop',
                                *(['BAGCopyPaste'] if paste else []),
-                               *(['IntensityJitter'] if change.get('jitter') else []), 'RandomFlip',
+                               *(['IntensityJitter'] if change.get('jitter', (False, ) * 3)[number] else []), 'RandomFlip',
                                'PackInfraredInputs']
         if paste:
             assert {name: tuple(value) if isinstance(value, list) else value
@@ -107,3 +108,14 @@ def test_a_row_trains_a_step_on_both(key, copy, devkit):
     total, _ = network.parse_losses(network(**batch, mode='loss'))
     total.backward()
     assert torch.isfinite(total)
+
+
+@pytest.mark.parametrize(('key', 'more'), [('bridge_none', []), ('bridge_noise', ['NoiseDisplacement']),
+                                           ('bridge_negatives', ['NoiseDisplacement', 'NegativeAugmentation'])])
+def test_the_rows_of_the_bridge_add_steps_to_every_part(key, more):
+    rows = {row.key: row for table in select_tables('bridge') for row in table.runnable}
+    parts = zip(*(loader_parts(cfg, 'train') for cfg in (row_config(rows[key], 'ours'), read('sparse_ours'))),
+                strict=True)
+    for part, base in parts:
+        types, own = ([step.type for step in one.pipeline] for one in (part, base))
+        assert types == [*own[:-2], *more, *own[-2:]]

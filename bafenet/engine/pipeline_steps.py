@@ -79,6 +79,11 @@ def without_steps(settings: Any, name: str) -> Any:
     return _each_step(settings, name, lambda step: [])
 
 
+def insert_steps(settings: Any, before: str, *steps: dict) -> Any:
+    """Settings with steps put before each one of a type, in every pipeline below them; a copy."""
+    return _each_step(settings, before, lambda step: [*steps, step])
+
+
 def change_steps(settings: Any, name: str, **changes: Any) -> Any:
     """Settings with some of those of each step of a type changed, in every pipeline below them; a copy."""
     return _each_step(settings, name, lambda step: [type(step)({**step, **changes})])

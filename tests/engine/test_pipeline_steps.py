@@ -4,7 +4,7 @@ from conftest import ROOT
 from mmengine.config import Config
 
 from bafenet.engine.options import load_config
-from bafenet.engine.pipeline_steps import change_step, change_steps, remove_step, step_index, without_steps
+from bafenet.engine.pipeline_steps import change_step, change_steps, insert_steps, remove_step, step_index, without_steps
 from bafenet.errors import InputError
 
 R50 = str(ROOT / 'configs/bafenet/bafenet_r50_densesirst.py')
@@ -37,6 +37,8 @@ def test_steps_of_all_pipelines_below_settings_are_changed_or_left_out():
         dict(type='D', pipeline=[new, dict(type='mmdet.B', parts=[[new], [dict(type='C')]])]),
         dict(dataset=dict(pipeline=(new, )))])
     assert change_steps(loader, 'B', parts=[])['datasets'][0]['pipeline'][1] == dict(type='mmdet.B', parts=[])
+    more = insert_steps(loader, 'B', dict(type='N'), dict(type='M'))['datasets'][0]['pipeline']
+    assert types(more) == ['A', 'N', 'M', 'mmdet.B'] and more[3] == pipeline[1]
     left = without_steps(loader, 'A')
     assert [part.get('pipeline') for part in left['datasets']] == [[dict(type='mmdet.B', parts=[[], [dict(type='C')]])],
                                                                    None]
