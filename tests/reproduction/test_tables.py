@@ -6,7 +6,7 @@ from conftest import ROOT
 
 from bafenet.errors import InputError
 from bafenet.reproduction import tables
-from bafenet.reproduction.table import COLUMNS
+from bafenet.reproduction.columns import BOXES
 from bafenet.reproduction.tables import choose_protocol, find_row, read_table, read_tables, select_tables
 
 
@@ -24,7 +24,7 @@ def test_the_papers_numbers():
     chosen = {table.key: table for table in [*select_tables('all'), *select_tables('exchange')]}
     paper = {(key, row.title): row.paper for key, table in chosen.items() for row in table.rows}
     for row, numbers in expected.items():
-        assert paper[row] == dict(zip(COLUMNS, numbers, strict=True))
+        assert paper[row] == dict(zip((column.name for column in BOXES.columns), numbers, strict=True))
     # Our copy lacks the bodies of II and V.
     assert not any(numbers for (key, _), numbers in paper.items() if key in ('II', 'V'))
     assert sum(bool(numbers) for numbers in paper.values()) == 4 + 4 + 4 + 1
@@ -169,8 +169,8 @@ BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] 
     (one_table(f'{ROW}, {ROW}'), 'two rows have the key a'),
     (one_table(f'{ROW}, {{key: c, label: c, base: {{demo: x.py}}}}'), 'row c has a base for demo, and the first row'),
     (one_table('{label: b, paper: [0.1]}'), r'rows\[0\].paper has 1 numbers for 4 columns'),
-    (one_table('{label: b, paper: ["0.1", "0.2", "0.3", "0.4"]}'), r'rows\[0\].paper must be a list'),
-    (one_table('{label: b, paper: [0.1, 0.2, 0.3, 30]}'), r'rows\[0\].paper must be a list .* from 0 to 1'),
+    (one_table('{label: b, paper: ["0.1", "0.2", "0.3", "0.4"]}'), r'rows\[0\].paper: mAP_07 must be a number'),
+    (one_table('{label: b, paper: [0.1, 0.2, 0.3, 30]}'), r'rows\[0\].paper: recall_12 must be .* from 0 to 1'),
     (one_table('{label: b, paper: [0.1, 0.2, 0.3, .nan]}'), r'rows\[0\].paper'),
     (one_table(metrics='[f1]', tests='3'), 'tests must be an object'),
     (one_table(metrics='[f1]', tests='{}'), 'tests names no test; give each its settings'),

@@ -1,0 +1,48 @@
+"""What the network of a row costs: parameters, multiply-adds, and the time of a frame; no training is needed."""
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from bafenet.analysis.benchmark import machine_of, summary, time_each
+from bafenet.analysis.complexity import count, input_shape
+from bafenet.engine.silent_logging import quiet
+
+_RUNS = 5
+
+
+def measure_costs(cfg: Config) -> dict[str, float]:
+    """Costs of a config's network at its ``input_size``, by the names of ``columns.COSTS``.
+
+    Args:
+        cfg: The config.
+
+    Returns:
+        ``params``; ``flops``, as ``complexity.count`` counts them, one a multiply-add; ``ms``, the median time of the
+        network alone on one frame, in milliseconds, on the GPU where there is one.
+    """
+    height, width = input_shape(cfg)
+    counted = count(cfg, height, width)
+    device = get_device()
+    with quiet():
+        network = MODELS.build(cfg.model).to(device).eval()
+    sample = DetDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0)))
+    frame = torch.randint(256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+    @torch.no_grad()
+    def run(number: int) -> None:
+        network(**network.data_preprocessor(dict(inputs=[frame], data_samples=[sample])), mode='tensor')
+        if device == 'cuda':
+            torch.cuda.synchronize()
+
+    times = time_each({'network': run}, _RUNS, warmup=2)['network']
+    return dict(params=counted['params'], flops=counted['flops'], ms=summary(times)['median_ms'])
+
+
+def costs_note(cfg: Config) -> str:
+    """What the costs of a table are, in words, with the size of a frame and the machine."""
+    height, width = input_shape(cfg)
+    return (f'Costs at {width}×{height} pixels, measured when this was printed: parameters and multiply-adds as '
+            'tools/analysis/complexity.py counts them; the median time of the network alone on one frame, without '
+            f'loading and without metrics, on {machine_of(get_device())}.')

@@ -1,0 +1,8 @@
+# The network of SIRST-5K under its paper's protocol, with noise mixed into every other frame.
+_base_ = [
+    '../../_base_/models/nested_unet.py', '../../_base_/protocols/nudt_paper.py',
+    '../../_base_/datasets/sirst5k_synthesis.py'
+]
+
+load_image, load_mask, *others = _base_.train_dataloader.dataset.pipeline
+train_dataloader = dict(dataset=dict(pipeline=[load_image, load_mask, _base_.synthesis, *others]))
