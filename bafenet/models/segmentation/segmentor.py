@@ -98,8 +98,8 @@ class TargetSegmentor(BaseModel):
             ``loss_mask``; of several losses each by its number, ``loss_mask_1`` and so on.
 
         Raises:
-            InputError: If a sample has no mask, or, for a :class:`NegativeSetLoss`, no ``set_id``; or there is not one
-                of ``output_weights`` for each output.
+            InputError: If a sample has no mask, or, for a :class:`NegativeSetLoss`, no ``set_id`` in its meta data; or
+                there is not one of ``output_weights`` for each output.
         """
         masks = torch.stack([_true_mask(sample) for sample in data_samples])
         outputs = self.logits(inputs)
@@ -169,8 +169,8 @@ def _sets(data_samples: SampleList, device: torch.device) -> Tensor:
     numbers: dict[Any, int] = {}
     for sample in data_samples:
         if 'set_id' not in sample.metainfo:
-            raise InputError(f'{printable(sample.metainfo.get("img_path", "a sample"))}: NegativeSetLoss needs set_id, '
-                             'which says what frame a sample was made of, in the meta data: name it in meta_keys of '
-                             'PackInfraredInputs, or take SoftIoULoss')
-        numbers.setdefault(sample.set_id, len(numbers))
-    return torch.tensor([numbers[sample.set_id] for sample in data_samples], device=device)
+            raise InputError(f'{printable(sample.metainfo.get("img_path", "a sample"))}: NegativeSetLoss needs sets of '
+                             'negatives: put NegativeAugmentation into the training pipeline and set '
+                             'train_dataloader.sampler.type=NegativeSetSampler, or take SoftIoULoss')
+        numbers.setdefault(str(sample.set_id), len(numbers))
+    return torch.tensor([numbers[str(sample.set_id)] for sample in data_samples], device=device)
