@@ -1,6 +1,6 @@
 """What a table's columns are: metrics of the evaluator that tests its rows, or costs of a network; units and scales."""
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmengine.config import Config
@@ -24,6 +24,8 @@ class Column:
         scale: What a measured value is multiplied by to be shown.
         printed: What the number that a paper prints is multiplied by to be shown.
         highest: The highest number that a paper may print; the lowest is 0.
+        in_papers: Whether papers print it; ours stands alone where they do not.
+        comparable: Whether the difference of the two says something.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Column:
     scale: float = 1.0
     printed: float = 1.0
     highest: float = 1.0
+    in_papers: bool = True
+    comparable: bool = True
 
     @property
     def head(self) -> str:
@@ -46,10 +50,9 @@ class Evaluator:
         name: Its registered name.
         metrics: What it may give, without prefix and suffix.
         columns: The columns of a paper's table.
-        read: The values of these and of ``beside`` from the tests of a run, by the metric that picked the checkpoint,
-            and the evaluator's settings.
+        read: The values of these from the tests of a run, by the metric that picked the checkpoint, and the evaluator's
+            settings.
         data: What the papers' tables were tested on.
-        beside: Columns that stand behind them without a number of the paper.
         note: What a reader of its numbers must know.
     """
 
@@ -58,7 +61,6 @@ class Evaluator:
     columns: tuple[Column, ...]
     read: Callable[[Tests, Mapping[str, Any]], dict[str, float]]
     data: str
-    beside: tuple[Column, ...] = ()
     note: str = ''
 
 
@@ -93,7 +95,7 @@ def read_masks(tests: Tests, settings: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         InputError: If it lacks one of them.
     """
-    wanted = {column.name: column.name for column in (*MASKS.columns, *MASKS.beside)}
+    wanted = {column.name: column.name for column in MASKS.columns}
     return _picked(plain_keys(next(iter(tests.values()))['metrics']), wanted, 'IRSTDMetric')
 
 
@@ -110,8 +112,8 @@ BOXES = Evaluator('DenseSIRSTMetric', tuple(BOX_ROWS),
 MASKS = Evaluator(
     'IRSTDMetric', tuple(PIXEL_ROWS),
     (Column('IoU', '×100', scale=100, highest=100), Column('P_d', '%', highest=100),
-     Column('F_a', '1e-6', highest=1e6)),
-    read_masks, 'NUDT-SIRST test', (Column('F_a_legacy', '1e-6'), ),
+     Column('F_a', '1e-6', highest=1e6), Column('F_a_legacy', '1e-6', in_papers=False)),
+    read_masks, 'NUDT-SIRST test',
     'IoU is the intersection over the union, both summed over the set; P_d the share of the targets that are detected; '
     'F_a the pixels of components that no target took, of all pixels. F_a_legacy is F_a as the code of DNA-Net and '
     'SIRST-5K counts it, which forgets components as large as a detected one in their frame: the papers\' F_a of '
@@ -121,17 +123,15 @@ EVALUATORS = {one.name: one for one in (BOXES, MASKS)}
 _TIMED_FRAMES = 664
 # What a network costs, whatever its weights.
 COSTS = {one.name: one for one in (
-    Column('params', 'M', scale=1e-6, highest=1e6), Column('flops', 'G', scale=1e-9, highest=1e6),
+    Column('params', 'M', scale=1e-6, highest=1e6), Column('flops', 'G', scale=1e-9, in_papers=False),
     # SIRST-5K prints the seconds of a script over all test frames.
-    Column('ms', 'a frame', printed=1000 / _TIMED_FRAMES, highest=1e6))}
-_COLUMNS = {column.name: column for one in EVALUATORS.values() for column in (*one.columns, *one.beside)} | COSTS
+    Column('ms', 'per frame', printed=1000 / _TIMED_FRAMES, highest=1e6, comparable=False))}
+_COLUMNS = {column.name: column for one in EVALUATORS.values() for column in one.columns} | COSTS
 
 
 def column(name: str) -> Column:
     """The column of a name, of a table with several tests as ``NAME:METRIC`` too."""
-    plain = name.rpartition(':')[2]
-    return Column(name, _COLUMNS[plain].unit, _COLUMNS[plain].scale) if plain != name and plain in _COLUMNS else (
-        _COLUMNS.get(name, Column(name)))
+    return replace(_COLUMNS.get(name.rpartition(':')[2], Column(name)), name=name)
 
 
 def require_metrics(names: list, evaluator: Evaluator) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from .columns import BOXES, COSTS, EVALUATORS, column
 from .costs import costs_note, measure_costs
 from .plan import Run
 from .stored import RESULT_FILE
-from .table import Row, Table, column_of, paper_columns
+from .table import Row, Table, column_of
 
 LEGACY_SIDES, TRUE_SIDES = 'x2 - x1 + 1', 'x2 - x1'
 NOT_RUN, NO_NUMBER = '—', 'n/a'
@@ -39,11 +39,11 @@ def build_report(table: Table, protocol: str, runs: dict[tuple[str, int], Run], 
     Returns:
         Plain JSON values: settings, commit, machine and versions now, and the rows, each with the paper's numbers, ours
         (``summarise``, of the runs that define the number) and their difference by column, and each run with its own
-        settings, commits and machine. Of boxes ``sides``; of other evaluators ``evaluator``, ``paper_columns``, in
-        which the paper may have numbers, and ``units`` of the columns, in which all numbers but those of ``runs`` are.
+        settings, commits and machine. Of boxes ``sides``; of other evaluators ``evaluator`` and ``units`` of the
+        columns, in which all numbers but those of ``runs`` are.
     """
     networks = {row.key: runs[row.key, 0].cfg for row in table.runnable if table.costs and row.method is None}
-    costs = {key: measure_costs(cfg) for key, cfg in networks.items()}
+    costs = measure_costs(networks) if networks else {}
     return dict(
         table=table.key, title=table.title, source=table.source, notes=list(table.notes), columns=list(table.columns),
         of_the_paper=not table.metrics, tests=_tested_on(table, runs),
@@ -59,9 +59,7 @@ def _conventions(table: Table, runs: dict[tuple[str, int], Run]) -> dict:
     if table.evaluator is BOXES:
         legacy = any(run.legacy for run in runs.values())
         return dict(sides=dict(paper=LEGACY_SIDES, ours=LEGACY_SIDES if legacy else TRUE_SIDES))
-    return dict(evaluator=table.evaluator.name,
-                paper_columns=[one.name for one in paper_columns(table.costs, table.evaluator)],
-                units={name: column(name).unit for name in table.columns})
+    return dict(evaluator=table.evaluator.name, units={name: column(name).unit for name in table.columns})
 
 
 def _runs_of(row: Row, runs: dict[tuple[str, int], Run], seeds: int) -> list[Run]:
@@ -74,8 +72,8 @@ def _report_row(table: Table, row: Row, runs: list[Run], protocol: str, costs: d
     numbers = [_numbers(table, run, result) for run, result in finished]
     ours = {name: summarise([column(name).scale * value for value in values]) for name in table.columns
             if (values := [one[name] for one in (*numbers, costs) if name in one])}
-    difference = {name: ours[name]['mean'] - row.paper[name]
-                  for name in table.columns if protocol != 'demo' and name in ours and name in row.paper}
+    difference = {name: ours[name]['mean'] - row.paper[name] for name in table.columns
+                  if protocol != 'demo' and name in ours and name in row.paper and column(name).comparable}
     return dict(
         row=row.title, key=row.key, base=row.base.get(protocol), set=row.set.get(protocol),
         **(dict(method=row.method._asdict()) if row.method else {}),
@@ -120,7 +118,9 @@ def _test_of(run: Run, result: dict, name: str) -> dict:
 
 def markdown(report: dict) -> str:
     """The report as a Markdown table with its notes."""
-    head = ['strategy', 'seeds', *(_paper_head(report) if report['of_the_paper'] else [column(name).head for name in report['columns']])]
+    names = report['columns']
+    head = ['strategy', 'seeds', *(
+        _paper_head(report) if report['of_the_paper'] else [column(name).head for name in names])]
     lines = [f'### Table {markdown_text(report["table"])}: {markdown_text(report["title"])} '
              f'(protocol: {report["protocol"]})', '',
              _line(head), _line(['---'] * 2 + ['---:'] * (len(head) - 2))]
@@ -133,14 +133,14 @@ def _paper_head(report: dict) -> list[str]:
     paper, ours = (('', '') if sides is None else
                    (' (+1)' if sides[who] == LEGACY_SIDES else ' (true)' for who in ('paper', 'ours')))
     change = '' if paper == ours else f'{ours[:-1]} − {paper[2:]}'
-    return [cell for name in report['columns'] for cell in (
-        [f'{column(name).head} paper{paper}', f'{column(name).head} ours{ours}', f'Δ{change}']
-        if _has_paper(name, report) else [f'{column(name).head} ours{ours}'])]
+    return [cell for name in report['columns'] for cell in _of_paper(
+        name, f'{column(name).head} paper{paper}', f'{column(name).head} ours{ours}', f'Δ{change}')]
 
 
-def _has_paper(name: str, report: dict) -> bool:
-    """Whether a paper may have numbers in a column."""
-    return report['of_the_paper'] and name in report.get('paper_columns', report['columns'])
+def _of_paper(name: str, paper: str, ours: str, difference: str) -> list[str]:
+    """The cells of a column beside a paper's: ours alone where papers do not print it, no Δ where it says nothing."""
+    one = column(name)
+    return [*([paper] if one.in_papers else []), ours, *([difference] if one.in_papers and one.comparable else [])]
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -154,10 +154,10 @@ def _cells(row: dict, report: dict) -> list[str]:
     cells = [markdown_text(row['row']), count]
     for name in report['columns']:
         paper = f'{row["paper"][name]:.3f}' if name in row['paper'] else NO_NUMBER
-        ours = _mean_and_std(row['ours'][name], 1 if name in COSTS else len(row['runs'])) if (
-            name in row['ours']) else missing
-        change = f'{row["difference"][name]:+.3f}' if name in row['difference'] else missing
-        cells += [paper, ours, change] if _has_paper(name, report) else [ours]
+        runs, absent = (1, NO_NUMBER) if name in COSTS else (len(row['runs']), missing)
+        ours = _mean_and_std(row['ours'][name], runs) if name in row['ours'] else absent
+        change = f'{row["difference"][name]:+.3f}' if name in row['difference'] else absent
+        cells += _of_paper(name, paper, ours, change) if report['of_the_paper'] else [ours]
     return cells
 
 

@@ -115,8 +115,7 @@ class Table:
     def columns(self) -> tuple[str, ...]:
         """What its columns are called: with several tests ``NAME:METRIC``, test by test."""
         of_tests = tuple(column_of(test, metric) for test in self.tests for metric in self.metrics) or self.metrics
-        return of_tests or tuple(one.name for one in (*paper_columns(self.costs, self.evaluator),
-                                                      *self.evaluator.beside))
+        return of_tests or (*self.costs, *(one.name for one in self.evaluator.columns))
 
     @property
     def runnable(self) -> list[Row]:
@@ -132,11 +131,6 @@ class Table:
 def column_of(test: str, metric: str) -> str:
     """The column of a metric in a table with several tests."""
     return f'{test}:{metric}'
-
-
-def paper_columns(costs: Sequence[str], evaluator: Evaluator) -> tuple[Column, ...]:
-    """The columns that a paper's table may have numbers in."""
-    return (*map(column, costs), *evaluator.columns)
 
 
 # --- Reading ----------------------------------------------------------------------------------------------------------
@@ -159,7 +153,8 @@ def parse_table(file: str, content: Any) -> Table:
     tests = _tests(body['tests']) if 'tests' in body else {}
     name, = _known('evaluator', [body.get('evaluator', BOXES.name)], EVALUATORS)
     evaluator, costs = EVALUATORS[name], _known('costs', body.get('costs') or [], COSTS)
-    rows = tuple(_row(file, fields, f'rows[{i}]', base, tests, paper_columns(costs, evaluator), evaluator)
+    printed = [one for one in (*map(column, costs), *evaluator.columns) if one.in_papers]
+    rows = tuple(_row(file, fields, f'rows[{i}]', base, tests, printed, evaluator)
                  for i, fields in enumerate(require_list(body['rows'], 'rows')))
     metrics = require_metrics(require_list(body.get('metrics') or [], 'metrics'), evaluator)
     if metrics and any(row.paper for row in rows):

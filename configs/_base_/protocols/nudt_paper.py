@@ -2,10 +2,10 @@
 # Normalisation and initialisation (Xavier's) are the model's. The paper does not say which epoch it took: the last one.
 _base_ = './nudt_seg.py'
 
-load_image, load_mask, *_, pack = _base_.train_pipeline
+train_pipeline = [*_base_.train_pipeline[:2], _base_.train_pipeline[-1]]
 # Batches of 256, by accumulation. An epoch is as long as the set of 4998 frames, in rows without synthesis too.
 train_dataloader = dict(
-    batch_size=16, sampler=dict(repeats=4998 / 663), dataset=dict(holdout=0, pipeline=[load_image, load_mask, pack]))
+    batch_size=16, sampler=dict(repeats=4998 / 663), dataset=dict(holdout=0, pipeline=train_pipeline))
 max_epochs = 1500
 # Only the last epoch is validated, so that none is picked.
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

@@ -1,7 +1,7 @@
 # SIRST-5K's protocol as its release really trains: batches of 16, a constant rate, and the augmentation of DNA-Net.
 _base_ = './nudt_paper.py'
 
-load_image, load_mask, pack = _base_.train_dataloader.dataset.pipeline
+load_image, load_mask, pack = _base_.train_pipeline
 train_pipeline = [
     load_image,
     load_mask,

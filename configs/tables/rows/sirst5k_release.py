@@ -4,5 +4,5 @@ _base_ = [
     '../../_base_/datasets/sirst5k_synthesis.py'
 ]
 
-load_image, load_mask, *others = _base_.train_dataloader.dataset.pipeline
-train_dataloader = dict(dataset=dict(pipeline=[load_image, load_mask, _base_.synthesis, *others]))
+pipeline = _base_.train_dataloader.dataset.pipeline
+train_dataloader = dict(dataset=dict(pipeline=[*pipeline[:2], _base_.synthesis, *pipeline[2:]]))
