@@ -47,6 +47,8 @@ def testing_commands(row: Row, protocol: str, data: str | None = None, options: 
     Raises:
         InputError: Likewise.
     """
+    if not row.tests:
+        return []
     folder = _work_dir(row, protocol, options)
     return [_command('test', [row.base_of(protocol), folder, '--out', f'{folder}/results_{test}.json'],
                      command_options(row, protocol, data, options, test)) for test in row.tests]
@@ -58,7 +60,7 @@ def _work_dir(row: Row, protocol: str, options: Sequence[str]) -> str:
     return row_arguments(row, protocol)['default_work_dir'] + (f'_{given["splits"].text}' if 'splits' in given else '')
 
 
-def _command(name: str, arguments: Sequence[str], changes: Sequence[str]) -> str:
+def _command(name: str, arguments: Sequence[str], changes: Sequence[str] = ()) -> str:
     tool = call_of(name)
     words = [*(['python'] if tool.endswith('.py') else []), *tool.split(), *arguments,
              *(['--cfg-options', *changes] if changes else [])]
