@@ -71,7 +71,8 @@ def test_protocols():
         assert cfg.train_cfg.max_epochs == cfg.train_cfg.val_interval == 1500
         assert cfg.train_dataloader.dataset.holdout == 0 and cfg.val_dataloader.dataset.ann_file == 'splits/test.txt'
         assert cfg.model.backbone.type == 'NestedUNet' and cfg.model.data_preprocessor.mean[0] == 123.675
-    assert read('sirst5k_attention', 'paper').train_dataloader.batch_size * paper.optim_wrapper.accumulative_counts == 256
+    plain = read('sirst5k_attention', 'paper')
+    assert plain.train_dataloader.batch_size * plain.optim_wrapper.accumulative_counts == 256
     assert paper.param_scheduler[0].type == 'CosineAnnealingLR' and release.param_scheduler is None
     assert release.optim_wrapper.accumulative_counts == 1
     steps = {step.type: step for step in release.train_dataloader.dataset.pipeline}
@@ -82,7 +83,8 @@ def test_protocols():
 
 
 @pytest.mark.parametrize(('key', 'mixed', 'negative'), [
-    ('sirst5k_alpha_03', 0.5, 0), ('sirst5k_negatives', 4335 / 4998, 3672 / 4998), ('sirst5k_size_7', 4335 / 4998, None)])
+    ('sirst5k_alpha_03', 0.5, 0), ('sirst5k_negatives', 4335 / 4998, 3672 / 4998),
+    ('sirst5k_size_7', 4335 / 4998, None)])
 def test_shares_of_the_synthesis(key, mixed, negative, monkeypatch):
     step, = (step for step in read(key, 'ours').train_dataloader.dataset.pipeline if step.type == 'RandomChoice')
     step = step.to_dict()

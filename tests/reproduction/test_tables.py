@@ -133,7 +133,8 @@ TOP_HAT = 'method: {name: Top-Hat, rule: A}'
 
 def test_columns_of_target_masks_are_as_the_paper_prints_them(tmp_path):
     file = tmp_path / 'masks.yaml'
-    file.write_text(one_table('{label: b, paper: [8.79, 54.77, 92.78, null, 2.74]}', costs='[params, flops, ms]', **MASKS))
+    file.write_text(one_table('{label: b, paper: [8.79, 54.77, 92.78, null, 2.74]}', costs='[params, flops, ms]',
+                              **MASKS))
     table = read_table(str(file))
     assert table.columns == ('params', 'flops', 'ms', 'IoU', 'P_d', 'F_a', 'F_a_legacy')
     # Seconds of a script over 664 frames.
