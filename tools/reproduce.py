@@ -23,13 +23,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('table', metavar='TABLE', nargs='?',
                         help=f'one of {_names()}, the number of a Roman one (3), or a table of your own, written as '
                         'those of configs/tables (FILE.yaml); --list says what they show')
-    parser.add_argument('--protocol', choices=['paper', 'ours', 'demo'],
-                        help='how to train and test; demo: the narrow network on data/demo, in minutes [the table\'s '
-                        'first: paper, or ours for differences and hr]')
+    parser.add_argument('--protocol', choices=['paper', 'ours', 'demo', 'release'],
+                        help='how to train and test; demo: the narrow network on data/demo, in minutes; release: as '
+                        'SIRST-5K\'s code, not its text [the table\'s first: paper, or ours for differences and hr]')
     parser.add_argument('--seeds', type=whole(), default=3, help='train each row with so many seeds, from 0 [3]')
     parser.add_argument('--epochs', type=whole(),
                         help='epochs; the steps of the learning rate are brought to this length [the protocol\'s]')
-    parser.add_argument('--data', metavar='ROOT', help='devkit [the protocol\'s]')
+    parser.add_argument('--data', metavar='ROOT', help='folder of the data [the protocol\'s]')
     parser.add_argument('--work-dir', default='work_dirs/reproduce', help='folder for runs and tables '
                         '[work_dirs/reproduce]')
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='run these rows alone, named by their keys (as in '

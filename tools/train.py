@@ -12,7 +12,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = Parser(description=__doc__)
     parser.add_argument('config', nargs='?', help='config file, for example configs/bafenet/bafenet_r50_densesirst.py')
     parser.add_argument('--row', metavar='KEY', help='train this row of a table instead of a config, as table3_b')
-    parser.add_argument('--protocol', choices=['paper', 'ours', 'demo'], help='how to train the row [ours]')
+    parser.add_argument('--protocol', choices=['paper', 'ours', 'demo', 'release'],
+                        help='how to train the row [ours]')
     parser.add_argument('--work-dir', help='folder for checkpoints and logs [work_dirs/CONFIG_NAME, or of a row '
                         'work_dirs/PROTOCOL/KEY; followed by _scratch, _trainval and the splits where given]')
     parser.add_argument(

@@ -1,6 +1,6 @@
 """Measure classical methods on frames with target masks, by pixel and by target; draw found against false alarms."""
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,20 +62,40 @@ def measure(data_root: str,
         InputError: If the data or the name of the file are not as they should be.
     """
     require_json_name(out)
-    init_default_scope('mmdet')
-    dataset = DATASETS.build(dict(
-        type='SIRSTSegDataset', data_root=data_root, ann_file=split, with_boxes=True, test_mode=True,
-        pipeline=[dict(type='LoadInfraredImage'), dict(type='LoadTargetMask')]))
-    count = len(dataset) if limit is None else min(limit, len(dataset))
-    frames = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
-    measured = list(map_with_progress(partial(_measure_frame, dataset, list(methods)), frames, workers, 'frames'))
-    with quiet():  # the metric says that masks have no probabilities
-        sums = {name: _sum_up([frame[name] for frame in measured]) for name in methods}
-    results = dict(data_root=data_root, split=split, frames=len(frames), methods=sums)
+    measured = measure_frames(dict(data_root=data_root, ann_file=split), methods, workers, limit)
+    results = dict(data_root=data_root, split=split, **measured)
     if out:
         write_json(out, results)
     _print(results)
     return results
+
+
+def measure_frames(dataset: Mapping[str, Any], methods: Sequence[str], workers: int = 1,
+                   limit: int | None = None) -> dict:
+    """Run classical methods over the frames of a dataset.
+
+    Args:
+        dataset: Arguments of ``SIRSTSegDataset`` that say which frames: ``data_root``, ``ann_file`` and the like.
+        methods: As of :func:`measure`; ``workers`` and ``limit`` likewise.
+        workers: Processes.
+        limit: Take every so many-th frame that at most so many are left.
+
+    Returns:
+        ``frames`` and ``methods`` of :func:`measure`.
+
+    Raises:
+        InputError: If the data are not as they should be.
+    """
+    init_default_scope('mmdet')
+    frames_of = DATASETS.build(dict(
+        type='SIRSTSegDataset', with_boxes=True, test_mode=True,
+        pipeline=[dict(type='LoadInfraredImage'), dict(type='LoadTargetMask')], **dataset))
+    count = len(frames_of) if limit is None else min(limit, len(frames_of))
+    frames = np.linspace(0, len(frames_of) - 1, count).round().astype(int).tolist()
+    measured = list(map_with_progress(partial(_measure_frame, frames_of, list(methods)), frames, workers, 'frames'))
+    with quiet():  # the metric says that masks have no probabilities
+        sums = {name: _sum_up([frame[name] for frame in measured]) for name in methods}
+    return dict(frames=len(frames), methods=sums)
 
 
 def _measure_frame(dataset: Any, methods: Sequence[str], index: int) -> dict[str, dict]:

@@ -101,7 +101,7 @@ def _metrics_tables(rows: Sequence[MetricRow]) -> list[tuple[str, dict[str, Any]
         ('Each class of each run', class_columns(row.values for row in of_classes), of_classes),
         ('False alarms and sky of each run', others, rows),
         ('Targets found by their centres, in each run', found, rows),
-        ('Target masks of each run', of_masks, rows))
+        ('Target masks of each run, and the papers’', of_masks, rows))
         if (having := [row for row in all_rows if set(own) & set(row.values)])]
 
 

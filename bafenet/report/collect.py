@@ -153,7 +153,7 @@ def _of_work_dir(place: str, name: str) -> Run:
         trained = dict(commit=', '.join(commits) or None, environment=done['environment'], seed=done.get('seed'),
                        machine=str(done.get('machine') or ''))
     return Run(name, place, named, text, _plain(text, str(file)), (stored or {}).get('row') or '', scalars, trained,
-               tested=_metrics_of_test(folder), notes=tuple(notes))
+               tested=_metrics_of_test(folder) or _metrics_of_row(done), notes=tuple(notes))
 
 
 def _newest(files: Any) -> Path | None:
@@ -209,6 +209,11 @@ def _metrics_of_test(folder: Path) -> dict[str, float]:
             if metrics:
                 return metrics
     return {}
+
+
+def _metrics_of_row(done: dict | None) -> dict[str, float]:
+    """Metrics of the first test of a row of a table (``tools/reproduce.py``), where it is finished."""
+    return next((test['metrics'] for test in (done or {}).get('tests', {}).values()), {})
 
 
 # --- Results of tests -------------------------------------------------------------------------------------------------

@@ -7,7 +7,17 @@ from bafenet.analysis.complexity import network_of
 from bafenet.datasets.parts import split_settings
 from bafenet.engine.config_paths import setting
 from bafenet.evaluation.class_keys import by_class, split_class_key
-from bafenet.evaluation.report import AT_SCORE, FPPI_SCORE, LEGACY, ROWS, WITHOUT_SIDES, has_legacy_sides, row_labels
+from bafenet.evaluation.report import (
+    AT_SCORE,
+    FPPI_SCORE,
+    LEGACY,
+    PIXEL_ROWS,
+    ROWS,
+    WITHOUT_SIDES,
+    has_legacy_sides,
+    row_labels,
+)
+from bafenet.reproduction.columns import BOXES, MASKS, column
 from bafenet.reproduction.table import Row, Table
 from bafenet.reproduction.tables import read_tables
 
@@ -16,7 +26,13 @@ from .collect import Run
 TRUE_SIDES, LEGACY_SIDES = 'true', '+1'
 # What says how well boxes agree with the truth; the others are false alarms by image, targets found, and the sky.
 ACCURACY = frozenset(key for key in ROWS if 'FPPI' not in key and key not in WITHOUT_SIDES)
-PAPER_SPLIT = 'DenseSIRST test_v2'
+PAPER_SPLIT = BOXES.data
+_NOTES_ON_BOXES = (
+    'Sides of boxes: “true” is x2 − x1; “+1” is x2 − x1 + 1, as the paper computes them. On boxes of 3 pixels '
+    'the latter gives higher numbers, so that values marked +1 compare with one another alone.',
+    f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data or another split do not compare with them.',
+    'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
+    'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.')
 # The rows that every reader looks for, of Table VII.
 _ALWAYS = ('fcos_r50', 'bafenet_r50')
 
@@ -49,7 +65,10 @@ class MetricRow:
 
 def metric_rows(runs: Sequence[Run]) -> list[MetricRow]:
     """The rows of all runs, and behind them those of the paper."""
-    return [row for run in runs for row in _rows_of(run)] + list(_paper_rows(runs))
+    rows = [row for run in runs for row in _rows_of(run)]
+    # Where all runs are of target masks, the detectors that every reader looks for say nothing.
+    masks_alone = bool(rows) and all(set(row.values) <= PIXEL_ROWS.keys() for row in rows)
+    return rows + list(_paper_rows(runs, () if masks_alone else _ALWAYS))
 
 
 def columns_of(rows: Sequence[MetricRow]) -> dict[str, str]:
@@ -135,10 +154,10 @@ def _data_name(run: Run, loader: str, splits: str) -> str:
 # --- The paper's ------------------------------------------------------------------------------------------------------
 
 
-def _paper_rows(runs: Sequence[Run]) -> Iterator[MetricRow]:
-    """The paper's row of each run's network or table row, and two that every reader looks for; each once."""
+def _paper_rows(runs: Sequence[Run], always: Sequence[str]) -> Iterator[MetricRow]:
+    """The paper's row of each run's network or table row, and those that stand there always; each once."""
     tables = [table for table in read_tables() if not table.metrics]
-    wanted = {key for run in runs for key in (run.row, network_of(run.config_name)) if key} | {*_ALWAYS}
+    wanted = {key for run in runs for key in (run.row, network_of(run.config_name)) if key} | {*always}
     for table in tables:
         for row in table.rows:
             if row.key in wanted and row.paper:
@@ -146,22 +165,23 @@ def _paper_rows(runs: Sequence[Run]) -> Iterator[MetricRow]:
 
 
 def _paper_row(table: Table, row: Row) -> MetricRow:
-    paper = row.paper
-    values: dict[str, float] = {key: paper[key] for key in ('mAP_07', 'mAP_12') if key in paper}
+    label, paper = f'Paper, Table {table.key}: {row.label}', row.paper
+    if table.evaluator is not BOXES:
+        values = {name: value / column(name).scale for name, value in paper.items() if name in table.evaluator.metrics}
+        return MetricRow(label, 'paper', table.evaluator.data, '', values)
+    values = {key: paper[key] for key in ('mAP_07', 'mAP_12') if key in paper}
     cells: dict[str, str] = {}
     if {'recall_07', 'recall_12'} <= set(paper):
         values['recall'] = paper['recall_07']
         cells['recall'] = f'{paper["recall_07"]:.3f} and {paper["recall_12"]:.3f}'
-    return MetricRow(f'Paper, Table {table.key}: {row.label}', 'paper', PAPER_SPLIT, LEGACY_SIDES, values, cells=cells)
+    return MetricRow(label, 'paper', PAPER_SPLIT, LEGACY_SIDES, values, cells=cells)
 
 
 def notes_on(rows: Sequence[MetricRow]) -> list[str]:
     """What must be known before two rows are compared."""
-    notes = ['Sides of boxes: “true” is x2 − x1; “+1” is x2 − x1 + 1, as the paper computes them. On boxes of 3 pixels '
-             'the latter gives higher numbers, so that values marked +1 compare with one another alone.',
-             f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data or another split do not compare with them.',
-             'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
-             'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.',
+    notes = [*(_NOTES_ON_BOXES if any(row.sides for row in rows) else ()),
+             *([f'Target masks: {MASKS.note} The papers’ numbers are of {MASKS.data}.']
+               if any(set(row.values) & PIXEL_ROWS.keys() for row in rows) else []),
              'Higher is better, but of false alarms lower; a score is neither.',
              'Empty cells: the data or the paper give no such value.']
     if any(row.kind == 'validation' for row in rows):

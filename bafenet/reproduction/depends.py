@@ -1,24 +1,19 @@
 """What the result of a run depends on: settings and data, as plain values that can be kept and compared."""
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from bafenet.datasets.parts import part_settings
-from bafenet.devkit import find_split, read_split
-from bafenet.devkit.layout import BOXES, DATASET_PAGE, require_densesirst, require_split
-from bafenet.devkit.read import MAX_XML_BYTES
-from bafenet.errors import InputError
-from bafenet.reading import read_bytes
-from bafenet_command import call_of
+
+from .data import describe_data
 
 NOTHING = 'nothing, not even null'
 TRAINING_LOADERS, TEST_LOADERS = ('train_dataloader', 'val_dataloader'), ('test_dataloader', )
 LOADERS = TRAINING_LOADERS + TEST_LOADERS
+# Of a run that measures a classical method (method_run.py).
+METHOD = 'method'
 # What of a config decides about the result; beside it the checkpoint hook, which picks the epoch.
 TEST_KEYS = (*TEST_LOADERS, 'test_cfg', 'test_evaluator')
 RESULT_KEYS = ('model', 'data_preprocessor', *LOADERS, 'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper',
@@ -34,9 +29,12 @@ def result_settings(cfg: Config, tests: Mapping[str, Config] | None = None) -> d
         tests: Configs of several tests, by name, instead of the config's own test.
 
     Returns:
-        ``config`` and ``data`` (for each loader its split, the number of images, and the hash of names and boxes), as
-        plain JSON values; with ``tests`` these two of each by its name, and of the config without its own test.
+        ``config`` and ``data`` (for each loader its split, the number of images, and the hash of names and truth), as
+        plain JSON values; with ``tests`` these two of each by its name, and of the config without its own test. Of a
+        classical method these of its test alone.
     """
+    if METHOD in cfg:
+        return _settings_of(cfg, (METHOD, *TEST_KEYS), TEST_LOADERS)
     if not tests:
         return _settings_of(cfg, RESULT_KEYS, LOADERS)
     trained = _settings_of(cfg, [key for key in RESULT_KEYS if key not in TEST_KEYS], TRAINING_LOADERS)
@@ -52,33 +50,13 @@ def _settings_of(cfg: Config, keys: Sequence[str], loaders: Sequence[str]) -> di
     for name in loaders:
         described = []
         for part in part_settings(config[name]['dataset']):
-            described.append(_describe_split(part.settings.pop('data_root'), part.settings['ann_file']))
+            described.append(describe_data(part.settings))
+            del part.settings['data_root']
             part.settings['ann_file'] = described[-1]['ann_file']
         data[name] = described[0] if len(described) == 1 else described
         for key in ('num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory'):
             config[name].pop(key, None)
     return json.loads(json.dumps(dict(config=config, data=data), sort_keys=True, default=repr))
-
-
-@cache
-def _describe_split(root: str, ann_file: str) -> dict:
-    if not Path(root).is_dir():
-        raise InputError(f'{root}: no such data folder; give it by --data, link the dataset there ({DATASET_PAGE}), or '
-                         f'make the demo set by {call_of("make_demo")}')
-    try:
-        split = find_split(root, ann_file)
-        require_split(root, split)
-        names = read_split(split)
-        require_densesirst(split, root, names, [
-            name for name in names if not Path(root, BOXES, f'{name}.xml').is_file()])
-        boxes = [read_bytes(Path(root, BOXES, f'{name}.xml'), MAX_XML_BYTES) for name in names]
-    except InputError as error:
-        raise InputError(f'{error}; check --data') from error
-    digest = hashlib.sha256('\n'.join(names).encode())
-    digest.update(b'\0'.join(boxes))
-    # The whole path of a list that lies elsewhere would reveal where the data are.
-    name = Path(ann_file).name if Path(ann_file).is_absolute() else ann_file
-    return dict(ann_file=name, images=len(names), sha256=digest.hexdigest())
 
 
 def difference(stored: Any, asked: Any, path: str = '') -> str:

@@ -10,13 +10,15 @@ from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 
 from ..engine.runner import DetectionRunner
+from .depends import TEST_LOADERS
+from .method_run import measure_method
 
 LEFT_OUT = ('data loading where it is slower than the network, larger windows of late epochs, validation after the '
             'epochs, the test, checkpoints, and the start of each run')
 
 
 class Estimate(NamedTuple):
-    """Seconds of a training step, and the steps of an epoch."""
+    """Seconds of a training step, and the steps of an epoch; of a classical method of a frame, and the frames."""
 
     step: float
     steps_per_epoch: int
@@ -44,6 +46,16 @@ def time_step(cfg: Config) -> Estimate:
     start = _now(device)
     model.train_step(copy.deepcopy(batch), optimizer)
     return Estimate(_now(device) - start, len(loader))
+
+
+def time_frame(cfg: Config, settings: dict) -> Estimate:
+    """Time a classical method on one frame.
+
+    Args:
+        cfg: The config of its run.
+        settings: Those of the run.
+    """
+    return Estimate(measure_method(cfg, limit=1)[1] / 1000, settings['data'][TEST_LOADERS[0]]['images'])
 
 
 def _now(device: str) -> float:

@@ -15,7 +15,8 @@ from bafenet.engine.silent_logging import quiet
 from bafenet.errors import InputError, printable
 from bafenet.fileio import atomic_path, write_json
 
-from .depends import LOADERS, difference, result_settings
+from .columns import has_legacy_sides, require_evaluator
+from .depends import LOADERS, METHOD, TEST_KEYS, TEST_LOADERS, difference, result_settings
 from .stored import (
     CONFIG_FILE,
     RESULT_FILE,
@@ -34,7 +35,7 @@ MAX_SEEDS, MAX_EPOCHS = 1000, 10**6
 
 @dataclass(frozen=True)
 class Run:
-    """One network trained with one seed.
+    """One network trained with one seed, or a classical method, which has none, measured.
 
     Attributes:
         row: Key of the row; where rows are the same network, of the one that is trained.
@@ -63,14 +64,19 @@ class Run:
         return digest_of(self.settings)
 
     @property
+    def trains(self) -> bool:
+        """Whether it trains a network, or measures a classical method."""
+        return METHOD not in self.cfg
+
+    @property
     def epochs(self) -> int:
         """Epochs to train."""
-        return self.cfg.train_cfg.max_epochs
+        return self.cfg.train_cfg.max_epochs if self.trains else 0
 
     @property
     def legacy(self) -> bool:
         """Whether its boxes have sides x2 - x1 + 1."""
-        return any(map(legacy_coordinates, self.tests.values() or [self.cfg]))
+        return any(map(has_legacy_sides, self.tests.values() or [self.cfg]))
 
     def result(self) -> dict | None:
         """What the finished run has written, or None.
@@ -167,12 +173,25 @@ def row_config(row: Row, protocol: str, data: str | None = None, epochs: int | N
     _refuse_what_tests_set(row, protocol, given, data)
     with quiet():
         cfg = load_config(file, options, settings=settings)
-    _require_pick(cfg, file)
-    absent = [name for name in LOADERS if cfg.get(name) is None]
+    loaders = LOADERS if row.method is None else TEST_LOADERS
+    if row.method is None:
+        _require_pick(cfg, file)
+    absent = [name for name in loaders if cfg.get(name) is None]
     if absent:
         raise InputError(f'{file}: it has no {", ".join(absent)}; a row is trained, its epoch picked on the validation '
                          'split, and tested')
-    for loader in ('train', 'val', 'test'):
+    _place_data(cfg, file, [name.removesuffix('_dataloader') for name in loaders], data)
+    require_evaluator(cfg, row.evaluator, file)
+    if row.method is not None:
+        return Config({METHOD: row.method._asdict(), **{key: cfg[key] for key in TEST_KEYS}})
+    if epochs:
+        set_epochs(cfg, epochs)
+    return cfg
+
+
+def _place_data(cfg: Config, file: str, loaders: Iterable[str], data: str | None) -> None:
+    """Demand that loaders read files of a folder, and move them to the one that is given."""
+    for loader in loaders:
         for part in loader_parts(cfg, loader):
             for key in ('data_root', 'ann_file'):
                 if not isinstance(part.settings.get(key), str) and not (key == 'data_root' and data):
@@ -180,10 +199,6 @@ def row_config(row: Row, protocol: str, data: str | None = None, epochs: int | N
                                      'of a devkit')
         if data:
             move_parts(cfg, loader, data, f'{printable(file)}: --data')
-    legacy_coordinates(cfg, file)
-    if epochs:
-        set_epochs(cfg, epochs)
-    return cfg
 
 
 def _refuse_seed(given: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
@@ -247,22 +262,11 @@ def set_epochs(cfg: Config, epochs: int) -> None:
             transform.late_epoch = max(round(transform.late_epoch * ratio), 1)
 
 
-def legacy_coordinates(cfg: Config, source: str = 'the config') -> bool:
-    """Whether a row's metric has sides x2 - x1 + 1.
-
-    Raises:
-        InputError: If the row is tested by something else than one metric.
-    """
-    evaluator = cfg.get('test_evaluator')
-    if not isinstance(evaluator, dict):
-        raise InputError(f'{printable(source)}: test_evaluator must be one DenseSIRSTMetric; a table prints its '
-                         'numbers')
-    return bool(evaluator.get('legacy_coordinates', False))
-
-
 def _run(folder: Path, seed: int, cfg: Config, tests: Mapping[str, Config]) -> Run:
     cfg, own = copy.deepcopy(cfg), copy.deepcopy(dict(tests))
-    for one in (cfg, *own.values()):
+    if METHOD in cfg:
+        seed = 0
+    for one in (cfg, *own.values()) if METHOD not in cfg else ():
         one.setdefault('randomness', {}).seed = seed
     return Run(folder.parent.name, seed, folder, cfg, result_settings(cfg, own), own)
 

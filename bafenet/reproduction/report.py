@@ -8,6 +8,8 @@ from bafenet.errors import InputError, printable
 from bafenet.evaluation.report import plain_keys
 from bafenet.markup import markdown_code, markdown_text
 
+from .columns import BOXES, COSTS, EVALUATORS, column
+from .costs import costs_note, measure_costs
 from .plan import Run
 from .stored import RESULT_FILE
 from .table import Row, Table, column_of
@@ -37,28 +39,44 @@ def build_report(table: Table, protocol: str, runs: dict[tuple[str, int], Run], 
     Returns:
         Plain JSON values: settings, commit, machine and versions now, and the rows, each with the paper's numbers, ours
         (``summarise``, of the runs that define the number) and their difference by column, and each run with its own
-        settings, commits and machine.
+        settings, commits and machine. Of boxes ``sides``; of other evaluators ``evaluator`` and ``units`` of the
+        columns, in which all numbers but those of ``runs`` are.
     """
-    legacy = any(run.legacy for run in runs.values())
+    networks = {row.key: runs[row.key, 0].cfg for row in table.runnable if table.costs and row.method is None}
+    costs = measure_costs(networks) if networks else {}
     return dict(
         table=table.key, title=table.title, source=table.source, notes=list(table.notes), columns=list(table.columns),
         of_the_paper=not table.metrics, tests=_tested_on(table, runs),
         protocol=protocol, seeds=seeds, epochs=epochs, cfg_options=options or [],
-        sides=dict(paper=LEGACY_SIDES, ours=LEGACY_SIDES if legacy else TRUE_SIDES),
+        **_conventions(table, runs), **(dict(costs=costs_note(next(iter(networks.values())))) if costs else {}),
         printed_with=dict(commit=commit(), machine=machine(), environment=environment()),
-        rows=[_report_row(table, row, [runs[row.key, seed] for seed in range(seeds)] if row.base else [],
-                          protocol) for row in table.rows])
+        rows=[_report_row(table, row, _runs_of(row, runs, seeds), protocol, costs.get(row.key, {}))
+              for row in table.rows])
 
 
-def _report_row(table: Table, row: Row, runs: list[Run], protocol: str) -> dict:
+def _conventions(table: Table, runs: dict[tuple[str, int], Run]) -> dict:
+    """How the numbers of a table are to be read."""
+    if table.evaluator is BOXES:
+        legacy = any(run.legacy for run in runs.values())
+        return dict(sides=dict(paper=LEGACY_SIDES, ours=LEGACY_SIDES if legacy else TRUE_SIDES))
+    return dict(evaluator=table.evaluator.name, units={name: column(name).unit for name in table.columns})
+
+
+def _runs_of(row: Row, runs: dict[tuple[str, int], Run], seeds: int) -> list[Run]:
+    """The runs of a row: one of a classical method, whatever the seeds."""
+    return [runs[row.key, seed] for seed in range(seeds if row.method is None else 1)] if row.base else []
+
+
+def _report_row(table: Table, row: Row, runs: list[Run], protocol: str, costs: dict[str, float]) -> dict:
     finished = [(run, result) for run in runs if (result := run.result())]
     numbers = [_numbers(table, run, result) for run, result in finished]
-    ours = {column: summarise(values) for column in table.columns
-            if (values := [one[column] for one in numbers if column in one])}
-    difference = {column: ours[column]['mean'] - row.paper[column]
-                  for column in table.columns if protocol != 'demo' and column in ours and column in row.paper}
+    ours = {name: summarise([column(name).scale * value for value in values]) for name in table.columns
+            if (values := [one[name] for one in (*numbers, costs) if name in one])}
+    difference = {name: ours[name]['mean'] - row.paper[name] for name in table.columns
+                  if protocol != 'demo' and name in ours and name in row.paper and column(name).comparable}
     return dict(
         row=row.title, key=row.key, base=row.base.get(protocol), set=row.set.get(protocol),
+        **(dict(method=row.method._asdict()) if row.method else {}),
         trained_as=runs[0].row if runs else None,
         settings=runs[0].settings if runs else None, paper=row.paper, ours=ours, difference=difference,
         runs=[dict(folder=str(run.folder), data_root=_data_root(run), **result)
@@ -100,7 +118,9 @@ def _test_of(run: Run, result: dict, name: str) -> dict:
 
 def markdown(report: dict) -> str:
     """The report as a Markdown table with its notes."""
-    head = ['strategy', 'seeds', *(_paper_head(report) if report['of_the_paper'] else report['columns'])]
+    names = report['columns']
+    head = ['strategy', 'seeds', *(
+        _paper_head(report) if report['of_the_paper'] else [column(name).head for name in names])]
     lines = [f'### Table {markdown_text(report["table"])}: {markdown_text(report["title"])} '
              f'(protocol: {report["protocol"]})', '',
              _line(head), _line(['---'] * 2 + ['---:'] * (len(head) - 2))]
@@ -109,10 +129,18 @@ def markdown(report: dict) -> str:
 
 
 def _paper_head(report: dict) -> list[str]:
-    paper, ours = ('+1' if report['sides'][who] == LEGACY_SIDES else 'true' for who in ('paper', 'ours'))
-    change = '' if paper == ours else f' ({ours} − {paper})'
-    return [cell for column in report['columns']
-            for cell in (f'{column} paper ({paper})', f'{column} ours ({ours})', f'Δ{change}')]
+    sides = report.get('sides')
+    paper, ours = (('', '') if sides is None else
+                   (' (+1)' if sides[who] == LEGACY_SIDES else ' (true)' for who in ('paper', 'ours')))
+    change = '' if paper == ours else f'{ours[:-1]} − {paper[2:]}'
+    return [cell for name in report['columns'] for cell in _of_paper(
+        name, f'{column(name).head} paper{paper}', f'{column(name).head} ours{ours}', f'Δ{change}')]
+
+
+def _of_paper(name: str, paper: str, ours: str, difference: str) -> list[str]:
+    """The cells of a column beside a paper's: ours alone where papers do not print it, no Δ where it says nothing."""
+    one = column(name)
+    return [*([paper] if one.in_papers else []), ours, *([difference] if one.in_papers and one.comparable else [])]
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -120,14 +148,16 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cells(row: dict, report: dict) -> list[str]:
-    count = f'{len(row["runs"])}/{report["seeds"]}' if row['base'] else NO_NUMBER
+    seeds = 1 if row.get('method') else report['seeds']
+    count = f'{len(row["runs"])}/{seeds}' if row['base'] else NO_NUMBER
     missing = NOT_RUN if row['base'] and not row['runs'] else NO_NUMBER
     cells = [markdown_text(row['row']), count]
-    for column in report['columns']:
-        paper = f'{row["paper"][column]:.3f}' if column in row['paper'] else NO_NUMBER
-        ours = _mean_and_std(row['ours'][column], len(row['runs'])) if column in row['ours'] else missing
-        change = f'{row["difference"][column]:+.3f}' if column in row['difference'] else missing
-        cells += [paper, ours, change] if report['of_the_paper'] else [ours]
+    for name in report['columns']:
+        paper = f'{row["paper"][name]:.3f}' if name in row['paper'] else NO_NUMBER
+        runs, absent = (1, NO_NUMBER) if name in COSTS else (len(row['runs']), missing)
+        ours = _mean_and_std(row['ours'][name], runs) if name in row['ours'] else absent
+        change = f'{row["difference"][name]:+.3f}' if name in row['difference'] else absent
+        cells += _of_paper(name, paper, ours, change) if report['of_the_paper'] else [ours]
     return cells
 
 
@@ -155,20 +185,30 @@ def _notes(report: dict) -> list[str]:
 
 
 def _notes_on_metrics(report: dict) -> list[str]:
+    without = '' if report.get('evaluator') else (
+        ', as sky_iou without a sky branch or FPPI_sky without sky maps, *_recall90 where the recall stays below 0.9, '
+        'or *_found95 where less is found')
     return [f'{markdown_text(report["source"])}. Mean ± sample standard deviation (n − 1) over the finished seeds; '
-            f'{NOT_RUN}: no finished run; {NO_NUMBER}: no run defines it, as sky_iou without a sky branch or FPPI_sky '
-            'without sky maps, *_recall90 where the recall stays below 0.9, or *_found95 where less is found. Where '
+            f'{NOT_RUN}: no finished run; {NO_NUMBER}: no run defines it{without}. Where '
             'some seeds define it, the mean is theirs alone, and their number stands behind it.',
             *(f'{markdown_text(name)}: {markdown_text(text)}.' for name, text in report['tests'].items()),
-            f'At IoU 0.5, and 0.75 in the columns that end in _iou75. Boxes have sides {report["sides"]["ours"]}.']
+            _evaluator_note(report) or f'At IoU 0.5, and 0.75 in the columns that end in _iou75. Boxes have sides '
+            f'{report["sides"]["ours"]}.']
+
+
+def _evaluator_note(report: dict) -> str:
+    """What a reader of an evaluator's numbers must know; empty for boxes, whose notes say more."""
+    return markdown_text(EVALUATORS[report['evaluator']].note) if report.get('evaluator') else ''
 
 
 def _notes_on_the_paper(report: dict) -> list[str]:
-    sides = report['sides']
     notes = [f'Paper: {markdown_text(report["source"])}; {NO_NUMBER}: no number in our copy. Ours: mean ± sample '
-             f'standard deviation (n − 1) over the finished seeds; {NOT_RUN}: no finished run.',
-             f'All at IoU 0.5. Boxes have sides {LEGACY_SIDES} in the columns marked +1, {TRUE_SIDES} in those marked '
-             'true.']
+             f'standard deviation (n − 1) over the finished seeds; {NOT_RUN}: no finished run.']
+    sides = report.get('sides')
+    if sides is None:
+        return [*notes, _evaluator_note(report), *([markdown_text(report['costs'])] if 'costs' in report else [])]
+    notes.append(f'All at IoU 0.5. Boxes have sides {LEGACY_SIDES} in the columns marked +1, {TRUE_SIDES} in those '
+                 'marked true.')
     if report['protocol'] == 'demo':
         notes.append('Demo: another network and other data than the paper\'s, so there is no Δ.')
     elif sides['paper'] != sides['ours']:

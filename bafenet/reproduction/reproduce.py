@@ -13,7 +13,7 @@ from bafenet.fileio import require_writable_file, require_writable_folder, write
 from bafenet.markup import markdown_text
 from bafenet_command import call_of
 
-from .estimate import LEFT_OUT, duration, time_step
+from .estimate import LEFT_OUT, duration, time_frame, time_step
 from .listing import describe_tables
 from .plan import Run, plan_runs, row_config
 from .report import build_report, markdown
@@ -43,10 +43,10 @@ def reproduce(table: str | None,
     Args:
         table: Table, group of tables, or file of a table; see :func:`~bafenet.reproduction.tables.select_tables`. None
             with ``list_only`` alone.
-        protocol: ``'paper'``, ``'ours'`` or ``'demo'``; None for the table's usual one.
+        protocol: One of ``table.PROTOCOLS``; None for the table's usual one.
         seeds: Each row is trained with the seeds 0 to ``seeds - 1``.
         epochs: Epochs, instead of the protocol's.
-        data: Devkit, instead of the protocol's.
+        data: Folder of the data, instead of the protocol's.
         work_dir: Runs lie in ``WORK_DIR/PROTOCOL/ROW/seed_N``.
         report_only: Run nothing; print what is finished.
         dry_run: Run nothing; print what would run and how long it would take.
@@ -118,7 +118,7 @@ def _print_commands(rows: list[Row], protocol: str, data: str | None, epochs: in
     if epochs:
         raise InputError('--commands: with --epochs a run changes its schedule too, which no command of '
                          f'{call_of("train")} says; leave one of them out')
-    for row in rows:
+    for row in (row for row in rows if row.method is None):
         for test in (None, *row.tests):
             _require_same(row, protocol, data, options, test)
     print('\n'.join('\n'.join([f'# {row.key}: {printable(row.title)}', train_command(row, protocol, data, options),
@@ -175,9 +175,9 @@ def _print_estimate(runs: Runs) -> None:
         else:
             if run.row not in estimates:
                 with quiet():
-                    estimates[run.row] = time_step(run.cfg)
+                    estimates[run.row] = time_step(run.cfg) if run.trains else time_frame(run.cfg, run.settings)
             estimate, epochs = estimates[run.row], run.epochs - run.epochs_done()
-            total += (seconds := estimate.seconds(epochs))
+            total += (seconds := estimate.seconds(epochs if run.trains else 1))
             cells += [str(epochs), f'{estimate.step:.3f}', str(estimate.steps_per_epoch), duration(seconds)]
         print(f'| {" | ".join(cells)} |', flush=True)
     print(f'\nAbout {duration(total)} in all, one run after another on this machine, from one timed step of each row. '

@@ -3,21 +3,28 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from bafenet.classical import METHODS, RULES
 from bafenet.errors import InputError, printable
-from bafenet.evaluation.class_keys import split_class_key
-from bafenet.evaluation.report import ROWS as METRICS
-from bafenet.fields import require_dict, require_key, require_list, require_numbers, require_text
+from bafenet.fields import require_dict, require_key, require_list, require_number, require_text
 
-PROTOCOLS = ('paper', 'ours', 'demo')
-TABLE_KEYS = ('title', 'source', 'group', 'rows', 'notes', 'metrics', 'tests', 'base')
-ROW_KEYS = ('key', 'name', 'label', 'base', 'set', 'paper', 'params', 'flops')
-COLUMNS = ('mAP_07', 'recall_07', 'mAP_12', 'recall_12')
+from .columns import BOXES, COSTS, EVALUATORS, MASKS, Column, Evaluator, column, require_metrics
+
+PROTOCOLS = ('paper', 'ours', 'demo', 'release')
+TABLE_KEYS = ('title', 'source', 'group', 'rows', 'notes', 'evaluator', 'costs', 'metrics', 'tests', 'base')
+ROW_KEYS = ('key', 'name', 'label', 'base', 'set', 'method', 'paper', 'params', 'flops')
 # What a test changes lies in these: the network is trained once.
 TEST_PARTS = ('test_dataloader', 'test_evaluator')
 
 Settings = dict[str, Any]
+
+
+class Method(NamedTuple):
+    """A classical method, one of ``bafenet.classical.METHODS``, and the rule of ``RULES`` that thresholds it."""
+
+    name: str
+    rule: str
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,14 @@ class Row:
         key: Its name on the command line, and that of the folder of its runs; may be empty where it is not run here.
         name: Its letter in the paper; may be empty.
         label: What it is.
-        paper: The paper's numbers by column, in [0, 1]; those that our copy lacks are absent.
+        paper: The paper's numbers by column, as they are shown; those that our copy lacks are absent.
         base: The config file that it starts from by protocol; empty where it cannot be run here.
         set: What it changes there by protocol: settings by dotted key.
         file: The table's file.
         tests: What its network is tested on: by name and protocol, settings by dotted key; empty for its config's own
             test set.
+        evaluator: Name of the evaluator whose numbers its table prints.
+        method: The classical method that is measured on the base's test set, and nothing trained; None for a network.
     """
 
     key: str
@@ -44,6 +53,8 @@ class Row:
     set: dict[str, Settings]
     file: str = ''
     tests: dict[str, dict[str, Settings]] = field(default_factory=dict)
+    evaluator: str = BOXES.name
+    method: Method | None = None
 
     @property
     def title(self) -> str:
@@ -82,10 +93,11 @@ class Table:
         source: Where the paper has it, or what it is a table of.
         rows: Its rows.
         notes: What a reader must know.
-        metrics: The columns of a table of our own, names of ``DenseSIRSTMetric``; empty for the paper's tables, whose
-            columns are ``COLUMNS``.
+        metrics: The columns of a table of our own, names of its evaluator's; empty for a paper's tables.
         group: Name for several tables at once; may be empty.
         tests: Names of what each network is tested on, once trained; empty for its config's own test set.
+        evaluator: Whose numbers it prints.
+        costs: Columns before these, names of ``columns.COSTS``.
     """
 
     key: str
@@ -96,12 +108,14 @@ class Table:
     metrics: tuple[str, ...] = ()
     group: str = ''
     tests: tuple[str, ...] = ()
+    evaluator: Evaluator = BOXES
+    costs: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What its columns are called: with several tests ``NAME:METRIC``, test by test."""
-        return tuple(column_of(test, metric) for test in self.tests for metric in self.metrics) or (
-            self.metrics or COLUMNS)
+        of_tests = tuple(column_of(test, metric) for test in self.tests for metric in self.metrics) or self.metrics
+        return of_tests or (*self.costs, *(one.name for one in self.evaluator.columns))
 
     @property
     def runnable(self) -> list[Row]:
@@ -137,19 +151,22 @@ def parse_table(file: str, content: Any) -> Table:
     require_dict(body, 'it', ('title', 'source', 'rows'))
     base = None if body.get('base') is None else _by_protocol(body['base'], 'base')
     tests = _tests(body['tests']) if 'tests' in body else {}
-    rows = tuple(_row(file, fields, f'rows[{i}]', base, tests)
+    name, = _known('evaluator', [body.get('evaluator', BOXES.name)], EVALUATORS)
+    evaluator, costs = EVALUATORS[name], _known('costs', body.get('costs') or [], COSTS)
+    printed = [one for one in (*map(column, costs), *evaluator.columns) if one.in_papers]
+    rows = tuple(_row(file, fields, f'rows[{i}]', base, tests, printed, evaluator)
                  for i, fields in enumerate(require_list(body['rows'], 'rows')))
-    names = body.get('metrics') or []
-    of_classes = [name for name in names if isinstance(name, str) and split_class_key(name)]
-    metrics = _known('metrics', names, [*METRICS, *of_classes])
+    metrics = require_metrics(require_list(body.get('metrics') or [], 'metrics'), evaluator)
     if metrics and any(row.paper for row in rows):
         raise ValueError('a table with `metrics` has no numbers of the paper')
+    if metrics and costs:
+        raise ValueError('a table with `metrics` has no `costs`')
     if tests and not metrics:
         raise ValueError('a table with `tests` needs `metrics`, the columns of each test')
     notes = tuple(_text(note, f'notes[{i}]') for i, note in enumerate(require_list(body.get('notes') or [], 'notes')))
     group = require_key(body['group'], 'group') if body.get('group') is not None else ''
     table = Table(require_key(Path(file).stem, "the file's name"), _text(body['title'], 'title'),
-                  _text(body['source'], 'source'), rows, notes, metrics, group, tuple(tests))
+                  _text(body['source'], 'source'), rows, notes, metrics, group, tuple(tests), evaluator, costs)
     for row in table.runnable:
         if set(row.base) != set(table.protocols):
             raise ValueError(f'row {row.key} has a base for {", ".join(row.base)}, and the first row for '
@@ -157,27 +174,50 @@ def parse_table(file: str, content: Any) -> Table:
     return table
 
 
-def _row(file: str, fields: Any, place: str, base: dict[str, str] | None, tests: Mapping[str, Settings]) -> Row:
+def _row(file: str, fields: Any, place: str, base: dict[str, str] | None, tests: Mapping[str, Settings],
+         columns: Sequence[Column], evaluator: Evaluator) -> Row:
     # A key that is misspelt is absent too; the misspelling is what to say.
     _refuse_unknown(require_dict(fields, place), ROW_KEYS, place)
     require_dict(fields, place, ('label', ))
     key = require_key(fields['key'], f'{place}.key') if fields.get('key') is not None else ''
-    if not key and ('base' in fields or 'set' in fields):
-        raise ValueError(f'{place} has a {"base" if "base" in fields else "set"} and no key; give it one')
+    without_key = next((what for what in ('base', 'set', 'method') if what in fields), None)
+    if not key and without_key:
+        raise ValueError(f'{place} has a {without_key} and no key; give it one')
     own = _by_protocol(fields['base'], f'{place}.base') if 'base' in fields else base
     own = own if key and own else {}
     if 'set' in fields and not own:
         raise ValueError(f'{place} has a set and no base; give it, or the table, one')
-    paper = {}
-    if fields.get('paper') is not None:
-        numbers = require_numbers(fields['paper'], f'{place}.paper', None, 0, 1)
-        if len(numbers) != len(COLUMNS):
-            raise ValueError(f'{place}.paper has {len(numbers)} numbers for {len(COLUMNS)} columns')
-        paper = dict(zip(COLUMNS, map(float, numbers), strict=True))
+    method = _method(fields, place, own, tests, evaluator) if 'method' in fields else None
     name = _text(fields.get('name', ''), f'{place}.name')
-    return Row(key, name, _text(fields['label'], f'{place}.label'), paper, own,
+    return Row(key, name, _text(fields['label'], f'{place}.label'), _paper(fields.get('paper'), place, columns), own,
                _settings(fields.get('set', {}), f'{place}.set', own), file,
-               {test: _settings(value, f'tests.{test}', own) for test, value in tests.items()} if own else {})
+               {test: _settings(value, f'tests.{test}', own) for test, value in tests.items()} if own else {},
+               evaluator.name, method)
+
+
+def _paper(numbers: Any, place: str, columns: Sequence[Column]) -> dict[str, float]:
+    """A paper's numbers, as it prints them, by column, as they are shown; null stands for one that is not there."""
+    if numbers is None:
+        return {}
+    numbers = require_list(numbers, f'{place}.paper')
+    if len(numbers) != len(columns):
+        raise ValueError(f'{place}.paper has {len(numbers)} numbers for {len(columns)} columns '
+                         f'({", ".join(one.name for one in columns)})')
+    return {one.name: one.printed * float(require_number(number, f'{place}.paper: {one.name}', 0, one.highest))
+            for one, number in zip(columns, numbers, strict=True) if number is not None}
+
+
+def _method(fields: dict, place: str, base: dict[str, str], tests: Mapping[str, Settings],
+            evaluator: Evaluator) -> Method:
+    """The classical method of a row."""
+    value = require_dict(fields['method'], f'{place}.method', Method._fields)
+    _refuse_unknown(value, Method._fields, f'{place}.method')
+    name, = _known(f'{place}.method.name', [value['name']], METHODS)
+    rule, = _known(f'{place}.method.rule', [value['rule']], RULES)
+    if evaluator is not MASKS or 'set' in fields or tests or not base:
+        raise ValueError(f'{place} has a method: it needs a base, whose test set it is measured on, in a table with '
+                         f'evaluator: {MASKS.name}, and neither set nor tests')
+    return Method(name, rule)
 
 
 def _tests(value: Any) -> dict[str, Settings]:

@@ -126,5 +126,9 @@ def _refuse_two_rows_of_a_key(rows: Iterable[Row]) -> None:
     known: dict[str, Row] = {}
     for row in rows:
         first = known.setdefault(row.key, row)
-        if (first.base, first.set, first.tests) != (row.base, row.set, row.tests):
+        if _what_is_run(first) != _what_is_run(row):
             raise InputError(f'{row.place}: {printable(first.file)} has another row of this key; give each its own')
+
+
+def _what_is_run(row: Row) -> tuple:
+    return row.base, row.set, row.tests, row.method

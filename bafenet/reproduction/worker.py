@@ -18,13 +18,14 @@ from bafenet.engine.prepare import build_runner, prepare_config
 from bafenet.engine.provenance import commit, environment, machine
 from bafenet.engine.test import test
 from bafenet.errors import InputError, printable
-from bafenet.evaluation.report import LEGACY
 from bafenet.evaluation.results import read_results
 from bafenet.fileio import owned, write_json, write_text
 from bafenet.reading import read_regular, reason_of
 from bafenet_command import Parser, call_of, describe
 
-from .plan import legacy_coordinates
+from .columns import BOXES, evaluators_of, table_columns
+from .depends import METHOD
+from .method_run import TEST, measure_method, method_columns
 from .stored import (
     CONFIG_FILE,
     RESULT_FILE,
@@ -132,18 +133,32 @@ def work(folder: Path) -> None:
         if stored is None:
             raise InputError(f'{printable(folder)}: there is no run here; start it by {call_of("reproduce")}')
         _note_commit(folder)
-        config = str(folder / CONFIG_FILE)
-        cfg = prepare_config(config, str(folder), None, 'none')
-        legacy, save_best = legacy_coordinates(cfg, config), setting(cfg, 'default_hooks', 'checkpoint', 'save_best')
-        _train(folder, cfg)
-        names = list(stored['settings'].get('tests', ()))
-        tests = _tests(folder, best_checkpoints(folder, save_best), names)
-        result = dict(digest=stored['digest'], seed=stored['seed'],
-                      columns={} if names else table_columns(tests, legacy), legacy_coordinates=legacy)
-        _write_result(folder, result, tests)
-        # What is needed to go on; the best checkpoints stay.
-        for file in [*files_of_epochs(folder, 'epoch'), folder / 'last_checkpoint']:
-            file.unlink(missing_ok=True)
+        if METHOD in stored['settings'].get('config', {}):
+            test, milliseconds, _ = measure_method(Config.fromfile(folder / CONFIG_FILE))
+            _write_result(folder, dict(digest=stored['digest'], seed=stored['seed'], columns=method_columns(test),
+                                       ms=milliseconds), {TEST: test})
+        else:
+            _train_and_test(folder, stored)
+
+
+def _train_and_test(folder: Path, stored: dict) -> None:
+    """The run of a network."""
+    config = str(folder / CONFIG_FILE)
+    cfg = prepare_config(config, str(folder), None, 'none')
+    evaluators, save_best = evaluators_of(cfg, config), setting(cfg, 'default_hooks', 'checkpoint', 'save_best')
+    _train(folder, cfg)
+    names = list(stored['settings'].get('tests', ()))
+    tests = _tests(folder, best_checkpoints(folder, save_best), names)
+    result = dict(digest=stored['digest'], seed=stored['seed'],
+                  columns={} if names else table_columns(tests, evaluators))
+    if BOXES.name in evaluators:
+        result['legacy_coordinates'] = bool(evaluators[BOXES.name].get('legacy_coordinates', False))
+    _write_result(folder, result, {
+        key: dict(checkpoint=Path(test['checkpoint']).name, split=test['split'], metrics=test['metrics'])
+        for key, test in tests.items()})
+    # What is needed to go on; the best checkpoints stay.
+    for file in [*files_of_epochs(folder, 'epoch'), folder / 'last_checkpoint']:
+        file.unlink(missing_ok=True)
 
 
 def _train(folder: Path, cfg: Config) -> None:
@@ -187,40 +202,10 @@ def _test(config: Path, checkpoint: Path, out: Path) -> dict:
     return read_results(str(out), ('checkpoint', 'split', 'metrics'))
 
 
-def table_columns(tests: dict[str, dict], legacy: bool) -> dict[str, float]:
-    """The four numbers of a table's row.
-
-    Where checkpoints were picked by both mAPs (the paper's protocol), ``mAP_07`` and ``recall_07`` come from the one
-    best by ``mAP_07``, and ``mAP_12`` and ``recall_12`` from the one best by ``mAP_12``. Otherwise all come from
-    the same one, and both recalls are equal.
-
-    Args:
-        tests: What ``test.py`` wrote, by the metric that picked its checkpoint.
-        legacy: Whether boxes have sides x2 - x1 + 1.
-
-    Raises:
-        InputError: If a test lacks one of them.
-    """
-    suffix = LEGACY if legacy else ''
-    by_metric = {key.rsplit('/', 1)[-1].removesuffix(LEGACY): test['metrics'] for key, test in tests.items()}
-    columns = {}
-    for year in ('07', '12'):
-        metrics = by_metric.get(f'mAP_{year}', next(iter(by_metric.values())))
-        names = {key.rsplit('/', 1)[-1]: value for key, value in metrics.items()}
-        wanted = {f'mAP_{year}': f'mAP_{year}{suffix}', f'recall_{year}': f'recall{suffix}'}
-        absent = [name for name in wanted.values() if name not in names]
-        if absent:
-            raise InputError(f'the test of a run has no {", ".join(absent)}: its split has no target, or '
-                             'test_evaluator is no DenseSIRSTMetric; correct the config')
-        columns.update({column: names[name] for column, name in wanted.items()})
-    return columns
-
-
 def _write_result(folder: Path, result: dict, tests: dict[str, dict]) -> None:
     write_json(folder / RESULT_FILE, dict(
         **result,
-        tests={key: dict(checkpoint=Path(test['checkpoint']).name, split=test['split'], metrics=test['metrics'])
-               for key, test in tests.items()},
+        tests=tests,
         commits=_commits(folder),
         machine=machine(),
         environment=environment()))

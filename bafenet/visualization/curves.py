@@ -1,4 +1,5 @@
 """Training curves: what a run's losses, its validation metrics and its learning rate did, step by step."""
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from bafenet_command import call_of
 
 from .run_styles import line_style, name_runs, plain, require_labels, require_picture_name, save_figure, style
 
-METRICS = ('mAP_12', 'mAP_12_iou75', 'recall', 'sky_iou')
+METRICS = ('mAP_12', 'mAP_12_iou75', 'recall', 'sky_iou', 'irstd/IoU')
 ALL, NONE = 'all', 'none'
 PREFIX = 'densesirst/'
 # The step size that is applied, and the factor of the config in it; see engine/learning_rate_hook.py.
@@ -40,8 +41,12 @@ def find_log(run: str) -> Path:
     return found[-1]
 
 
-def read_scalars(path: Path) -> Series:
+def read_scalars(path: Path, by_iteration: bool = False) -> Series:
     """Read what mmengine logs, one JSON object a line.
+
+    Args:
+        path: The log.
+        by_iteration: Give the step of a metric as the iteration at which its epoch ended.
 
     Returns:
         By name, float (n, 2), step and value: each loss (``loss`` is the sum of all), the learning rates ``lr`` and
@@ -49,19 +54,29 @@ def read_scalars(path: Path) -> Series:
         of a metric is its epoch.
 
     Raises:
-        InputError: If the file is not such a log, or a value is not finite.
+        InputError: If the file is not such a log, a value is not finite, or no line says iteration and epoch and
+            ``by_iteration`` needs them.
     """
     series: dict[str, list] = {}
+    length = 0.0
     try:
         for number, line in enumerate(read_regular(path).splitlines(), 1):
-            for name, point in _points(line, number).items():
+            points, longest = _points(line, number)
+            length = max(length, longest)
+            for name, point in points.items():
                 series.setdefault(name, []).append(point)
     except (OSError, ValueError) as error:
         raise InputError(f'{printable(path)}: not a training log of mmengine (scalars.json): {reason_of(error)}; give '
                          'another, or a copy without what is from there on') from None
     if not any(map(is_loss, series)):
         raise InputError(f'{printable(path)}: the log holds no loss')
-    return {name: np.array(values, float) for name, values in series.items()}
+    found = {name: np.array(values, float) for name, values in series.items()}
+    if not by_iteration:
+        return found
+    if not length:
+        raise InputError(f'{printable(path)}: the log does not say iterations and epochs; leave out --by-iteration')
+    # An epoch's last iterations may not be logged: the longest of all that are says how many it has.
+    return {name: points * (math.ceil(length), 1) if is_metric(name) else points for name, points in found.items()}
 
 
 def is_loss(name: str) -> bool:
@@ -74,16 +89,18 @@ def is_metric(name: str) -> bool:
     return not is_loss(name) and name not in (RATE, FACTOR)
 
 
-def _points(line: bytes, number: int) -> dict[str, tuple[float, float]]:
-    """Step and value of each loss, learning rate and metric of one line."""
+def _points(line: bytes, number: int) -> tuple[dict[str, tuple[float, float]], float]:
+    """Step and value of each loss, learning rate and metric of one line; and iteration over epoch, 0 where not said."""
     try:
         record = require_dict(parse_json(line), 'it')
         names = [name for name in record if is_loss(name) or name in (RATE, FACTOR) or '/' in name]
         if not names:
-            return {}
+            return {}, 0.0
         step = require_number(require_dict(record, 'it', ['step'])['step'], 'step', 0)
-        return {name.removeprefix(PREFIX): (step, require_number(record[name], name, -LARGEST, LARGEST))
-                for name in names}
+        points = {name.removeprefix(PREFIX): (step, require_number(record[name], name, -LARGEST, LARGEST))
+                  for name in names}
+        iteration, epoch = (require_number(record.get(name, 0), name, 0) for name in ('iter', 'epoch'))
+        return points, iteration / epoch if epoch else 0.0
     except ValueError as error:
         # What a training leaves that went astray.
         astray = b'NaN' in line or b'Infinity' in line
@@ -91,7 +108,7 @@ def _points(line: bytes, number: int) -> dict[str, tuple[float, float]]:
 
 
 def draw(runs: Sequence[str], out: str, labels: Sequence[str] | None = None,
-         metrics: Sequence[str] | None = None) -> None:
+         metrics: Sequence[str] | None = None, by_iteration: bool = False) -> None:
     """Draw the losses of runs, their learning rates and, where they were validated, their metrics.
 
     Args:
@@ -99,6 +116,7 @@ def draw(runs: Sequence[str], out: str, labels: Sequence[str] | None = None,
         out: Picture, ``.png``, ``.svg`` or ``.pdf``.
         labels: Names of the runs; those of their folders by default.
         metrics: See :func:`figure`.
+        by_iteration: Draw metrics by the iteration at which their epoch ended, and not by the epoch.
 
     Raises:
         InputError: If a log cannot be read, the picture cannot be written, labels and runs differ in number, two runs
@@ -106,20 +124,21 @@ def draw(runs: Sequence[str], out: str, labels: Sequence[str] | None = None,
     """
     require_picture_name(out)
     labels = require_labels(labels, runs)
-    series = {label: read_scalars(find_log(run)) for label, run in zip(labels, runs, strict=True)}
+    series = {label: read_scalars(find_log(run), by_iteration) for label, run in zip(labels, runs, strict=True)}
     losses = {name for one in series.values() for name in one if is_loss(name)}
     if len(losses) > MAX_LOSSES:
         raise InputError(f'{", ".join(map(printable, runs))}: {len(losses)} different losses are too many for one '
                          'picture; give logs of one network')
-    save_figure(figure(series, metrics), out)
+    save_figure(figure(series, metrics, by_iteration), out)
 
 
-def figure(series: dict[str, Series], metrics: Sequence[str] | None = None) -> Figure:
+def figure(series: dict[str, Series], metrics: Sequence[str] | None = None, by_iteration: bool = False) -> Figure:
     """One small picture for each loss, for the learning rate and for each metric.
 
     Args:
         series: By run; see :func:`read_scalars`.
         metrics: Names of metrics, ``['all']`` or ``['none']``; by default those of ``METRICS`` that a log holds.
+        by_iteration: Whether the steps of metrics are iterations.
 
     Raises:
         InputError: If no log holds one of them, or there are too many pictures.
@@ -136,7 +155,7 @@ def figure(series: dict[str, Series], metrics: Sequence[str] | None = None) -> F
     for axis in axes[len(names):]:
         axis.remove()
     for axis, name in zip(axes, names, strict=False):
-        draw_series(axis, series, name)
+        draw_series(axis, series, name, by_iteration)
     if len(series) > 1:
         name_runs(axes[0], list(series), markers=True)
     return drawing
@@ -165,7 +184,7 @@ def is_estimated(series: Series) -> bool:
     return not np.allclose(rate * factor[0], factor * rate[0], rtol=1e-3, atol=0)
 
 
-def draw_series(axis: Axes, series: dict[str, Series], name: str) -> None:
+def draw_series(axis: Axes, series: dict[str, Series], name: str, by_iteration: bool = False) -> None:
     """Draw one loss, metric or the learning rate of runs; losses and learning rates on a logarithmic axis.
 
     The learning rate is the step size that was applied, d · lr under D-Adaptation and Prodigy, which estimate d; the
@@ -175,6 +194,7 @@ def draw_series(axis: Axes, series: dict[str, Series], name: str) -> None:
         axis: Where to draw.
         series: By run; see :func:`read_scalars`.
         name: Of the series.
+        by_iteration: Whether the steps of metrics are iterations.
     """
     by_step, estimated = not is_metric(name), False
     for number, one in enumerate(series.values()):
@@ -185,7 +205,7 @@ def draw_series(axis: Axes, series: dict[str, Series], name: str) -> None:
             axis.plot(*one[FACTOR].T, linewidth=0.7, alpha=0.6, **line_style(number))
     plain(axis.title, 'learning rate: d · lr, and thinly lr' if estimated else
           'learning rate' if name == RATE else name)
-    axis.set_xlabel('step' if by_step else 'epoch')
+    axis.set_xlabel('step' if by_step or by_iteration else 'epoch')
     positive = any((one[name][:, 1] > 0).any() for one in series.values() if name in one)
     axis.set_yscale('log' if by_step and positive else 'linear')
     axis.grid(alpha=0.3, which='both')

@@ -7,11 +7,13 @@ import pytest
 from conftest import ROOT
 
 from bafenet.errors import InputError
+from bafenet.reproduction.columns import BOXES
 from bafenet.reproduction.plan import plan_runs
 from bafenet.reproduction.report import build_report, markdown, summarise
-from bafenet.reproduction.table import COLUMNS, Row, Table
+from bafenet.reproduction.table import Row, Table
 from bafenet.reproduction.tables import find_row
 
+COLUMNS = [column.name for column in BOXES.columns]
 A, B, C = (f'table3_{row}' for row in 'abd')
 PAPER = dict(zip(COLUMNS, (0.3, 0.4, 0.2, 0.5), strict=True))
 

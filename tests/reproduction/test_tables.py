@@ -6,7 +6,7 @@ from conftest import ROOT
 
 from bafenet.errors import InputError
 from bafenet.reproduction import tables
-from bafenet.reproduction.table import COLUMNS
+from bafenet.reproduction.columns import BOXES
 from bafenet.reproduction.tables import choose_protocol, find_row, read_table, read_tables, select_tables
 
 
@@ -24,7 +24,7 @@ def test_the_papers_numbers():
     chosen = {table.key: table for table in [*select_tables('all'), *select_tables('exchange')]}
     paper = {(key, row.title): row.paper for key, table in chosen.items() for row in table.rows}
     for row, numbers in expected.items():
-        assert paper[row] == dict(zip(COLUMNS, numbers, strict=True))
+        assert paper[row] == dict(zip((column.name for column in BOXES.columns), numbers, strict=True))
     # Our copy lacks the bodies of II and V.
     assert not any(numbers for (key, _), numbers in paper.items() if key in ('II', 'V'))
     assert sum(bool(numbers) for numbers in paper.values()) == 4 + 4 + 4 + 1
@@ -127,6 +127,29 @@ def test_columns_are_test_by_test(tmp_path):
     assert [settings for _, settings in row.settings('ours', 'b')] == [{}, {'test_dataloader.batch_size': 2}]
 
 
+MASKS = dict(evaluator='IRSTDMetric')
+TOP_HAT = 'method: {name: Top-Hat, rule: A}'
+
+
+def test_columns_of_target_masks_are_as_the_paper_prints_them(tmp_path):
+    file = tmp_path / 'masks.yaml'
+    file.write_text(one_table('{label: b, paper: [8.79, 54.77, 92.78, null, 2.74]}', costs='[params, flops, ms]',
+                              **MASKS))
+    table = read_table(str(file))
+    assert table.columns == ('params', 'flops', 'ms', 'IoU', 'P_d', 'F_a', 'F_a_legacy')
+    # Seconds of a script over 664 frames.
+    assert table.rows[0].paper == dict(params=8.79, ms=pytest.approx(54770 / 664), IoU=92.78, F_a=2.74)
+    file.write_text(one_table(metrics='[nIoU, num_alarms]', **MASKS))
+    assert read_table(str(file)).columns == ('nIoU', 'num_alarms')
+
+
+def test_a_row_may_be_a_classical_method(tmp_path):
+    file = tmp_path / 'masks.yaml'
+    file.write_text(one_table(f'{{key: a, label: b, base: x.py, {TOP_HAT}}}', **MASKS))
+    row, = read_table(str(file)).runnable
+    assert row.method == ('Top-Hat', 'A') and row.evaluator == 'IRSTDMetric'
+
+
 BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]\n' for i in range(1, 12))
 
 
@@ -169,9 +192,25 @@ BILLION = 'a0: &a0 [x, x]\n' + ''.join(f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] 
     (one_table(f'{ROW}, {ROW}'), 'two rows have the key a'),
     (one_table(f'{ROW}, {{key: c, label: c, base: {{demo: x.py}}}}'), 'row c has a base for demo, and the first row'),
     (one_table('{label: b, paper: [0.1]}'), r'rows\[0\].paper has 1 numbers for 4 columns'),
-    (one_table('{label: b, paper: ["0.1", "0.2", "0.3", "0.4"]}'), r'rows\[0\].paper must be a list'),
-    (one_table('{label: b, paper: [0.1, 0.2, 0.3, 30]}'), r'rows\[0\].paper must be a list .* from 0 to 1'),
+    (one_table('{label: b, paper: ["0.1", "0.2", "0.3", "0.4"]}'), r'rows\[0\].paper: mAP_07 must be a number'),
+    (one_table('{label: b, paper: [0.1, 0.2, 0.3, 30]}'), r'rows\[0\].paper: recall_12 must be .* from 0 to 1'),
     (one_table('{label: b, paper: [0.1, 0.2, 0.3, .nan]}'), r'rows\[0\].paper'),
+    (one_table('{label: b, paper: [1, 2]}', **MASKS), r'rows\[0\].paper has 2 numbers for 3 columns \(IoU, P_d, F_a'),
+    (one_table('{label: b, paper: [101, 2, 3]}', **MASKS), r'rows\[0\].paper: IoU must be a number from 0 to 100'),
+    (one_table('{label: b, paper: [1, 2, "3"]}', **MASKS), r'rows\[0\].paper: F_a must be a number'),
+    (one_table(evaluator='IRSTD'), "evaluator: 'IRSTD' is none of DenseSIRSTMetric, IRSTDMetric"),
+    (one_table(evaluator='[IRSTDMetric]'), 'evaluator: .* is none of DenseSIRSTMetric'),
+    (one_table(metrics='[mAP_12]', **MASKS), "'mAP_12' is none of IoU, .*; it is one of DenseSIRSTMetric"),
+    (one_table(metrics='[IoU]'), "'IoU' is none of mAP_07, .*; it is one of IRSTDMetric: give evaluator: IRSTDMetric"),
+    (one_table(metrics='[AP_12_drone]', **MASKS), "'AP_12_drone' is none of IoU"),
+    (one_table(costs='[time]'), "costs: 'time' is none of params, flops, ms"),
+    (one_table(costs='[ms]', metrics='[f1]'), 'a table with `metrics` has no `costs`'),
+    (one_table(f'{{label: b, {TOP_HAT}}}', **MASKS), r'rows\[0\] has a method and no key'),
+    (one_table(f'{{key: a, label: b, {TOP_HAT}}}', **MASKS), r'rows\[0\] has a method: it needs a base'),
+    (one_table(f'{{key: a, label: b, base: x.py, {TOP_HAT}}}'), r'rows\[0\] has a method: it needs .* IRSTDMetric'),
+    (one_table('{key: a, label: b, base: x.py, method: {name: Top-Hat}}', **MASKS), r'rows\[0\].method has no rule'),
+    (one_table('{key: a, label: b, base: x.py, method: {name: Hat, rule: A}}', **MASKS),
+     r"rows\[0\].method.name: 'Hat' is none of Top-Hat"),
     (one_table(metrics='[f1]', tests='3'), 'tests must be an object'),
     (one_table(metrics='[f1]', tests='{}'), 'tests names no test; give each its settings'),
     (one_table(metrics='[f1]', tests='{../a: {}}'), "tests: '../a' is no key"),

@@ -12,9 +12,14 @@ import pytest
 from bafenet.errors import InputError
 from bafenet.fileio import owned
 from bafenet.reproduction import worker
+from bafenet.reproduction.columns import table_columns
 from bafenet.reproduction.stored import latest_checkpoint
-from bafenet.reproduction.worker import best_checkpoints, launch, table_columns, work
+from bafenet.reproduction.worker import best_checkpoints, launch, work
 from bafenet_command import Terminated, one_line_errors
+
+# As columns.evaluators_of gives them.
+TRUE = dict(DenseSIRSTMetric={})
+LEGACY = dict(DenseSIRSTMetric=dict(legacy_coordinates=True))
 
 # --- Where a run goes on ----------------------------------------------------------------------------------------------
 
@@ -48,13 +53,13 @@ def test_under_the_papers_protocol_each_year_has_its_own_checkpoint():
     tests = {f'densesirst/{best}_legacy': dict(
         metrics={f'densesirst/{key}_legacy': value + shift for key, value in metrics.items()})
         for best, shift in (('mAP_12', 0.25), ('mAP_07', 0.5))}
-    assert table_columns(tests, legacy=True) == dict(mAP_07=0.5, recall_07=2.5, mAP_12=1.25, recall_12=2.25)
+    assert table_columns(tests, LEGACY) == dict(mAP_07=0.5, recall_07=2.5, mAP_12=1.25, recall_12=2.25)
 
 
 def test_under_ours_one_checkpoint_gives_both_years():
     tests = {'densesirst/mAP_12': dict(
         metrics={'densesirst/mAP_07': 0.1, 'densesirst/mAP_12': 0.2, 'densesirst/recall': 0.3})}
-    assert table_columns(tests, legacy=False) == dict(mAP_07=0.1, recall_07=0.3, mAP_12=0.2, recall_12=0.3)
+    assert table_columns(tests, TRUE) == dict(mAP_07=0.1, recall_07=0.3, mAP_12=0.2, recall_12=0.3)
 
 
 # --- The process of a run ---------------------------------------------------------------------------------------------
@@ -127,7 +132,7 @@ def test_a_folder_without_a_run_is_one_line(tmp_path):
 
 def test_a_test_without_the_numbers_of_a_table_is_one_line():
     with pytest.raises(InputError, match='has no mAP_07_legacy, recall_legacy'):
-        table_columns({'densesirst/mAP_12': dict(metrics={'densesirst/mAP_12': 0.5})}, legacy=True)
+        table_columns({'densesirst/mAP_12': dict(metrics={'densesirst/mAP_12': 0.5})}, LEGACY)
 
 
 def test_two_processes_are_never_at_the_same_run(tmp_path, monkeypatch):
