@@ -9,6 +9,7 @@ from bafenet.engine.config_paths import setting
 from bafenet.evaluation.class_keys import by_class, split_class_key
 from bafenet.evaluation.report import (
     AT_SCORE,
+    BOX_ROWS,
     FPPI_SCORE,
     LEGACY,
     PIXEL_ROWS,
@@ -27,12 +28,6 @@ TRUE_SIDES, LEGACY_SIDES = 'true', '+1'
 # What says how well boxes agree with the truth; the others are false alarms by image, targets found, and the sky.
 ACCURACY = frozenset(key for key in ROWS if 'FPPI' not in key and key not in WITHOUT_SIDES)
 PAPER_SPLIT = BOXES.data
-_NOTES_ON_BOXES = (
-    'Sides of boxes: “true” is x2 − x1; “+1” is x2 − x1 + 1, as the paper computes them. On boxes of 3 pixels '
-    'the latter gives higher numbers, so that values marked +1 compare with one another alone.',
-    f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data or another split do not compare with them.',
-    'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
-    'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.')
 # The rows that every reader looks for, of Table VII.
 _ALWAYS = ('fcos_r50', 'bafenet_r50')
 
@@ -64,11 +59,16 @@ class MetricRow:
 
 
 def metric_rows(runs: Sequence[Run]) -> list[MetricRow]:
-    """The rows of all runs, and behind them those of the paper."""
+    """The rows of all runs, and behind them those of the papers."""
     rows = [row for run in runs for row in _rows_of(run)]
-    # Where all runs are of target masks, the detectors that every reader looks for say nothing.
-    masks_alone = bool(rows) and all(set(row.values) <= PIXEL_ROWS.keys() for row in rows)
-    return rows + list(_paper_rows(runs, () if masks_alone else _ALWAYS))
+    # The detectors that every reader looks for say nothing of target masks.
+    return [*rows, *_paper_rows(runs, () if _of_masks(rows) else _ALWAYS)]
+
+
+def _of_masks(rows: Sequence[MetricRow]) -> bool:
+    """Whether rows have metrics of target masks, and none of boxes."""
+    keys = {key for row in rows for key in row.values}
+    return bool(keys & PIXEL_ROWS.keys()) and not keys & BOX_ROWS.keys()
 
 
 def columns_of(rows: Sequence[MetricRow]) -> dict[str, str]:
@@ -179,11 +179,21 @@ def _paper_row(table: Table, row: Row) -> MetricRow:
 
 def notes_on(rows: Sequence[MetricRow]) -> list[str]:
     """What must be known before two rows are compared."""
-    notes = [*(_NOTES_ON_BOXES if any(row.sides for row in rows) else ()),
-             *([f'Target masks: {MASKS.note} The papers’ numbers are of {MASKS.data}.']
-               if any(set(row.values) & PIXEL_ROWS.keys() for row in rows) else []),
+    of_boxes = [
+        'Sides of boxes: “true” is x2 − x1; “+1” is x2 − x1 + 1, as the paper computes them. On boxes of 3 pixels the '
+        'latter gives higher numbers, so that values marked +1 compare with one another alone.',
+        f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data or another split do not compare with them.',
+        'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
+        'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.']
+    of_masks = ['Of target masks: P_d is the share of targets that are detected, in %; F_a are pixels of components '
+                'that no target took, in a million pixels; IoU, nIoU, hierarchical IoU and the area are from 0 to 1.']
+    notes = [*([] if _of_masks(rows) else of_boxes),
+             *(of_masks if any(key in row.values for row in rows for key in PIXEL_ROWS) else []),
              'Higher is better, but of false alarms lower; a score is neither.',
              'Empty cells: the data or the paper give no such value.']
+    if any(row.kind == 'paper' and not row.sides for row in rows):
+        notes.append(f'The papers’ numbers of target masks are of {MASKS.data}; their F_a of networks is that by '
+                     'DNA-Net’s code.')
     if any(row.kind == 'validation' for row in rows):
         notes.append('Rows marked “while training” are validations of the last epoch, and no test.')
     return notes

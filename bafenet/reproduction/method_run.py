@@ -14,7 +14,7 @@ TEST = 'classical'  # the name of its only test
 _FRAMES = ('data_root', 'ann_file', 'data_prefix', 'holdout', 'holdout_seed', 'held_out', 'indices')
 
 
-def measure_method(cfg: Config, limit: int | None = None) -> tuple[dict, float, int]:
+def measure_method(cfg: Config, limit: int | None = None) -> tuple[dict, float]:
     """Measure the classical method of a run on its test set.
 
     Args:
@@ -22,7 +22,7 @@ def measure_method(cfg: Config, limit: int | None = None) -> tuple[dict, float, 
         limit: Take no more frames.
 
     Returns:
-        What ``test.py`` would write of it (``split``, ``metrics``); milliseconds of a frame; and the number of frames.
+        What ``test.py`` would write of it (``split``, ``metrics``), and milliseconds of a frame.
 
     Raises:
         InputError: If the test set is not one dataset, or its data are not as they should be.
@@ -31,11 +31,10 @@ def measure_method(cfg: Config, limit: int | None = None) -> tuple[dict, float, 
     if len(parts) != 1:
         raise InputError('test_dataloader: a classical method is measured on one dataset; give a base with one')
     settings = {key: value for key, value in parts[0].settings.items() if key in _FRAMES}
-    measured = measure_frames(settings, [cfg[METHOD].name], limit=limit)
-    method = measured['methods'][cfg[METHOD].name]
+    method = measure_frames(settings, [cfg[METHOD].name], limit=limit)['methods'][cfg[METHOD].name]
     values = method['rules'][cfg[METHOD].rule]
     metrics = {f'irstd/{name}': values[name] for name in PIXEL_ROWS if name in values}
-    return dict(split=settings['ann_file'], metrics=metrics), method['ms'], measured['frames']
+    return dict(split=settings['ann_file'], metrics=metrics), method['ms']
 
 
 def method_columns(test: dict) -> dict[str, float]:

@@ -159,6 +159,9 @@ def row_config(row: Row, protocol: str, data: str | None = None, epochs: int | N
         options: Likewise.
         test: One of ``row.tests``.
 
+    Returns:
+        The config; of a classical method its ``method`` and what it is tested on alone.
+
     Raises:
         InputError: If it cannot be had, or could not be trained, picked and tested; it names row, file or option.
     """

@@ -204,9 +204,10 @@ def _evaluator_note(report: dict) -> str:
 def _notes_on_the_paper(report: dict) -> list[str]:
     notes = [f'Paper: {markdown_text(report["source"])}; {NO_NUMBER}: no number in our copy. Ours: mean ± sample '
              f'standard deviation (n − 1) over the finished seeds; {NOT_RUN}: no finished run.']
+    notes += [markdown_text(report['costs'])] if 'costs' in report else []
     sides = report.get('sides')
     if sides is None:
-        return [*notes, _evaluator_note(report), *([markdown_text(report['costs'])] if 'costs' in report else [])]
+        return [*notes, _evaluator_note(report)]
     notes.append(f'All at IoU 0.5. Boxes have sides {LEGACY_SIDES} in the columns marked +1, {TRUE_SIDES} in those '
                  'marked true.')
     if report['protocol'] == 'demo':

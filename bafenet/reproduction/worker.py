@@ -134,7 +134,7 @@ def work(folder: Path) -> None:
             raise InputError(f'{printable(folder)}: there is no run here; start it by {call_of("reproduce")}')
         _note_commit(folder)
         if METHOD in stored['settings'].get('config', {}):
-            test, milliseconds, _ = measure_method(Config.fromfile(folder / CONFIG_FILE))
+            test, milliseconds = measure_method(Config.fromfile(folder / CONFIG_FILE))
             _write_result(folder, dict(digest=stored['digest'], seed=stored['seed'], columns=method_columns(test),
                                        ms=milliseconds), {TEST: test})
         else:

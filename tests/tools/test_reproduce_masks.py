@@ -13,7 +13,7 @@ from bafenet.visualization import curves
 
 COLUMNS = ('IoU', 'P_d', 'F_a', 'F_a_legacy')
 PIPELINE = 'train_dataloader.dataset.pipeline'
-OPTIONS = ['model.backbone.widths=[8,16]', 'model.backbone.blocks=[1,1]', f'{PIPELINE}.BalancedCrop.size=(32,32)',
+OPTIONS = ['model.backbone.widths=[16,24]', 'model.backbone.blocks=[1,1]', f'{PIPELINE}.BalancedCrop.size=(32,32)',
            'train_dataloader.batch_size=5', 'train_dataloader.dataset.holdout=2', 'val_dataloader.dataset.holdout=2',
            'default_hooks.logger.interval=1']
 SETS = {'model.loss_mask': {'_delete_': True, 'type': 'NegativeSetLoss'},

@@ -16,7 +16,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='FILE.png', help='picture, .png, .svg or .pdf')
     parser.add_argument('--labels', nargs='+', help='names of the runs [their folders]')
     parser.add_argument('--metrics', nargs='+', metavar='NAME', help='metrics to draw, as FPPI_sky; all for all that a '
-                        'log holds, none for none [mAP_12 mAP_12_iou75 recall sky_iou irstd/IoU]')
+                        'log holds, none for none [mAP_12 mAP_12_iou75 recall sky_iou, and of '
+                        'target masks irstd/IoU irstd/nIoU irstd/P_d irstd/F_a]')
     parser.add_argument('--by-iteration', action='store_true', help='draw metrics by the iteration at which their '
                         'epoch ended [by epoch]')
     return parser.parse_args(argv)
