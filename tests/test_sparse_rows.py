@@ -48,14 +48,14 @@ def test_a_row_changes_what_it_says(key):
     assert [part.settings.get('only_with_targets', False) for part in parts] == [False, False, True][:1 + sparse]
     pastes = (PASTE, *change.get('pastes', (None, ) * sparse))
     hard = change.get('hard', (0, ) * 3)
+    jitter = change.get('jitter', (False, ) * 3)
     for number, part in enumerate(parts):
         steps = {step.type: step for step in part.pipeline}
         paste = pastes[number]
         assert list(steps) == ['LoadInfraredImage', 'LoadSkyAnnotations',
                                *(['RandomChoice'] if number and change.get('scaled') else []), 'BalancedCrop',
                                *(['BAGCopyPaste'] if paste else []),
-                               *(['IntensityJitter'] if change.get('jitter', (False, ) * 3)[number] else []), 'RandomFlip',
-                               'PackInfraredInputs']
+                               *(['IntensityJitter'] if jitter[number] else []), 'RandomFlip', 'PackInfraredInputs']
         if paste:
             assert {name: tuple(value) if isinstance(value, list) else value
                     for name, value in steps['BAGCopyPaste'].items()} == dict(type='BAGCopyPaste', **paste)

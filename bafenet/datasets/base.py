@@ -87,11 +87,15 @@ class InfraredDataset(BaseDetDataset):
                              f'{images - 1}')
 
     def get_data_info(self, idx: int | SampleIndex) -> dict:
-        """Annotation of an image and, where the index or the visit says it, the ``epoch`` that it is drawn for."""
+        """Annotation of an image and, where the index or the visit says them, the ``epoch`` that it is drawn for, and
+        ``set_id``, which a set of ``NegativeSetSampler`` has for itself.
+        """
         data_info = super().get_data_info(int(idx))
         visit = idx if isinstance(idx, SampleIndex) else current_visit()
         if visit is not None:
             data_info['epoch'] = visit.epoch
+            if visit.place is not None:
+                data_info['set_id'] = visit.entropy
         return data_info
 
     def __getitem__(self, index: int | SampleIndex) -> dict:

@@ -4,7 +4,14 @@ from conftest import ROOT
 from mmengine.config import Config
 
 from bafenet.engine.options import load_config
-from bafenet.engine.pipeline_steps import change_step, change_steps, insert_steps, remove_step, step_index, without_steps
+from bafenet.engine.pipeline_steps import (
+    change_step,
+    change_steps,
+    insert_steps,
+    remove_step,
+    step_index,
+    without_steps,
+)
 from bafenet.errors import InputError
 
 R50 = str(ROOT / 'configs/bafenet/bafenet_r50_densesirst.py')

@@ -37,12 +37,12 @@ def test_a_row_adds_what_it_says_in_as_many_steps(key):
     if name == 'contrast':
         assert {key for key, value in data.pipeline[2].items() if value == 0} == {
             'gamma_prob', 'noise_prob', 'blur_prob'}
-    mixed, negative = {'noise': (0.5, 0), 'negatives': (4335 / 4998, 3672 / 4335),
-                       'sets': (4335 / 4998, 1)}.get(name, (0, 0))
+    mixed, negatives = {'noise': (0.5, []), 'negatives': (4335 / 4998, [3672 / 4335]),
+                        'sets': (4335 / 4998, [1])}.get(name, (0, []))
     if mixed:
-        noise, rotated = data.pipeline[2].transforms[1]
-        assert data.pipeline[2].prob[1] == pytest.approx(mixed) and rotated.prob == pytest.approx(negative)
-        assert (noise.alpha, rotated.get('size', 3)) == (0.1, 3)
+        noise, *rotated = data.pipeline[2].transforms[1]
+        assert data.pipeline[2].transforms[0] == [] and data.pipeline[2].prob[1] == pytest.approx(mixed)
+        assert noise.alpha == 0.1 and [(step.size, step.prob) for step in rotated] == [(3, prob) for prob in negatives]
 
 
 @pytest.mark.parametrize('key', ROWS)

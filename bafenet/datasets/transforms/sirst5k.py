@@ -132,8 +132,7 @@ class NegativeAugmentation(BaseTransform):
     state.
 
     Where ``NegativeSetSampler`` draws, the place of a sample in its set decides about the angle: the first stays as it
-    is, the others are rotated by 0, 90, 180 and 270 degrees (Eq. 9), all about the same target. ``set_id``, which each
-    set has for itself, is written into the sample, for ``NegativeSetLoss``.
+    is, the others are rotated by 0, 90, 180 and 270 degrees (Eq. 9), all about the same target.
 
     Args:
         size: Side of the window in pixels of the image as it is here, s of the paper.
@@ -155,10 +154,6 @@ class NegativeAugmentation(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Rotate a target of one sample; see the class."""
-        visit = current_visit()
-        place = None if visit is None else visit.place
-        if visit is not None and place is not None:
-            results['set_id'] = visit.entropy
         if random.random() >= self.prob:
             return results
         require_loaded('NegativeAugmentation', results, 'img')
@@ -170,7 +165,8 @@ class NegativeAugmentation(BaseTransform):
         centres = _box_centres(results) if mask is None else component_centroids(mask == TARGET)
         if len(centres):
             window = window_around(centres[random.randrange(len(centres))], self.size, results['img'].shape)
-            rotation = random.choice(ROTATIONS) if place is None else SET_ROTATIONS[place]
+            visit = current_visit()
+            rotation = random.choice(ROTATIONS) if visit is None or visit.place is None else SET_ROTATIONS[visit.place]
             results['img'] = rotate_window(results['img'], window, rotation)
             if self.rotate_label and mask is not None:
                 results['gt_target_mask'] = rotate_window(mask, window, rotation)
