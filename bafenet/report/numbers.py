@@ -7,7 +7,17 @@ from bafenet.analysis.complexity import network_of
 from bafenet.datasets.parts import split_settings
 from bafenet.engine.config_paths import setting
 from bafenet.evaluation.class_keys import by_class, split_class_key
-from bafenet.evaluation.report import AT_SCORE, FPPI_SCORE, LEGACY, ROWS, WITHOUT_SIDES, has_legacy_sides, row_labels
+from bafenet.evaluation.report import (
+    AT_SCORE,
+    BOX_ROWS,
+    FPPI_SCORE,
+    LEGACY,
+    PIXEL_ROWS,
+    ROWS,
+    WITHOUT_SIDES,
+    has_legacy_sides,
+    row_labels,
+)
 from bafenet.reproduction.table import Row, Table
 from bafenet.reproduction.tables import read_tables
 
@@ -48,8 +58,15 @@ class MetricRow:
 
 
 def metric_rows(runs: Sequence[Run]) -> list[MetricRow]:
-    """The rows of all runs, and behind them those of the paper."""
-    return [row for run in runs for row in _rows_of(run)] + list(_paper_rows(runs))
+    """The rows of all runs, and behind them those of the paper where boxes were measured."""
+    rows = [row for run in runs for row in _rows_of(run)]
+    return rows if _of_masks(rows) else [*rows, *_paper_rows(runs)]
+
+
+def _of_masks(rows: Sequence[MetricRow]) -> bool:
+    """Whether rows have metrics of target masks, and none of boxes."""
+    keys = {key for row in rows for key in row.values}
+    return bool(keys & PIXEL_ROWS.keys()) and not keys & BOX_ROWS.keys()
 
 
 def columns_of(rows: Sequence[MetricRow]) -> dict[str, str]:
@@ -157,11 +174,16 @@ def _paper_row(table: Table, row: Row) -> MetricRow:
 
 def notes_on(rows: Sequence[MetricRow]) -> list[str]:
     """What must be known before two rows are compared."""
-    notes = ['Sides of boxes: “true” is x2 − x1; “+1” is x2 − x1 + 1, as the paper computes them. On boxes of 3 pixels '
-             'the latter gives higher numbers, so that values marked +1 compare with one another alone.',
-             f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data or another split do not compare with them.',
-             'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
-             'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.',
+    of_boxes = [
+        'Sides of boxes: “true” is x2 − x1; “+1” is x2 − x1 + 1, as the paper computes them. On boxes of 3 pixels the '
+        'latter gives higher numbers, so that values marked +1 compare with one another alone.',
+        f'The paper’s numbers are of {PAPER_SPLIT}: runs on other data or another split do not compare with them.',
+        'The paper picked the best epoch on the test split, once by each mAP: its two recalls are those of two '
+        'checkpoints, beside mAP_07 and beside mAP_12. Sorting goes by the first.']
+    of_masks = ['Of target masks: P_d is the share of targets that are detected, in %; F_a are pixels of components '
+                'that no target took, in a million pixels; IoU, nIoU, hierarchical IoU and the area are from 0 to 1.']
+    notes = [*([] if _of_masks(rows) else of_boxes),
+             *(of_masks if any(key in row.values for row in rows for key in PIXEL_ROWS) else []),
              'Higher is better, but of false alarms lower; a score is neither.',
              'Empty cells: the data or the paper give no such value.']
     if any(row.kind == 'validation' for row in rows):

@@ -13,7 +13,7 @@ from bafenet_command import call_of
 
 from .run_styles import line_style, name_runs, plain, require_labels, require_picture_name, save_figure, style
 
-METRICS = ('mAP_12', 'mAP_12_iou75', 'recall', 'sky_iou')
+METRICS = ('mAP_12', 'mAP_12_iou75', 'recall', 'sky_iou', 'irstd/IoU', 'irstd/nIoU', 'irstd/P_d', 'irstd/F_a')
 ALL, NONE = 'all', 'none'
 PREFIX = 'densesirst/'
 # The step size that is applied, and the factor of the config in it; see engine/learning_rate_hook.py.
