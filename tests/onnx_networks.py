@@ -15,6 +15,7 @@ from bafenet.engine.silent_logging import quiet
 FAMILIES = {
     'bafenet_r18': 'bafenet/bafenet_r18_densesirst.py',
     'hr_tiny': 'bafenet/bafenet_hr_tiny_densesirst.py',
+    'hr_tiny_masks': 'bafenet/bafenet_hr_tiny_masks.py',
     'hr_base': 'bafenet/bafenet_hr_base_densesirst.py',
     'dynamic_r18': 'bafenet/bafenet_dynamic_r18_densesirst.py',
     'bafenet_r50_paper': 'bafenet/bafenet_r50_paper_densesirst.py',
@@ -67,7 +68,8 @@ def write_network(family: str, file: Path, classes: int = 1, **test_cfg) -> Path
                 nn.init.uniform_(module.running_var, 0.5, 2)
         head = network.bbox_head
         for layer, gain, bias in ((head.conv_cls, 2.0, -1.0), (head.conv_centerness, 1.0, 0.0),
-                                  (head.conv_reg, 0.3, 1.0), (getattr(head, 'conv_seg', None), 1.0, 0.0)):
+                                  (head.conv_reg, 0.3, 1.0), (getattr(head, 'conv_seg', None), 1.0, 0.0),
+                                  (getattr(head, 'conv_mask', None), 3.0, -1.0)):
             if layer is not None:
                 fan_in = layer.weight[0].numel()
                 nn.init.normal_(layer.weight, std=gain / fan_in**0.5)

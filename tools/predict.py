@@ -26,6 +26,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--pictures', action='store_true', help='write each frame with its boxes and its sky; of a '
                         'video, an MP4')
     parser.add_argument('--sky-maps', action='store_true', help='write a PNG of the sky of each frame, 1 = sky')
+    parser.add_argument('--masks', action='store_true', help='write a PNG of the pixels of the targets of each frame, '
+                        '1 = target, of a network that marks them')
     parser.add_argument('--score', type=real(0, 1), help='lowest score of a box, 0 for all; 0.3 shows what is '
                         'likely a target where scores are not calibrated [that of a likely target where they are, '
                         'else the config\'s threshold]')

@@ -34,7 +34,8 @@ from ..engine.silent_logging import quiet
 from ..evaluation.matching import threshold_at_recall
 from ..evaluation.metric import RECALL_OF_FPPI, DenseSIRSTMetric, detection_counts, false_alarms
 from ..evaluation.sky import at_centres
-from ..models.bafe_head import BAFEHead, sample_at_points, sky_map
+from ..models.bafe_head import BAFEHead, sample_at_points
+from ..models.head_outputs import sky_map
 from .benchmark import require_device
 
 # So many points of either side of the horizon a frame teach and test a probe.
@@ -202,9 +203,7 @@ class Measurement:
     def _boxes_and_sky(self, features: tuple[Tensor, ...],
                        sample: DetDataSample) -> tuple[InstanceData, Tensor | None]:
         """Boxes and, where the head segments, sky logits (1, H, W) of one image."""
-        if not self.head.with_seg:
-            return self.head.predict(features, [sample], rescale=True)[0], None
-        (boxes, ), (sky, ) = self.head.predict_with_sky(features, [sample], rescale=True)
+        (boxes, ), (sky, ), _ = self.head.predict_with_maps(features, [sample], rescale=True)
         return boxes, sky
 
     def _count(self, label: str, sample: DetDataSample, boxes: InstanceData, sky: Tensor | None) -> None:

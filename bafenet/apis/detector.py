@@ -32,10 +32,11 @@ from ..evaluation.sky import centre_in_sky
 from ..models.onnx_file import is_onnx
 from ..models.onnx_network import OnnxNetwork
 from ..models.score_calibration import likely_score
+from ..models.segmentation.masks import predicted_mask
 from .forward import Output, has_candidates, run_network, test_settings
 from .result import Result
 from .settings import Settings
-from .tiles import Tile, merge_boxes, merge_sky, tiles_of
+from .tiles import Tile, merge_boxes, merge_logits, tiles_of
 
 Source = str | Path | PathLike | np.ndarray | Frame
 _SOURCES = (str, PathLike, np.ndarray, Frame)
@@ -56,6 +57,7 @@ class Detector:
         classes: Names of the classes.
         resizes: Whether it resizes its frames.
         segments_sky: Whether it gives a sky.
+        marks_targets: Whether it gives a mask of the targets.
         takes_tiles: Whether frames can be cut into tiles: an ``.onnx`` file with NMS inside takes whole ones.
 
     Raises:
@@ -70,6 +72,7 @@ class Detector:
         self.classes: tuple[str, ...] = tuple((getattr(model, 'dataset_meta', None) or {}).get('classes', ('Target', )))
         self.resizes = resizes(cfg)
         self.segments_sky = bool(getattr(getattr(model, 'bbox_head', None), 'with_seg', False))
+        self.marks_targets = bool(getattr(getattr(model, 'bbox_head', None), 'with_mask', False))
         self.takes_tiles = not getattr(getattr(model, 'bbox_head', None), 'has_nms', False)
         self._pipeline: Compose = build_pipeline(cfg, resize=not isinstance(model, OnnxNetwork))
         loader = next(step for step in self._pipeline.transforms if isinstance(step, LoadInfraredImage))
@@ -176,9 +179,8 @@ class Detector:
             outputs = [self._predict_tiles(frame.image, tiles, batch, settings) for frame in frames]
         arrays = [self._arrays(output, settings) for output in outputs]
         milliseconds = (time.perf_counter() - start) * 1000 / len(frames)
-        return [Result(frame.name, frame.image, frame.levels, boxes, scores, labels, probability, sky, self.classes,
-                       milliseconds)
-                for frame, (boxes, scores, labels, probability, sky) in zip(frames, arrays, strict=True)]
+        return [Result(frame.name, frame.image, frame.levels, classes=self.classes, milliseconds=milliseconds, **found)
+                for frame, found in zip(frames, arrays, strict=True)]
 
     def _predict_tiles(self, image: np.ndarray, tiles: list[Tile], batch: int, settings: Settings) -> Output:
         candidates = test_settings(self.model, settings, tiled=True)
@@ -189,20 +191,20 @@ class Detector:
             parts = [tile.cut(image) for tile in tiles[len(outputs):len(outputs) + batch]]
             same = [part for part in parts if part.shape == first.shape] if parts[-1].shape == first.shape else [first]
             outputs += run_network(self.model, list(map(self._pack, same)), candidates, with_nms=False)
-        boxes, sky = zip(*outputs, strict=True)
-        return (merge_boxes(list(boxes), tiles, test_settings(self.model, settings)),
-                merge_sky(list(sky), tiles, image.shape[:2]))
+        boxes, *maps = zip(*outputs, strict=True)
+        return Output(merge_boxes(list(boxes), tiles, test_settings(self.model, settings)),
+                      *(merge_logits(parts, tiles, image.shape[:2]) for parts in maps))
 
     def _pack(self, image: np.ndarray) -> dict:
         return self._pipeline(dict(img=image))
 
-    def _arrays(self, output: Output, settings: Settings) -> tuple:
-        """Boxes, scores, labels, sky probability and sky of a frame; what is not asked for is left out."""
-        found, logits = output
+    def _arrays(self, output: Output, settings: Settings) -> dict[str, np.ndarray | None]:
+        """Arrays of a :class:`Result` by name; boxes that are not asked for are left out."""
+        found = output.boxes
         kept = found.scores.new_ones(len(found.scores), dtype=torch.bool)
         if settings.score is not None:
             kept &= found.scores >= settings.score
-        probability, sky = _sky(logits)
+        sky = None if output.sky_logits is None else _array(output.sky_logits >= 0, torch.uint8)
         if settings.sky_only and sky is not None:
             kept &= torch.from_numpy(centre_in_sky(found.bboxes.cpu().numpy(), sky)).to(kept.device)
         found = found[kept]
@@ -211,7 +213,12 @@ class Detector:
             limit = self.model.bbox_head.test_cfg.max_per_img
         found = found[:limit] if limit is not None else found
         boxes, scores, labels = (value.cpu().numpy() for value in (found.bboxes, found.scores, found.labels))
-        return boxes.astype(np.float32), scores.astype(np.float32), labels.astype(np.int64), probability, sky
+        arrays = dict(boxes=boxes.astype(np.float32), scores=scores.astype(np.float32), labels=labels.astype(np.int64),
+                      sky=sky, sky_probability=_probability(output.sky_logits))
+        if output.mask_logits is None:
+            return arrays
+        mask = predicted_mask(output.mask_logits)
+        return dict(arrays, target_mask=_array(mask.sem_seg), target_probability=_array(mask.prob))
 
 
 def _require_source(source: Any) -> None:
@@ -225,11 +232,13 @@ def _require_source(source: Any) -> None:
                          'bafenet.apis, or a list or iterator of these')
 
 
-def _sky(logits: Tensor | None) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Probability, float32 (H, W), and map, uint8 (H, W), of the sky."""
-    if logits is None:
-        return None, None
-    return logits[0].sigmoid().cpu().numpy(), (logits[0] >= 0).to(torch.uint8).cpu().numpy()
+def _probability(logits: Tensor | None) -> np.ndarray | None:
+    return None if logits is None else _array(logits.sigmoid())
+
+
+def _array(values: Tensor, dtype: torch.dtype | None = None) -> np.ndarray:
+    """The values (H, W) of a map (1, H, W)."""
+    return values[0].to(dtype=dtype).cpu().numpy()
 
 
 def load(name_or_file: str | Path,

@@ -1,7 +1,7 @@
-"""One pass of a network over packed frames: boxes after NMS, or the candidates before it, and sky logits."""
+"""One pass of a network over packed frames: boxes after NMS, or the candidates before it, sky and target logits."""
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.models.detectors import SingleStageDetector
@@ -15,8 +15,21 @@ from ..models.score_calibration import uncalibrate
 from ..models.small_target_head import SmallTargetHead
 from .settings import Settings
 
-Output = tuple[InstanceData, Tensor | None]
 _ROUNDING = 1e-4  # of float32 through the flattest piece of a calibration
+
+
+class Output(NamedTuple):
+    """What a network gives of one frame, in the frame's own pixels.
+
+    Attributes:
+        boxes: ``bboxes``, ``scores`` and ``labels``.
+        sky_logits: float32 (1, H, W), or None.
+        mask_logits: Of targets, likewise.
+    """
+
+    boxes: InstanceData
+    sky_logits: Tensor | None = None
+    mask_logits: Tensor | None = None
 
 
 def has_candidates(model: nn.Module) -> bool:
@@ -67,18 +80,18 @@ def run_network(model: Any, packed: Sequence[dict], cfg: ConfigDict | None, with
         with_nms: False gives the candidates.
 
     Returns:
-        Instances (``bboxes``, ``scores``, ``labels``) and sky logits, float32 (1, H, W) or None, of each frame in its
-        own pixels.
+        What it gives of each frame.
     """
     batch = {key: [sample[key] for sample in packed] for key in ('inputs', 'data_samples')}
     data = model.data_preprocessor(batch, False)
     inputs, samples = data['inputs'], data['data_samples']
     if cfg is None:
         predicted = model.predict(inputs, samples, rescale=True)
-        return [(sample.pred_instances, None) for sample in predicted]
+        return [Output(sample.pred_instances) for sample in predicted]
     features, head = model.extract_feat(inputs), model.bbox_head
-    if isinstance(head, (BAFEHead, OnnxHead)) and head.with_seg:
-        return list(zip(*head.predict_with_sky(features, samples, True, cfg, with_nms), strict=True))
+    if isinstance(head, (BAFEHead, OnnxHead)):
+        found = head.predict_with_maps(features, samples, True, cfg, with_nms)
+        return [Output(*parts) for parts in zip(*found, strict=True)]
     metas = [sample.metainfo for sample in samples]
     boxes = head.predict_by_feat(*head(features), batch_img_metas=metas, cfg=cfg, rescale=True, with_nms=with_nms)
-    return [(instances, None) for instances in boxes]
+    return [Output(instances) for instances in boxes]

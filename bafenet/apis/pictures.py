@@ -1,4 +1,4 @@
-"""Files of pixels that a prediction writes: overlays as PNG or, of a video, as MP4, and sky maps."""
+"""Files of pixels that a prediction writes: overlays as PNG or, of a video, as MP4, sky maps and target masks."""
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,10 +19,10 @@ from ..visualization.drawing import write_image
 from ..visualization.overlay import MIN_SCORE
 from .result import Result
 
-PICTURES, SKY_MAPS = 'pictures', 'sky'
+PICTURES, SKY_MAPS, MASKS = 'pictures', 'sky', 'masks'
 FILM_INSETS = 6  # there is room for all of them in each frame
 _ENCODERS = ('libx264', 'libopenh264', 'h264')
-_SKY_PALETTE = [0, 0, 0, 64, 160, 255]
+_SKY_PALETTE, _MASK_PALETTE = [0, 0, 0, 64, 160, 255], [0, 0, 0, 255, 64, 64]
 
 
 def common_folder(files: Sequence[str]) -> str:
@@ -55,25 +55,27 @@ def places_of(files: Sequence[str], base: str, suffix: str, owners: Mapping[str,
 
 
 class Pictures:
-    """Writes the pictures and sky maps of results; a context, in whose end a video that is whole is kept.
+    """Writes the pictures, sky maps and target masks of results; a context, in whose end a video that is whole is kept.
 
     Args:
         folder: The folder of the prediction.
         files: The files of the call.
-        owners: Frames of earlier calls by the places of their pictures, below ``pictures`` or ``sky``.
+        owners: Frames of earlier calls by the places of their pictures, below ``pictures``, ``sky`` or ``masks``.
         overlays: Write overlays.
         sky_maps: Write sky maps.
+        masks: Write target masks.
         videos: Write the overlays of a video as an MP4; else frame by frame.
         min_score: Boxes below it are not drawn.
     """
 
     def __init__(self, folder: Path, files: Sequence[str], owners: Mapping[str, str], overlays: bool, sky_maps: bool,
-                 videos: bool = True, min_score: float = MIN_SCORE) -> None:
+                 masks: bool = False, videos: bool = True, min_score: float = MIN_SCORE) -> None:
         self.folder, self.base = folder, common_folder(files)
-        wanted = files if overlays or sky_maps else []
+        self.any = overlays or sky_maps or masks
+        wanted = files if self.any else []
         self._places = places_of(wanted, self.base, '.png', owners)
         self._films = places_of(wanted, self.base, '.mp4', owners)
-        self.overlays, self.sky_maps, self.videos = overlays, sky_maps, videos
+        self.overlays, self.sky_maps, self.masks, self.videos = overlays, sky_maps, masks, videos
         self.min_score = min_score
         self._film: _Film | None = None
 
@@ -99,13 +101,13 @@ class Pictures:
             kind: Of the file; see :func:`~bafenet.devkit.frames.kind_of`.
 
         Returns:
-            ``picture`` and ``sky_map``, as far as they were written: paths below the folder.
+            ``picture``, ``sky_map`` and ``target_mask``, as far as they were written: paths below the folder.
 
         Raises:
             OSError: If they cannot be written.
         """
         written: dict[str, str] = {}
-        if not (self.overlays or self.sky_maps):
+        if not self.any:
             return written
         place = self._places[file]
         if result.name.endswith(f'#{number}') and result.name != file:
@@ -122,9 +124,12 @@ class Pictures:
         elif self.overlays:
             written['picture'] = f'{PICTURES}/{place}'
             write_image(self.folder / PICTURES / place, result.plot(self.min_score))
-        if self.sky_maps and result.sky is not None:
-            written['sky_map'] = f'{SKY_MAPS}/{place}'
-            write_sky(self.folder / SKY_MAPS / place, result.sky)
+        for key, below, values, palette in (
+                ('sky_map', SKY_MAPS, result.sky if self.sky_maps else None, _SKY_PALETTE),
+                ('target_mask', MASKS, result.target_mask if self.masks else None, _MASK_PALETTE)):
+            if values is not None:
+                written[key] = f'{below}/{place}'
+                write_map(self.folder / below / place, values, palette)
         return written
 
     def finish(self, whole: bool = True) -> None:
@@ -172,10 +177,10 @@ class _Film:
             self._open.__exit__(type(error) if error else None, error, None)
 
 
-def write_sky(path: Path, sky: np.ndarray) -> None:
-    """Write a sky map, uint8 (H, W) of 0 and 1 = sky, as a palette PNG, as a SIRSTdevkit has them."""
-    image = Image.fromarray(sky, mode='P')
-    image.putpalette(_SKY_PALETTE)
+def write_map(path: Path, values: np.ndarray, palette: list[int] = _SKY_PALETTE) -> None:
+    """Write a map, uint8 (H, W) of 0 and 1 (sky, or target), as a palette PNG, as a SIRSTdevkit has them."""
+    image = Image.fromarray(values, mode='P')
+    image.putpalette(palette)
     data = BytesIO()
     image.save(data, 'PNG')
     write_bytes(path, data.getvalue())

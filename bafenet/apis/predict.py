@@ -75,6 +75,7 @@ def predict(inputs: Sequence[str],
             precision: str = 'float32',
             pictures: bool = False,
             sky_maps: bool = False,
+            masks: bool = False,
             shard: tuple[int, int] | None = None,
             tile: int | None = None,
             lines: Iterable[str] = (),
@@ -93,6 +94,7 @@ def predict(inputs: Sequence[str],
         precision: See :func:`bafenet.load`.
         pictures: Write overlays.
         sky_maps: Write sky maps.
+        masks: Write target masks.
         shard: Number, from 1, and count of the processes that share the frames; each has a folder of its own below
             ``out``, and the last one to end puts their results together.
         tile: Longest side in pixels of what goes through the network at once; None for 1024, and for whole frames
@@ -113,18 +115,23 @@ def predict(inputs: Sequence[str],
     detector = load(weights, device, config, precision=precision)
     if sky_maps and not detector.segments_sky:
         raise InputError('--sky-maps: this network segments no sky; leave it out')
+    if masks and not detector.marks_targets:
+        raise InputError('--masks: this network gives no masks of targets; take one of bbox_head.with_mask=True, as '
+                         'configs/bafenet/bafenet_hr_tiny_masks.py trains it, or leave it out')
     chosen = choose_score(detector) if settings.get('score') is None else None
     if chosen is not None:
         settings['score'] = chosen
     lowest = LIKELY if detector.likely is None else detector.likely
     wanted = Settings(tile=choose_tile(tile, detector, weights), **settings)
     folder = Path(out) if shard is None else Path(out, f'shard-{shard[0]}-of-{shard[1]}')
-    about = _about(weights, detector, wanted, pictures, sky_maps, shard, common_folder(files))
+    about = _about(weights, detector, wanted, dict(pictures=pictures, sky_maps=sky_maps, masks=masks), shard,
+                   common_folder(files))
     with ExitStack() as stack:
         silence_opencv()
         stack.enter_context(owned(folder))
         records = stack.enter_context(Records(folder, about))
-        writer = stack.enter_context(Pictures(folder, files, records.owners(), pictures, sky_maps, videos=shard is None,
+        writer = stack.enter_context(Pictures(folder, files, records.owners(), pictures, sky_maps, masks,
+                                              videos=shard is None,
                                               min_score=MIN_SCORE if wanted.score is None else wanted.score))
         run = Run(files, detector, wanted, records, writer, shard)
         start = time.perf_counter()
@@ -248,9 +255,9 @@ class Run:
         self._bar.update()
 
 
-def _about(weights: str, detector: Detector, settings: Settings, pictures: bool, sky_maps: bool,
+def _about(weights: str, detector: Detector, settings: Settings, drawn: dict[str, bool],
            shard: tuple[int, int] | None, base: str) -> dict[str, Any]:
-    """What the results depend on, for ``settings.json``."""
+    """What the results depend on, for ``settings.json``; ``drawn`` are the kinds of pictures."""
     levels = detector.levels(settings)
     return dict(
         weights=weights,
@@ -263,10 +270,12 @@ def _about(weights: str, detector: Detector, settings: Settings, pictures: bool,
         tile=settings.tile,
         percentiles=None if levels.value_range else list(levels.percentiles),
         value_range=levels.value_range and list(levels.value_range),
-        pictures=pictures,
-        sky_maps=sky_maps,
+        pictures=drawn['pictures'],
+        sky_maps=drawn['sky_maps'],
+        # Older results have no such setting, and can be gone on with.
+        **(dict(masks=True) if drawn['masks'] else {}),
         shard=shard and f'{shard[0]}/{shard[1]}',
-        folder_of_frames=base if pictures or sky_maps else None)
+        folder_of_frames=base if any(drawn.values()) else None)
 
 
 def _digest(detector: Detector) -> str:

@@ -101,7 +101,7 @@ class Records:
         return offset
 
     def has(self, name: str, stamp: Stamp) -> bool:
-        """Whether a frame's result is there, of the file as it is now, and its picture and its sky map too."""
+        """Whether a frame's result is there, of the file as it is now, and its files of pixels too."""
         return self._stamps.get(name) == stamp and all(file.is_file() for file in self._files[name])
 
     def add(self, record: dict[str, Any], stamp: Stamp) -> None:
@@ -120,13 +120,13 @@ class Records:
         self._files[name] = self._written(record)
 
     def owners(self) -> dict[str, str]:
-        """Frames by the places of their files of pixels, without the first folder (``pictures`` or ``sky``)."""
+        """Frames by the places of their files of pixels, without the first folder, such as ``pictures``."""
         return {str(Path(*Path(os.path.relpath(file, self.folder)).parts[1:])): name
                 for name, files in self._files.items() for file in files}
 
     def _written(self, record: dict[str, Any]) -> list[Path]:
         """The files of pixels that belong to a result."""
-        return [self.folder / record[key] for key in ('picture', 'sky_map') if key in record]
+        return [self.folder / record[key] for key in ('picture', 'sky_map', 'target_mask') if key in record]
 
     def get(self, name: str) -> dict[str, Any]:
         """The result of a frame."""
@@ -177,7 +177,7 @@ def write_results(folder: Path, names: Sequence[str], get: Callable[[str], dict[
 
 
 def _image(number: int, record: dict) -> dict:
-    keys = ('width', 'height', 'levels', 'sky_share', 'picture', 'sky_map')
+    keys = ('width', 'height', 'levels', 'sky_share', 'picture', 'sky_map', 'target_mask')
     return dict(id=number, file_name=record['frame'], **{key: record[key] for key in keys if key in record})
 
 

@@ -1,4 +1,4 @@
-"""What a network finds in a frame: boxes, scores, the sky; as a picture, a file, COCO results or a dict."""
+"""What a network finds in a frame: boxes, scores, sky, target pixels; as a picture, a file, COCO results or a dict."""
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,10 @@ class Result:
         sky_probability: float32 (H, W), in [0, 1]; None of a network without a sky branch.
         sky: uint8 (H, W), 1 = sky; None likewise.
         classes: Their names.
-        milliseconds: From the frame in memory to the boxes and the sky; of a batch, its share.
+        milliseconds: From the frame in memory to the boxes and the maps; of a batch, its share.
+        target_probability: Of each pixel to be a target's: float32 (H, W), in [0, 1]; None of a network without target
+            masks.
+        target_mask: uint8 (H, W), 1 = target; None likewise.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Result:
     sky: np.ndarray | None = field(repr=False)
     classes: Sequence[str] = ('Target', )
     milliseconds: float = 0.0
+    target_probability: np.ndarray | None = field(default=None, repr=False)
+    target_mask: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -1,4 +1,5 @@
-"""Tiles of large frames: where they lie, which part of each counts (its core), and boxes and sky put together."""
+"""Tiles of large frames: where they lie, which part of each counts (its core), and boxes and maps put together."""
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -91,8 +92,8 @@ def merge_boxes(parts: list[InstanceData], tiles: list[Tile], cfg: ConfigDict) -
     return found
 
 
-def merge_sky(parts: list[Tensor | None], tiles: list[Tile], size: tuple[int, int]) -> Tensor | None:
-    """Sky logits (1, H, W) of a frame from the cores of its tiles' (1, h, w); None where there are none."""
+def merge_logits(parts: Sequence[Tensor | None], tiles: list[Tile], size: tuple[int, int]) -> Tensor | None:
+    """Logits (1, H, W) of a frame's pixels from the cores of its tiles' (1, h, w); None where there are none."""
     whole = np.empty(size, np.float32)
     for part, tile in zip(parts, tiles, strict=True):
         if part is None:

@@ -125,7 +125,7 @@ def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenanc
         InputError: If they could not be written where they belong; it says where they are.
     """
     measured = runner.test_evaluator.metrics
-    images = [metric.image_results for metric in measured if hasattr(metric, 'image_results')]
+    images = _merged([metric.image_results for metric in measured if hasattr(metric, 'image_results')])
     curves = [metric.curves for metric in measured if hasattr(metric, 'curves')]
     results = dict(
         provenance.record(),
@@ -136,7 +136,7 @@ def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenanc
         training_images=trained_on,
         metrics=metrics,
         **(dict(curves=curves[0]) if curves else {}),
-        images=images[0] if images else [])
+        images=images)
     try:
         write_json(out, results)
     except OSError as error:
@@ -144,6 +144,12 @@ def write_results(out: str, runner: Runner, metrics: dict, provenance: Provenanc
         write_json(refuge, results)
         raise InputError(f'{out}: cannot be written ({error.strerror}); the results are in {refuge}') from error
     runner.logger.info(f'wrote {out}')
+
+
+def _merged(of_metrics: list[list[dict]]) -> list[dict]:
+    """What each metric has counted of each image, in one dict; of what two of them count, the first one's."""
+    return [{key: value for part in reversed(parts) for key, value in part.items()}
+            for parts in zip(*of_metrics, strict=True)]
 
 
 def _require_names_apart(dataset: Any, option: str) -> None:

@@ -1,6 +1,6 @@
 """BAFE-Head: detection and sky segmentation from three towers, two of which exchange features (paper Fig. 5)."""
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -10,7 +10,6 @@ from mmdet.models.utils import multi_apply, unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, InstanceList, OptConfigType
-from mmengine.structures import PixelData
 from torch import Tensor
 
 from bafenet.arguments import require_flags, require_part, shown
@@ -18,24 +17,9 @@ from bafenet.compat.weights_fit import refuse_dropped_parts
 from bafenet.devkit.layout import IGNORED
 from bafenet.errors import InputError
 
+from .head_outputs import HeadOutputs, MaskOutputs, Predictions, finest_at_pixels
+from .segmentation.masks import build_losses, loss_values, true_masks
 from .small_target_head import SmallTargetHead
-
-
-class HeadOutputs(NamedTuple):
-    """What a head that segments predicts, one tensor per level in each list; the first three are those of FCOS.
-
-    Attributes:
-        cls_scores: Class logits, float32 (N, num_classes, H_l, W_l).
-        bbox_preds: Distances, float32 (N, 4, H_l, W_l) in pixels (or logits, (N, 4 K, H_l, W_l), under
-            ``box_coding='distribution'``).
-        centernesses: Centerness logits, float32 (N, 1, H_l, W_l).
-        sky_logits: Sky logits, float32 (N, 1, H_l, W_l).
-    """
-
-    cls_scores: list[Tensor]
-    bbox_preds: list[Tensor]
-    centernesses: list[Tensor]
-    sky_logits: list[Tensor]
 
 
 @MODELS.register_module()
@@ -47,6 +31,10 @@ class BAFEHead(SmallTargetHead):
     exchanged classification features, distances from the regression tower, one sky logit from the exchanged
     segmentation features.
 
+    ``with_mask`` adds a mask of the targets at the resolution of the input, of the finest level alone: at each of its
+    points one 3x3 convolution of the exchanged classification features gives the logits of the s x s pixels around it,
+    which a pixel shuffle puts in their places. Nothing is interpolated, so that single pixels can be told apart.
+
     Args:
         with_seg: Build the segmentation tower. False is plain FCOS: neither refinement, bottlenecks nor exchange.
         refine: Name or config of one module, built with ``channels=feat_channels``, that both the classification and
@@ -57,6 +45,9 @@ class BAFEHead(SmallTargetHead):
             statistics averaged over the levels; GN has none to average.
         exchange: Config of the exchange module, which is built with ``channels=feat_channels``; None for none.
         loss_seg: Config of the sky loss, computed per level at the level's points and summed over the levels.
+        with_mask: Build the mask. It reads what detection computes, and detection reads nothing of it.
+        loss_mask: Config of its loss of logits and true masks, or a list of some, which are added; see
+            :class:`~bafenet.models.segmentation.segmentor.TargetSegmentor`.
         **kwargs: The arguments of :class:`~bafenet.models.small_target_head.SmallTargetHead` (label assignment, box
             coding, quality) and of mmdet's ``FCOSHead``.
 
@@ -80,15 +71,17 @@ class BAFEHead(SmallTargetHead):
                      ignore_index=IGNORED,
                      avg_non_ignore=True,
                      loss_weight=1.0),
+                 with_mask: bool = False,
+                 loss_mask: ConfigType | Sequence[ConfigType] = dict(type='SoftIoULoss'),
                  **kwargs) -> None:
-        require_flags('bbox_head', with_seg=with_seg, bottleneck=bottleneck)
+        require_flags('bbox_head', with_seg=with_seg, bottleneck=bottleneck, with_mask=with_mask)
         require_part('bbox_head', bottleneck_norm_cfg=bottleneck_norm_cfg, loss_seg=loss_seg)
         require_part('bbox_head', optional=True, exchange=exchange)
         if isinstance(refine, str) and MODELS.get(refine) is None:
             raise InputError(f"bbox_head: refine={shown(refine)} is no registered network part, as 'lsk' is")
         if not isinstance(refine, str):
             require_part('bbox_head', optional=True, refine=refine)
-        self.with_seg = with_seg
+        self.with_seg, self.with_mask = with_seg, with_mask
         self.refine_cfg = (dict(type=refine) if isinstance(refine, str) else refine) if with_seg else None
         self.with_bottleneck = with_seg and bottleneck
         self.bottleneck_norm_cfg = bottleneck_norm_cfg
@@ -98,12 +91,23 @@ class BAFEHead(SmallTargetHead):
             self.loss_seg = MODELS.build(loss_seg)
         else:
             self._forget_initialisation_of('conv_seg')
+        if with_mask:
+            self.losses_mask = build_losses('bbox_head', loss_mask)
+            self._initialise_mask()
 
     def _forget_initialisation_of(self, name: str) -> None:
         """Take a layer that is not built out of ``init_cfg``: mmengine stops at a name that it does not find."""
         override = self.init_cfg.get('override') if isinstance(self.init_cfg, dict) else None
         if isinstance(override, list):
             self.init_cfg = dict(self.init_cfg, override=[one for one in override if one['name'] != name])
+
+    def _initialise_mask(self) -> None:
+        """Let the mask begin as that of hardly any target, as the class does, where ``init_cfg`` says nothing of it."""
+        override = self.init_cfg.get('override') if isinstance(self.init_cfg, dict) else None
+        overrides = override if isinstance(override, list) else [override] if override else []
+        if isinstance(self.init_cfg, dict) and all(one['name'] != 'conv_mask' for one in overrides):
+            own = dict(type='Normal', name='conv_mask', std=0.01, bias_prob=0.01)
+            self.init_cfg = dict(self.init_cfg, override=[*overrides, own])
 
     def _init_layers(self) -> None:
         super()._init_layers()
@@ -116,6 +120,8 @@ class BAFEHead(SmallTargetHead):
             self.seg_bottleneck = self._build_bottleneck()
         if self.exchange_cfg is not None:
             self.exchange = MODELS.build(dict(self.exchange_cfg, channels=self.feat_channels))
+        if self.with_mask:
+            self.conv_mask = nn.Conv2d(self.feat_channels, self.strides[0]**2, 3, padding=1)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         """Load the head's own weights, whoever asks; see :func:`~bafenet.compat.weights_fit.refuse_dropped_parts`."""
@@ -145,14 +151,14 @@ class BAFEHead(SmallTargetHead):
         conv = build_conv_layer(self.conv_cfg, in_channels, out_channels, 3, padding=1)
         return conv, norm, nn.ReLU(inplace=True)
 
-    def forward(self, x: tuple[Tensor, ...]) -> HeadOutputs | tuple[list[Tensor], ...]:
+    def forward(self, x: tuple[Tensor, ...]) -> HeadOutputs | MaskOutputs | tuple[list[Tensor], ...]:
         """Predict on every level.
 
         Args:
             x: FPN features, one (N, C, H_l, W_l) tensor per stride.
 
         Returns:
-            The outputs; without ``with_seg`` the first three of them, a plain tuple as mmdet's heads return.
+            The outputs; with neither sky nor mask the first three of them, a plain tuple as mmdet's heads return.
 
         Raises:
             InputError: If the number of feature levels is not the number of strides.
@@ -161,17 +167,28 @@ class BAFEHead(SmallTargetHead):
             raise InputError(f'the neck gives {len(x)} levels and the head has {len(self.strides)} strides: '
                              'neck.num_outs, bbox_head.strides and bbox_head.regress_ranges must agree')
         outputs = super().forward(x)
+        if self.with_mask:
+            *others, masks = outputs
+            return MaskOutputs(*others[:3], sky_logits=others[3] if self.with_seg else [], mask_logits=masks[:1])
         return HeadOutputs(*outputs) if self.with_seg else outputs
 
-    def forward_single(self, x: Tensor, scale: Scale, stride: int) -> tuple[Tensor, ...]:
-        """Predict on one level; see :meth:`forward`."""
+    def forward_single(self, x: Tensor, scale: Scale, stride: int) -> tuple[Tensor | None, ...]:
+        """Predict on one level; see :meth:`forward`. The mask, at the end, is None of all but the finest."""
         cls_feat, reg_feat, seg_feat = self.before_exchange(x)
         if self.exchange_cfg is not None:
             cls_feat, seg_feat = self.exchange(cls_feat, seg_feat)
         centerness = self.conv_centerness(reg_feat if self.centerness_on_reg else cls_feat)
         # Losses and scores are float32 in mixed precision too.
         outputs = self.conv_cls(cls_feat).float(), self._box_codes(reg_feat, scale, stride), centerness.float()
-        return (*outputs, self.conv_seg(seg_feat).float()) if self.with_seg else outputs
+        if self.with_seg:
+            outputs = (*outputs, self.conv_seg(seg_feat).float())
+        return (*outputs, self._mask_logits(cls_feat, stride)) if self.with_mask else outputs
+
+    def _mask_logits(self, cls_feat: Tensor, stride: int) -> Tensor | None:
+        """Target logits of every pixel (N, 1, s H_0, s W_0) on the finest level: pixel s i + k is sub-pixel k of i."""
+        if stride != self.strides[0]:
+            return None
+        return F.pixel_shuffle(self.conv_mask(cls_feat).float(), stride)
 
     def before_exchange(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features of the three tasks on one level, refinement and bottlenecks included.
@@ -203,19 +220,27 @@ class BAFEHead(SmallTargetHead):
         Args:
             x: FPN features, one (N, C, H_l, W_l) tensor per stride.
             batch_data_samples: Samples with ``gt_instances`` and, with ``with_seg``, ``gt_sem_seg`` as uint8
-                (1, H, W) of the padded batch, 1 = sky, 255 = ignored.
+                (1, H, W) of the padded batch, 1 = sky, 255 = ignored; with ``with_mask``, ``gt_target_mask`` likewise,
+                1 = target, of the padded batch or of the image alone.
 
         Returns:
-            ``loss_cls``, ``loss_bbox``, ``loss_centerness`` and, with ``with_seg``, ``loss_seg`` with one entry per
-            level.
+            ``loss_cls``, ``loss_bbox``, ``loss_centerness``; with ``with_seg``, ``loss_seg`` with one entry per level;
+            with ``with_mask``, ``loss_mask``, or each of several by its number.
+
+        Raises:
+            InputError: If a sample has no sky map, or no mask, that is learnt from.
         """
         outputs = self(x)
         gt_instances, gt_ignored, img_metas = unpack_gt_instances(batch_data_samples)
         cls_scores, bbox_preds, centernesses = outputs[:3]
         losses: dict[str, Any] = self.loss_by_feat(cls_scores, bbox_preds, centernesses, gt_instances, img_metas,
                                                    gt_ignored)
-        if isinstance(outputs, HeadOutputs):
-            losses['loss_seg'] = self.loss_seg_by_feat(outputs.sky_logits, batch_data_samples)
+        if self.with_seg:
+            losses['loss_seg'] = self.loss_seg_by_feat(outputs[3], batch_data_samples)
+        if isinstance(outputs, MaskOutputs):
+            logits, = outputs.mask_logits
+            masks = true_masks('BAFEHead(with_mask=True)', batch_data_samples, logits.shape[-2:])
+            losses.update(loss_values(self.losses_mask, [logits], masks, batch_data_samples))
         return losses
 
     def loss_seg_by_feat(self, sky_logits: list[Tensor], batch_data_samples: SampleList) -> list[Tensor]:
@@ -238,52 +263,36 @@ class BAFEHead(SmallTargetHead):
         """Boxes of each sample, after NMS; the contract of mmdet's dense heads."""
         return self._predict_boxes(self(x), batch_data_samples, rescale)
 
-    def predict_with_sky(self,
-                         x: tuple[Tensor, ...],
-                         batch_data_samples: SampleList,
-                         rescale: bool = False,
-                         cfg: OptConfigType = None,
-                         with_nms: bool = True) -> tuple[InstanceList, list[Tensor]]:
-        """Boxes and sky logits of each sample.
+    def predict_with_maps(self,
+                          x: tuple[Tensor, ...],
+                          batch_data_samples: SampleList,
+                          rescale: bool = False,
+                          cfg: OptConfigType = None,
+                          with_nms: bool = True) -> Predictions:
+        """Boxes, sky logits and target logits of each sample.
 
         Args:
             x: FPN features, one (N, C, H_l, W_l) tensor per stride.
             batch_data_samples: Samples with ``img_shape`` and ``ori_shape``.
-            rescale: Give both in the original image and not in the network's input.
+            rescale: Give all in the original image and not in the network's input.
             cfg: Settings instead of ``test_cfg``.
             with_nms: Pick boxes by NMS; else all candidates are given.
 
         Returns:
-            Instances per sample, and the finest level's sky logits at every pixel per sample: float32 (1, H, W), of
-            which :func:`sky_map` makes the map.
+            What is predicted of each sample; :func:`~bafenet.models.head_outputs.add_maps` makes maps of the logits.
         """
         outputs = self(x)
         boxes = self._predict_boxes(outputs, batch_data_samples, rescale, cfg, with_nms)
-        sky_logits = [
-            self._at_pixels(logits[None], sample.metainfo, rescale)
-            for logits, sample in zip(outputs.sky_logits[0], batch_data_samples, strict=True)
-        ]
-        return boxes, sky_logits
+        metas = [sample.metainfo for sample in batch_data_samples]
+        sky, masks = outputs[3] if self.with_seg else [], outputs[4] if self.with_mask else []
+        return Predictions(boxes, finest_at_pixels(sky, metas, rescale, self.strides[0]),
+                           finest_at_pixels(masks, metas, rescale, 1))
 
     def _predict_boxes(self, outputs: tuple[list[Tensor], ...], batch_data_samples: SampleList, rescale: bool,
                        cfg: OptConfigType = None, with_nms: bool = True) -> InstanceList:
         img_metas = [sample.metainfo for sample in batch_data_samples]
         return self.predict_by_feat(*outputs[:3], batch_img_metas=img_metas, cfg=cfg, rescale=rescale,
                                     with_nms=with_nms)
-
-    def _at_pixels(self, logits: Tensor, img_meta: dict, rescale: bool) -> Tensor:
-        """Logits (1, H, W) of pixels from the finest level's (1, 1, H_0, W_0); padding is cut before rescaling."""
-        height, width = img_meta['img_shape'][:2]
-        logits = F.interpolate(logits.float(), scale_factor=self.strides[0], mode='bilinear', align_corners=False)
-        logits = logits[..., :height, :width]
-        if rescale and tuple(img_meta['ori_shape'][:2]) != (height, width):
-            logits = F.interpolate(logits, size=img_meta['ori_shape'][:2], mode='bilinear', align_corners=False)
-        return logits[0]
-
-
-def sky_map(logits: Tensor) -> PixelData:
-    """The sky map of logits (1, H, W): ``sem_seg``, uint8 (1, H, W), 1 = sky, where they are at least 0."""
-    return PixelData(sem_seg=(logits >= 0).to(torch.uint8))
 
 
 def sample_at_points(maps: Tensor, stride: int, size: Sequence[int]) -> Tensor:

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from bafenet.errors import InputError
 
-from .bafe_head import BAFEHead, sky_map
+from .bafe_head import BAFEHead
+from .head_outputs import add_maps
 
 
 @MODELS.register_module()
@@ -14,7 +15,7 @@ class BAFENet(FCOS):
     """Background-Aware Feature Exchange Network: ResNet, FPN and BAFE-Head.
 
     The arguments are those of mmdet's ``FCOS``; ``bbox_head`` is a :class:`BAFEHead`. ``loss`` and ``tensor`` modes
-    are mmdet's; ``predict`` adds the sky map.
+    are mmdet's; ``predict`` adds the sky map and the mask of the targets.
 
     Raises:
         InputError: If ``bbox_head`` is another head.
@@ -27,22 +28,20 @@ class BAFENet(FCOS):
                              'model.bbox_head.type=BAFEHead, or model.type=FCOS')
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
-        """Detect targets and segment the sky.
+        """Detect targets, segment the sky and mark the targets' pixels, as far as the head does.
 
         Args:
             batch_inputs: Normalised images, float (N, 3, H, W).
             batch_data_samples: Samples with ``img_shape``, ``ori_shape`` and ``scale_factor``.
-            rescale: Give boxes and sky map in the original image and not in the network's input.
+            rescale: Give boxes, sky map and mask in the original image and not in the network's input.
 
         Returns:
             The samples with ``pred_instances`` (``bboxes`` float (k, 4), exclusive ends; ``scores`` in (0, 1);
-            ``labels``) and, if the head segments, ``pred_sem_seg.sem_seg``: uint8 (1, H, W) at ``ori_shape``,
-            1 = sky.
+            ``labels``); with ``with_seg``, ``pred_sem_seg.sem_seg``: uint8 (1, H, W) at ``ori_shape``, 1 = sky; with
+            ``with_mask``, ``pred_target_mask``: ``sem_seg``, uint8 (1, H, W), 1 where the logit of a target is above
+            0, and ``prob``, float32 (1, H, W) from 0 to 1.
         """
-        if not self.bbox_head.with_seg:
-            return super().predict(batch_inputs, batch_data_samples, rescale)
         features = self.extract_feat(batch_inputs)
-        boxes, sky_logits = self.bbox_head.predict_with_sky(features, batch_data_samples, rescale)
-        for sample, logits in zip(batch_data_samples, sky_logits, strict=True):
-            sample.pred_sem_seg = sky_map(logits)
+        boxes, *maps = self.bbox_head.predict_with_maps(features, batch_data_samples, rescale)
+        add_maps(batch_data_samples, *maps)
         return self.add_pred_to_datasample(batch_data_samples, boxes)

@@ -124,7 +124,8 @@ def group_exchanged_channels(network: nn.Module) -> bool:
     for conv, _, _ in before:
         conv.weight.data = conv.weight.data[order].contiguous(memory_format=_layout(conv))
         conv.bias.data = conv.bias.data[order]
-    for conv in (head.conv_cls, head.conv_seg, *([] if head.centerness_on_reg else [head.conv_centerness])):
+    for conv in (head.conv_cls, head.conv_seg, *([] if head.centerness_on_reg else [head.conv_centerness]),
+                 *([head.conv_mask] if head.with_mask else [])):
         conv.weight.data = conv.weight.data[:, order].contiguous(memory_format=_layout(conv))
     head.exchange = GroupedExchange(exchange.adapters, len(exchanged))
     return True

@@ -18,6 +18,8 @@ from ..reading import parse_json, read_bytes
 FORMAT = '1'
 PREFIX = 'bafenet.'
 PRECISIONS = ('float32', 'float16', 'int8')
+# Outputs that are maps of each frame.
+MAPS = SKY, TARGETS = 'sky_probability', 'target_probability'
 MAX_BYTES = 2**31 - 1  # protobuf holds no more
 # What onnxruntime brings itself: standard operators, and those that its quantization writes.
 _DOMAINS = ('', 'ai.onnx', 'com.microsoft')

@@ -17,9 +17,9 @@ from torch import Tensor
 from ..arguments import require_number, shown
 from ..compat.registered_types import require_known_types
 from ..errors import InputError, first_line, printable
-from .bafe_head import sky_map
 from .box_coding import to_whole_pixels
-from .onnx_file import ANOTHER, OnnxFile, read_onnx, require_onnx
+from .head_outputs import Predictions, add_maps
+from .onnx_file import ANOTHER, MAPS, SKY, TARGETS, OnnxFile, read_onnx, require_onnx
 from .score_calibration import calibrate, require_calibration
 
 Outputs = dict[str, Tensor]
@@ -59,7 +59,7 @@ class OnnxHead(BaseDenseHead):
         missing = {'boxes', 'scores', 'labels', 'frame' if self.has_nms else 'class_scores'} - set(file.outputs)
         if missing:
             raise InputError(f'{source} gives no {min(missing)}: {ANOTHER}')
-        self.with_seg = 'sky_probability' in file.outputs
+        self.with_seg, self.with_mask = (name in file.outputs for name in (SKY, TARGETS))
         self.own_cfg, self.test_cfg = own_cfg, test_cfg
         self.num_classes = num_classes
         differing = [key for key in _FIXED if own_cfg.get(key) != test_cfg.get(key)]
@@ -114,12 +114,12 @@ class OnnxHead(BaseDenseHead):
             results.scores = calibrate(results.scores, cfg.get('calibration'))
         return results
 
-    def predict_with_sky(self, x: Sequence[Outputs], batch_data_samples: SampleList, rescale: bool = False,
-                         cfg: ConfigDict | None = None, with_nms: bool = True) -> tuple[InstanceList, list[Tensor]]:
-        """Boxes and sky logits, float32 (1, H, W), of each sample, as BAFE-Head's."""
+    def predict_with_maps(self, x: Sequence[Outputs], batch_data_samples: SampleList, rescale: bool = False,
+                          cfg: ConfigDict | None = None, with_nms: bool = True) -> Predictions:
+        """Boxes, sky logits and target logits, float32 (1, H, W), of each sample, as BAFE-Head's."""
         metas = [sample.metainfo for sample in batch_data_samples]
-        return (self.predict_by_feat(x, metas, cfg, rescale, with_nms),
-                [found['sky_probability'][None].logit() for found in x])
+        sky, masks = ([found[name][None].logit() if name in found else None for found in x] for name in (SKY, TARGETS))
+        return Predictions(self.predict_by_feat(x, metas, cfg, rescale, with_nms), sky, masks)
 
     def _require_points(self, cfg: ConfigDict) -> None:
         """Refuse settings that need points which the file does not give."""
@@ -217,9 +217,9 @@ class OnnxNetwork(BaseDetector):
 
     def _require_shapes(self, found: Outputs, shape: tuple[int, ...]) -> None:
         """Refuse what is not as docs/deploy.md says."""
-        ends = dict(boxes=(4, ), sky_probability=shape[1:3])
+        ends = {'boxes': (4, ), **dict.fromkeys(MAPS, shape[1:3])}
         first = found['scores'].shape
-        fitting = all(value.shape == (shape[:1] if name == 'sky_probability' else first) + ends.get(name, ())
+        fitting = all(value.shape == (shape[:1] if name in MAPS else first) + ends.get(name, ())
                       and value.dtype == (torch.int64 if name in ('labels', 'frame') else torch.float32)
                       for name, value in found.items())
         if not fitting or len(first) != (1 if self.bbox_head.has_nms else 2):
@@ -229,18 +229,13 @@ class OnnxNetwork(BaseDetector):
         if not self.bbox_head.has_nms:
             return {name: value[number] for name, value in found.items()}
         own = found['frame'] == number
-        return {name: value[number] if name == 'sky_probability' else value[own] for name, value in found.items()}
+        return {name: value[number] if name in MAPS else value[own] for name, value in found.items()}
 
     def predict(self, batch_inputs: Sequence[Tensor], batch_data_samples: SampleList,
                 rescale: bool = True) -> SampleList:
-        """Detect targets and, where the network does, segment the sky; see :meth:`BAFENet.predict`."""
-        found = self.extract_feat(batch_inputs)
-        if not self.bbox_head.with_seg:
-            metas = [sample.metainfo for sample in batch_data_samples]
-            return self.add_pred_to_datasample(batch_data_samples, self.bbox_head.predict_by_feat(found, metas))
-        boxes, sky_logits = self.bbox_head.predict_with_sky(found, batch_data_samples)
-        for sample, logits in zip(batch_data_samples, sky_logits, strict=True):
-            sample.pred_sem_seg = sky_map(logits)
+        """Detect targets and, where the network does, segment the sky and the targets; see :meth:`BAFENet.predict`."""
+        boxes, *maps = self.bbox_head.predict_with_maps(self.extract_feat(batch_inputs), batch_data_samples)
+        add_maps(batch_data_samples, *maps)
         return self.add_pred_to_datasample(batch_data_samples, boxes)
 
     def _forward(self, batch_inputs: Sequence[Tensor], batch_data_samples: Any = None) -> list[Outputs]:

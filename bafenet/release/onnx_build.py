@@ -19,7 +19,7 @@ from ..engine.network import build_network, trained_config
 from ..engine.pipeline_steps import step_name
 from ..engine.training_images import KEY as TRAINING_IMAGES
 from ..models.fuse import fuse_for_prediction
-from ..models.onnx_file import OnnxMeta, is_onnx, require_onnx
+from ..models.onnx_file import MAPS, OnnxMeta, is_onnx, require_onnx
 from .export import half_weights, shipped_config
 from .onnx_graph import INPUT, DetectorGraph
 from .onnx_nms import NmsGraph
@@ -29,7 +29,7 @@ OPSET = 17
 # Sides that no stride divides, so that no size becomes a constant unnoticed.
 _TRACED = (2, 72, 104, 1)
 # Steps of a test pipeline that read and pack, and so are the caller's.
-_OUTSIDE = ('LoadInfraredImage', 'LoadImageFromFile', 'PackInfraredInputs', 'PackDetInputs')
+_OUTSIDE = ('LoadInfraredImage', 'LoadImageFromFile', 'LoadTargetMask', 'PackInfraredInputs', 'PackDetInputs')
 
 
 @dataclass
@@ -142,7 +142,7 @@ def _axes(names: list[str]) -> dict[str, dict[int, str]]:
     frames = {0: 'batch', 1: 'height', 2: 'width'}
     first = {0: 'found'} if 'frame' in names else {0: 'batch'}
     return {INPUT: {**frames, 3: 'channels'},
-            **{name: frames if name == 'sky_probability' else first for name in names}}
+            **{name: frames if name in MAPS else first for name in names}}
 
 
 def resized_to(cfg: Config) -> tuple[int, int] | None:

@@ -14,8 +14,9 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ..models.bafe_head import HeadOutputs
 from ..models.box_coding import to_whole_pixels
+from ..models.head_outputs import at_pixels
+from ..models.onnx_file import SKY, TARGETS
 from ..models.onnx_network import OnnxNetwork
 from ..models.score_calibration import uncalibrate
 
@@ -32,8 +33,8 @@ class Comparison:
     """What two networks make of the same frames.
 
     Attributes:
-        difference: The largest of scores and sky probabilities, and where boxes are compared of their sides in pixels
-            (of those beyond 100 px, of a hundredth of the coordinate).
+        difference: The largest of scores, of probabilities of the sky and of targets, and where boxes are compared of
+            their sides in pixels (of those beyond 100 px, of a hundredth of the coordinate).
         missing: How many boxes of one have no counterpart in the other.
         boxes: How many boxes PyTorch found.
         torch_ms: Median of a frame, NMS included.
@@ -79,12 +80,16 @@ class Reference:
                                                         rescale=True, with_nms=with_nms)
         return found
 
-    def sky(self, run: tuple[Any, DetDataSample]) -> Tensor | None:
-        """Probability of the sky (H, W); None where the network segments none."""
+    def maps(self, run: tuple[Any, DetDataSample]) -> dict[str, Tensor]:
+        """Probabilities (H, W) of the sky and of targets, as far as there are, by the names of a file's outputs."""
         outputs, sample = run
-        if not isinstance(outputs, HeadOutputs):
-            return None
-        return self.network.bbox_head._at_pixels(outputs.sky_logits[0], sample.metainfo, True)[0].sigmoid()
+        head = self.network.bbox_head
+        found = {}
+        if getattr(head, 'with_seg', False):
+            found[SKY] = at_pixels(outputs[3][0], sample.metainfo, True, head.strides[0])[0].sigmoid()
+        if getattr(head, 'with_mask', False):
+            found[TARGETS] = at_pixels(outputs[4][0], sample.metainfo, True, 1)[0].sigmoid()
+        return found
 
 
 def compare(reference: Reference, exported: OnnxNetwork, frames: Sequence[np.ndarray], exact: bool) -> Comparison:
@@ -110,10 +115,8 @@ def _compare_frame(reference: Reference, exported: OnnxNetwork, frame: np.ndarra
     outputs, = exported.extract_feat([torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))])
     found = _pick(exported, outputs, frame.shape[:2])
     end = time.perf_counter()
-    candidates, sky = reference.pick(run, with_nms=False, score_thr=0, min_bbox_size=-1), reference.sky(run)
-    differences = [0.0]
-    if sky is not None:
-        differences.append(float((outputs['sky_probability'] - sky).abs().max()))
+    candidates = reference.pick(run, with_nms=False, score_thr=0, min_bbox_size=-1)
+    differences = [0.0, *(float((outputs[name] - map_of).abs().max()) for name, map_of in reference.maps(run).items())]
     head, theirs = exported.bbox_head, found
     rounds = head.has_nms and head.test_cfg.get('whole_pixels', False)
     if not head.has_nms:

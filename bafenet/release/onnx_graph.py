@@ -1,4 +1,4 @@
-"""The graph of an ONNX file as a PyTorch module: 8-bit frames in, decoded boxes, scores and sky probability out."""
+"""The graph of an ONNX file as a PyTorch module: 8-bit frames in, decoded boxes, scores and probability maps out."""
 from typing import Any, NamedTuple
 
 import torch
@@ -10,12 +10,11 @@ from torch.nn import functional as F
 
 from bafenet.errors import InputError
 
-from ..models.bafe_head import HeadOutputs
 from ..models.box_coding import SideDistributionCoder
+from ..models.onnx_file import SKY, TARGETS
 
 INPUT = 'frames'
 CANDIDATES = ('boxes', 'scores', 'class_scores', 'labels')
-SKY = 'sky_probability'
 
 
 class Candidates(NamedTuple):
@@ -56,21 +55,22 @@ class DetectorGraph(nn.Module):
         # Normalisation stays as it is: grey levels are no multiples of half's steps once they are shifted.
         for name in ('backbone', 'neck', 'bbox_head') if half else ():
             getattr(network, name, nn.Identity()).half()
-        self.segments_sky = bool(getattr(network.bbox_head, 'with_seg', False))
+        self.maps = [name for name, flag in ((SKY, 'with_seg'), (TARGETS, 'with_mask'))
+                     if getattr(network.bbox_head, flag, False)]
 
     @property
     def output_names(self) -> list[str]:
         """Names of what :meth:`forward` gives."""
-        return [*CANDIDATES, *([SKY] if self.segments_sky else [])]
+        return [*CANDIDATES, *self.maps]
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """Candidates, and the sky where the network segments it.
+        """Candidates, and the sky and the targets' pixels where the network segments them.
 
         Args:
             frames: uint8 (N, H, W, C): grey, C = 1, or BGR, C = 3.
 
         Returns:
-            The tensors of :class:`Candidates`, and the probability of the sky, float32 (N, H, W).
+            The tensors of :class:`Candidates`, and the probabilities of the sky and of targets, float32 (N, H, W) each.
         """
         size = frames.shape[1:3]
         images = frames if self.resize is None else self.resize(frames)
@@ -81,14 +81,19 @@ class DetectorGraph(nn.Module):
         found = decode(self.network.bbox_head, outputs, inner)
         if self.resize is not None:
             found = found._replace(boxes=found.boxes / _factors(size, inner))
-        if not isinstance(outputs, HeadOutputs):
-            return tuple(found)
-        logits = F.interpolate(outputs.sky_logits[0].float(), scale_factor=float(self.network.bbox_head.strides[0]),
-                               mode='bilinear', align_corners=False)
+        stride = float(self.network.bbox_head.strides[0])
+        # The sky is of the finest level, a mask of all pixels.
+        logits = [F.interpolate(outputs[3][0].float(), scale_factor=stride, mode='bilinear', align_corners=False)
+                  ] if SKY in self.maps else []
+        logits += outputs[4] if TARGETS in self.maps else []
+        return (*found, *(self._probability(values, size, inner) for values in logits))
+
+    def _probability(self, logits: Tensor, size: Any, inner: Any) -> Tensor:
+        """Probability (N, H, W) in the frame from logits (N, 1, H', W') of the padded input."""
         logits = logits[..., :inner[0], :inner[1]]
         if self.resize is not None:
             logits = F.interpolate(logits, size=(size[0], size[1]), mode='bilinear', align_corners=False)
-        return (*found, logits[:, 0].sigmoid())
+        return logits[:, 0].sigmoid()
 
 
 def require_exportable(network: Any) -> None:

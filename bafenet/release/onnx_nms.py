@@ -9,7 +9,7 @@ from bafenet.errors import InputError, printable
 
 from ..models.box_coding import to_whole_pixels
 from ..models.score_calibration import calibrate
-from .onnx_graph import SKY, Candidates, DetectorGraph
+from .onnx_graph import Candidates, DetectorGraph
 
 PICKED = ('boxes', 'scores', 'labels', 'frame')
 _SETTINGS = {'type', 'iou_threshold', 'iou_thr', 'class_agnostic', 'split_thr'}
@@ -42,18 +42,18 @@ class NmsGraph(nn.Module):
     @property
     def output_names(self) -> list[str]:
         """Names of what :meth:`forward` gives."""
-        return [*PICKED, *([SKY] if self.graph.segments_sky else [])]
+        return [*PICKED, *self.graph.maps]
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """Boxes of all frames one after the other, and the sky.
+        """Boxes of all frames one after the other, and the maps of each.
 
         Args:
             frames: uint8 (N, H, W, C), C = 1 or 3.
 
         Returns:
             Boxes float32 (m, 4), scores float32 (m, ), calibrated where ``test_cfg`` says how, highest first in each
-            frame, labels int64 (m, ), the number of the frame int64 (m, ), and the probability of the sky, float32
-            (N, H, W).
+            frame, labels int64 (m, ), the number of the frame int64 (m, ), and the probabilities of the sky and of
+            targets where the graph gives them, float32 (N, H, W) each.
         """
         outputs = self.graph(frames)
         found = Candidates(*outputs[:4])

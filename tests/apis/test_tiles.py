@@ -7,7 +7,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 
 import bafenet
-from bafenet.apis.tiles import merge_boxes, merge_sky, tiles_of
+from bafenet.apis.tiles import merge_boxes, merge_logits, tiles_of
 from bafenet.engine.frame_pipeline import build_pipeline, resizes
 from bafenet.errors import InputError
 
@@ -53,7 +53,7 @@ def test_a_target_at_a_seam_counts_once():
         candidates([seam - 2.4 - start, 5, seam + 2.6 - start, 9, 0.8], [60, 60, 63, 63, 0.1])], tiles, cfg)
     assert found.bboxes.tolist() == [[seam - 2, 5, seam + 3, 9], [3, 3, 6, 6]]
     np.testing.assert_allclose(found.scores, [0.8, 0.2])
-    sky = merge_sky([torch.zeros(1, 512, 512), torch.ones(1, 512, 760 - start)], tiles, (512, 760))
+    sky = merge_logits([torch.zeros(1, 512, 512), torch.ones(1, 512, 760 - start)], tiles, (512, 760))
     assert sky.shape == (1, 512, 760) and (sky[..., :seam] == 0).all() and (sky[..., seam:] == 1).all()
 
 

@@ -132,3 +132,18 @@ def test_a_mask_comes_from_the_cache_unspoilt_and_a_bad_one_is_named(sample, tmp
     cv2.imwrite(str(tmp_path / 'mask.png'), np.zeros((24, 35), np.uint8))
     with pytest.raises(InputError, match=r"mask.png: is 35x24 and not of its image's size, 36x24"):
         run(sample)
+
+
+def test_a_mask_that_may_be_missing_is_ignored_everywhere_and_a_bad_one_is_still_named(sample, tmp_path):
+    loader = TRANSFORMS.build(dict(type='LoadTargetMask', optional=True))
+    image = run(sample)['img']
+    assert set(np.unique(loader({**sample, 'img': image})['gt_target_mask'])) == {0, 1}
+    cv2.imwrite(str(tmp_path / 'mask.png'), np.zeros((24, 35), np.uint8))
+    with pytest.raises(InputError, match=r"mask.png: is 35x24 and not of its image's size"):
+        loader({**sample, 'img': image})
+    (tmp_path / 'mask.png').unlink()
+    for path in (sample['target_mask_path'], None):
+        mask = loader({**sample, 'img': image, 'target_mask_path': path})['gt_target_mask']
+        assert mask.shape == (24, 36) and mask.dtype == np.uint8 and (mask == 255).all()
+    with pytest.raises(InputError, match='LoadTargetMask: optional=1'):
+        TRANSFORMS.build(dict(type='LoadTargetMask', optional=1))

@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData, PixelData
 
 from bafenet.errors import InputError
 from bafenet.models.bafe_head import sample_at_points
+from bafenet.models.head_outputs import at_pixels
 
 HEAD = dict(type='BAFEHead', num_classes=1, in_channels=8, feat_channels=8, stacked_convs=1, strides=[8, 16, 32],
             regress_ranges=((-1, 64), (64, 128), (128, 256)), norm_cfg=dict(type='GN', num_groups=4))
@@ -209,12 +210,12 @@ def test_sky_map_is_the_bilinear_logits_of_the_finest_level_with_padding_cut():
     head = MODELS.build(HEAD)
     logits = torch.randn(1, 1, 8, 12)
     meta = dict(img_shape=(60, 90), ori_shape=(120, 45))
-    found = head._at_pixels(logits, meta, rescale=True)
+    found = at_pixels(logits, meta, rescale=True, stride=head.strides[0])
     # Bilinear by its definition: value at output centre (i + 1/2) * input / output - 1/2, borders held.
     full = _bilinear(logits[0, 0].numpy(), (64, 96))[:60, :90]
     expected = _bilinear(full, (120, 45))
     np.testing.assert_allclose(found[0].numpy(), expected, atol=1e-5)
-    assert head._at_pixels(logits, meta, rescale=False).shape == (1, 60, 90)
+    assert at_pixels(logits, meta, rescale=False, stride=head.strides[0]).shape == (1, 60, 90)
 
 
 def test_a_logit_of_0_counts_as_sky():

@@ -12,9 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bafenet.engine.options import load_config
 from bafenet.models.fuse import GroupedExchange, fuse_batch_norms, fuse_for_prediction
 
-# One of each family: static exchange with the scalar adapter, dynamic one, FCOS, native pixels.
+# One of each family: static exchange with the scalar adapter, dynamic one, FCOS, native pixels and masks.
 FAMILIES = ['bafenet/bafenet_r18_nearest_densesirst', 'bafenet/bafenet_dynamic_r18_densesirst',
-            'baselines/fcos_r18_densesirst', 'bafenet/bafenet_hr_tiny_densesirst', 'demo/bafenet_r18_demo']
+            'baselines/fcos_r18_densesirst', 'bafenet/bafenet_hr_tiny_masks', 'demo/bafenet_r18_demo']
 
 
 def shaken(network):

@@ -44,13 +44,16 @@ def assert_same_rows(ours, expected):
 def assert_same(ours, expected):
     assert_same_rows(rows_of(ours.boxes, ours.scores, ours.labels),
                      rows_of(expected.boxes, expected.scores, expected.labels))
-    if expected.sky is not None:
-        np.testing.assert_allclose(ours.sky_probability, expected.sky_probability, rtol=0, atol=1e-4)
+    for name in ('sky_probability', 'target_probability'):
+        one, other = getattr(ours, name), getattr(expected, name)
+        assert (one is None) == (other is None)
+        if other is not None:
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
 
 
 # The others take ten times as long together.
-@pytest.mark.parametrize('family', ['hr_tiny', *(pytest.param(family, marks=pytest.mark.faults)
-                                                for family in FAMILIES if family != 'hr_tiny')])
+@pytest.mark.parametrize('family', ['hr_tiny_masks', *(pytest.param(family, marks=pytest.mark.faults)
+                                                      for family in FAMILIES if family != 'hr_tiny_masks')])
 def test_every_family_gives_the_same_boxes_scores_and_sky(family, tmp_path):
     ours, theirs = detectors(tmp_path, family)
     found = 0
@@ -63,6 +66,7 @@ def test_every_family_gives_the_same_boxes_scores_and_sky(family, tmp_path):
         settings = dict(score=0.001, max_detections=7)
         assert_same(theirs(frames[0], **settings), ours(frames[0], **settings))
     assert found > 10 and ours.segments_sky == theirs.segments_sky == (not family.startswith('fcos'))
+    assert ours.marks_targets == theirs.marks_targets == family.endswith('masks')
 
 
 @pytest.mark.faults

@@ -1,4 +1,5 @@
 """Loading and packing of images and sky maps: a bad file is named, and nothing is decoded or carried twice."""
+import os
 from collections.abc import Sequence
 
 import cv2
@@ -10,7 +11,7 @@ from mmdet.datasets.transforms import LoadAnnotations, PackDetInputs
 from mmdet.registry import TRANSFORMS
 from mmengine.structures import PixelData
 
-from bafenet.arguments import require_number, shown
+from bafenet.arguments import require_flags, require_number, shown
 from bafenet.compat.target_masks import TARGET_MASK, mark_moved, require_moved
 from bafenet.devkit import image_size
 from bafenet.devkit.conversion.masks import read_target_mask
@@ -240,13 +241,17 @@ class LoadTargetMask(BaseTransform):
 
     Args:
         cache_mb: Keep decoded masks up to this many MiB in each process of the data loader.
+        optional: A frame whose mask is missing, or that names none (``target_mask_path`` is None), gets one that is
+            255, ignored, everywhere: it costs a loss of masks nothing and teaches nothing.
 
     Raises:
-        InputError: If the mask is missing, does not decode, or is of another size than the frame.
+        InputError: If the mask does not decode, is of another size than the frame, or is missing and not ``optional``.
     """
 
-    def __init__(self, cache_mb: float = 0) -> None:
+    def __init__(self, cache_mb: float = 0, optional: bool = False) -> None:
+        require_flags('LoadTargetMask', optional=optional)
         self._cache = DecodedCache(cache_mb)
+        self.optional = optional
 
     def transform(self, results: dict) -> dict:
         """Load the mask of one sample; see the class."""
@@ -256,7 +261,9 @@ class LoadTargetMask(BaseTransform):
         path = results['target_mask_path']
         height, width = (results.get('ori_shape') or results['img'].shape)[:2]
         mask = self._cache.get(path)
-        if mask is None:
+        if mask is None and self.optional and not (path and os.path.lexists(path)):
+            mask = np.full((height, width), IGNORED, np.uint8)
+        elif mask is None:
             mask = read_target_mask(path, None, (width, height))[0].view(np.uint8)
             self._cache.put(path, mask)
         results[TARGET_MASK] = mask.copy()

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 from bafenet.arguments import is_number, require_choice, require_part, shown
 from bafenet.devkit.box_matching import component_boxes, component_maxima
-from bafenet.errors import InputError, printable
+from bafenet.errors import InputError
 
-from .mask_losses import NegativeSetLoss
+from .masks import build_losses, loss_values, predicted_mask, true_masks
 
 
 @MODELS.register_module()
@@ -46,9 +46,6 @@ class TargetSegmentor(BaseModel):
                  init_cfg: OptMultiConfig = None) -> None:
         super().__init__(data_preprocessor or dict(type='SegmentationPreprocessor', pad_seg=True), init_cfg)
         require_part('TargetSegmentor', backbone=backbone)
-        losses = list(loss_mask) if isinstance(loss_mask, (list, tuple)) else [loss_mask]
-        for loss in losses:
-            require_part('TargetSegmentor', loss_mask=loss)
         if output_weights is not None and not (
                 isinstance(output_weights, (list, tuple)) and all(is_number(item) and item >= 0
                                                                   for item in output_weights) and sum(output_weights)):
@@ -56,7 +53,7 @@ class TargetSegmentor(BaseModel):
                              'not all of them 0, or None')
         self.backbone = MODELS.build(backbone)
         require_choice('TargetSegmentor', (1, 3), **{'backbone.in_channels': getattr(self.backbone, 'in_channels', 3)})
-        self.losses = torch.nn.ModuleList(MODELS.build(loss) for loss in losses)
+        self.losses = build_losses('TargetSegmentor', loss_mask)
         self.output_weights = output_weights
 
     def forward(self, inputs: Tensor, data_samples: SampleList | None = None, mode: str = 'tensor') -> Any:
@@ -101,17 +98,9 @@ class TargetSegmentor(BaseModel):
             InputError: If a sample has no mask, or, for a :class:`NegativeSetLoss`, no ``set_id``; or there is not one
                 of ``output_weights`` for each output.
         """
-        masks = torch.stack([_true_mask(sample) for sample in data_samples])
+        masks = true_masks('TargetSegmentor', data_samples)
         outputs = self.logits(inputs)
-        weights = self._weights(len(outputs))
-        names = ['loss_mask'] if len(self.losses) == 1 else [f'loss_mask_{i + 1}' for i in range(len(self.losses))]
-        result = {}
-        for name, loss in zip(names, self.losses, strict=True):
-            more = (_sets(data_samples, masks.device), ) if isinstance(loss, NegativeSetLoss) else ()
-            terms = [weight * loss(output, masks, *more) for weight, output in zip(weights, outputs, strict=True)
-                     if weight]
-            result[name] = torch.stack(terms).sum()
-        return result
+        return loss_values(self.losses, outputs, masks, data_samples, self._weights(len(outputs)))
 
     def _weights(self, count: int) -> list[float]:
         """Weights of the outputs, whose sum is 1."""
@@ -141,7 +130,7 @@ class TargetSegmentor(BaseModel):
             size = tuple(sample.ori_shape[:2])
             if rescale and size != (height, width):
                 logits = F.interpolate(logits[None], size, mode='bilinear')[0]
-            sample.pred_sem_seg = PixelData(sem_seg=(logits > 0).to(torch.uint8), prob=logits.sigmoid())
+            sample.pred_sem_seg = predicted_mask(logits)
             sample.pred_instances = _components(sample.pred_sem_seg)
         return data_samples
 
@@ -155,22 +144,3 @@ def _components(predicted: PixelData) -> InstanceData:
         bboxes=torch.tensor(boxes, dtype=torch.float32, device=device),
         scores=torch.tensor(scores, dtype=torch.float32, device=device),
         labels=torch.zeros(len(boxes), dtype=torch.int64, device=device))
-
-
-def _true_mask(sample: Any) -> Tensor:
-    if 'gt_target_mask' not in sample:
-        raise InputError(f'{printable(sample.metainfo.get("img_path", "a sample"))}: TargetSegmentor learns from masks '
-                         'of targets, and this sample has none: put LoadTargetMask into the training pipeline')
-    return sample.gt_target_mask.sem_seg
-
-
-def _sets(data_samples: SampleList, device: torch.device) -> Tensor:
-    """The number of each sample's set, int64 (N, ), in the order in which sets first come."""
-    numbers: dict[Any, int] = {}
-    for sample in data_samples:
-        if 'set_id' not in sample.metainfo:
-            raise InputError(f'{printable(sample.metainfo.get("img_path", "a sample"))}: NegativeSetLoss needs set_id, '
-                             'which says what frame a sample was made of, in the meta data: name it in meta_keys of '
-                             'PackInfraredInputs, or take SoftIoULoss')
-        numbers.setdefault(sample.set_id, len(numbers))
-    return torch.tensor([numbers[sample.set_id] for sample in data_samples], device=device)
