@@ -13,7 +13,7 @@ from .text import LINE, Text
 
 STRETCH = (1, 98)  # percentiles of the grey levels of an inset
 LINE_WIDTH = 1  # of the line around an inset
-MASK_GAP = 3  # between the line around true target pixels and that around predicted ones: the same pixels, both seen
+MASK_GAP = 2  # from true target pixels to the line around predicted ones, so that both lines are seen
 # Of an inset with what belongs to it, in pixels of the picture: the strip beside it for scores, the heading above it
 # and the gutter above that, in which leaders run.
 STRIP, HEADING, GUTTER = 56, 16, 12
@@ -50,10 +50,10 @@ def _shown(view: View) -> tuple[slice, slice]:
 def draw_masks(view: View, layers: Layers) -> None:
     """Outline the pixels of true targets, and of predicted ones, outside of these where both are known."""
     part = _shown(view)
-    if layers.mask is not None:
-        marks.draw_mask_edge(view, layers.mask[part], marks.FOUND_COLOR, 0 if layers.true_mask is None else MASK_GAP)
     if layers.true_mask is not None:
         marks.draw_mask_edge(view, layers.true_mask[part], marks.TRUE_COLOR)
+    if layers.mask is not None:
+        marks.draw_mask_edge(view, layers.mask[part], marks.FOUND_COLOR, 0 if layers.true_mask is None else MASK_GAP)
 
 
 def draw_sky(view: View, layers: Layers) -> None:
