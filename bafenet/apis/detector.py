@@ -203,7 +203,7 @@ class Detector:
     def _pack(self, image: np.ndarray) -> dict:
         return self._pipeline(dict(img=image))
 
-    def _arrays(self, output: Output, settings: Settings) -> dict[str, np.ndarray | None]:
+    def _arrays(self, output: Output, settings: Settings) -> dict[str, Any]:
         """Arrays of a :class:`Result` by name; boxes that are not asked for are left out."""
         found = output.boxes
         kept = found.scores.new_ones(len(found.scores), dtype=torch.bool)

@@ -19,20 +19,23 @@ class SampleIndex(int):
         seed: Seed of the run.
         epoch: Epoch, from 0.
         repeat: Which of the passes over the data within the epoch, from 0.
+        place: Which sample of a set that is drawn alike, from 0; None where there are no sets. Nothing is drawn by it.
     """
 
     seed: int
     epoch: int
     repeat: int
+    place: int | None
 
-    def __new__(cls, index: int, seed: int = 0, epoch: int = 0, repeat: int = 0) -> 'SampleIndex':
+    def __new__(cls, index: int, seed: int = 0, epoch: int = 0, repeat: int = 0,
+                place: int | None = None) -> 'SampleIndex':
         self = super().__new__(cls, index)
-        self.seed, self.epoch, self.repeat = seed, epoch, repeat
+        self.seed, self.epoch, self.repeat, self.place = seed, epoch, repeat, place
         return self
 
     def __getnewargs__(self) -> tuple:
         """What pickle needs to send the index to a worker."""
-        return int(self), self.seed, self.epoch, self.repeat
+        return int(self), self.seed, self.epoch, self.repeat, self.place
 
     @property
     def entropy(self) -> list:

@@ -1,4 +1,4 @@
-"""Sampler: the shuffled passes over the data that make an epoch."""
+"""Samplers: the shuffled passes over the data that make an epoch; sets of negatives of one frame."""
 import math
 from collections.abc import Iterator, Sized
 from numbers import Real
@@ -6,13 +6,16 @@ from numbers import Real
 import torch
 from mmdet.registry import DATA_SAMPLERS
 from mmengine.dataset import DefaultSampler
+from torch.utils.data import DataLoader
 
 from bafenet.arguments import MAX_SEED, require_flags, require_number, shown
 from bafenet.errors import InputError
+from bafenet.synthesis.negatives import SET_ROTATIONS
 
 from .randomness import SampleIndex
 
 MAX_REPEATS = 10_000
+SET_SIZE = len(SET_ROTATIONS)
 
 
 @DATA_SAMPLERS.register_module()
@@ -51,7 +54,7 @@ class EpochSampler(DefaultSampler):
         super().__init__(dataset, shuffle=shuffle, seed=seed, round_up=round_up)
         self.repeats: float = repeats
         self.samples_in_epoch: int = max(round(repeats * len(dataset)), 1)
-        self.num_samples = math.ceil((self.samples_in_epoch - (0 if round_up else self.rank)) / self.world_size)
+        self.num_samples: int = math.ceil((self.samples_in_epoch - (0 if round_up else self.rank)) / self.world_size)
         self.total_size: int = self.num_samples * self.world_size if round_up else self.samples_in_epoch
 
     def __iter__(self) -> Iterator[SampleIndex]:
@@ -65,3 +68,41 @@ class EpochSampler(DefaultSampler):
         if self.round_up:
             order = (order * math.ceil(self.total_size / len(order)))[:self.total_size]
         yield from order[self.rank:self.total_size:self.world_size]
+
+
+@DATA_SAMPLERS.register_module()
+class NegativeSetSampler(EpochSampler):
+    """Frames in sets of five samples that are drawn alike, for ``NegativeSetLoss`` (SIRST-5K, Eq. 9).
+
+    The five follow one another, so that a batch of a multiple of five holds whole sets. All of them get the same crop,
+    flips and noise; ``NegativeAugmentation`` leaves the first as it is and rotates the same target of the others by 0,
+    90, 180 and 270 degrees.
+
+    Args:
+        dataset: The dataset.
+        repeats: As of :class:`EpochSampler`, in samples, of which a set has five: an epoch is as long as without sets,
+            and sees a fifth of the frames.
+        **kwargs: The other arguments of :class:`EpochSampler`.
+    """
+
+    def __init__(self, dataset: Sized, repeats: float = 1, **kwargs) -> None:
+        super().__init__(dataset, repeats, **kwargs)
+        self.samples_in_epoch = max(round(self.samples_in_epoch / SET_SIZE), 1)
+        sets = math.ceil((self.samples_in_epoch - (0 if self.round_up else self.rank)) / self.world_size)
+        self.total_size = sets * self.world_size if self.round_up else self.samples_in_epoch
+        self.num_samples: int = sets * SET_SIZE
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        """Iterate over this process's sets."""
+        for frame in super().__iter__():
+            yield from (SampleIndex(int(frame), frame.seed, frame.epoch, frame.repeat, place)
+                        for place in range(SET_SIZE))
+
+
+def require_whole_sets(loader: DataLoader) -> None:
+    """Refuse batches that would cut the sets of :class:`NegativeSetSampler`."""
+    batches = loader.batch_sampler
+    sampler, batch_size = getattr(batches, 'sampler', loader.sampler), getattr(batches, 'batch_size', loader.batch_size)
+    if isinstance(sampler, NegativeSetSampler) and (batch_size or 1) % SET_SIZE:
+        raise InputError(f'train_dataloader.batch_size={batch_size} would cut sets of negatives; NegativeSetSampler '
+                         f'needs a multiple of {SET_SIZE}')

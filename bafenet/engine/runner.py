@@ -24,6 +24,7 @@ from ..compat.checkpoint_fields import ANOTHER, check_training_state
 from ..compat.checkpoint_loading import require_checkpoint
 from ..compat.weights_fit import refuse_dropped_parts
 from ..datasets import SeededVisits
+from ..datasets.samplers import require_whole_sets
 from ..errors import InputError, first_line, one_line, printable
 from ..models.onnx_file import is_onnx
 from ..models.onnx_network import OnnxNetwork
@@ -163,7 +164,9 @@ class DetectionRunner(Runner):
             if not dataloader.get('num_workers'):
                 # PyTorch refuses them where there are none.
                 dataloader = {key: value for key, value in dataloader.items() if key not in WORKERS_ALONE}
-        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        require_whole_sets(loader)
+        return loader
 
     # --- Weights ------------------------------------------------------------------------------------------------------
 

@@ -168,8 +168,8 @@ class BAFEHead(SmallTargetHead):
                              'neck.num_outs, bbox_head.strides and bbox_head.regress_ranges must agree')
         outputs = super().forward(x)
         if self.with_mask:
-            *others, masks = outputs
-            return MaskOutputs(*others[:3], sky_logits=others[3] if self.with_seg else [], mask_logits=masks[:1])
+            sky = outputs[3] if self.with_seg else []
+            return MaskOutputs(outputs[0], outputs[1], outputs[2], sky, outputs[-1][:1])
         return HeadOutputs(*outputs) if self.with_seg else outputs
 
     def forward_single(self, x: Tensor, scale: Scale, stride: int) -> tuple[Tensor | None, ...]:
@@ -179,10 +179,9 @@ class BAFEHead(SmallTargetHead):
             cls_feat, seg_feat = self.exchange(cls_feat, seg_feat)
         centerness = self.conv_centerness(reg_feat if self.centerness_on_reg else cls_feat)
         # Losses and scores are float32 in mixed precision too.
-        outputs = self.conv_cls(cls_feat).float(), self._box_codes(reg_feat, scale, stride), centerness.float()
-        if self.with_seg:
-            outputs = (*outputs, self.conv_seg(seg_feat).float())
-        return (*outputs, self._mask_logits(cls_feat, stride)) if self.with_mask else outputs
+        boxes = self.conv_cls(cls_feat).float(), self._box_codes(reg_feat, scale, stride), centerness.float()
+        sky = (self.conv_seg(seg_feat).float(), ) if self.with_seg else ()
+        return (*boxes, *sky, *((self._mask_logits(cls_feat, stride), ) if self.with_mask else ()))
 
     def _mask_logits(self, cls_feat: Tensor, stride: int) -> Tensor | None:
         """Target logits of every pixel (N, 1, s H_0, s W_0) on the finest level: pixel s i + k is sub-pixel k of i."""

@@ -6,6 +6,9 @@ import numpy as np
 ROTATIONS = (0, 90, 180, 270)
 """beta of Eq. 4 in degrees, anticlockwise. The paper calls the angle mu once; 0 leaves the frame as it is."""
 
+SET_ROTATIONS = (0, *ROTATIONS)
+"""The five terms of Eq. 9: the frame as it is, then its negatives."""
+
 MIN_WINDOW, MAX_WINDOW = 2, 1024
 
 

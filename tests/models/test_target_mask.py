@@ -65,7 +65,7 @@ def test_in_a_frame_of_another_size_it_is_bilinear_without_the_padding():
 
 
 def test_the_pixels_of_a_cell_look_at_what_lies_around_the_cell():
-    """Along the sides of the shipped networks' stem too: flips would otherwise ask for two things at once."""
+    """Behind a stem of an even kernel, as the shipped networks have: as far to the left as to the right."""
     torch.manual_seed(0)
     backbone = CompactResNet((16, ), (1, ), (1, ), stem_channels=8, stem_kernel=4)
     head = build(with_mask=True, in_channels=16, feat_channels=16, strides=[2], regress_ranges=((-1, 1e8), ),

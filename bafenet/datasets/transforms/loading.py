@@ -293,7 +293,7 @@ class PackInfraredInputs(PackDetInputs):
         if image.ndim == 2 or image.shape[2] == 1:
             results['img'] = np.broadcast_to(image.reshape(*image.shape[:2], 1), (*image.shape[:2], 3))
         packed = super().transform(results)
-        more = {key: results[key] for key in ('grey_levels', 'crop_start') if key in results}
+        more = {key: results[key] for key in ('grey_levels', 'crop_start', 'set_id') if key in results}
         packed['data_samples'].set_metainfo(more)
         if results.get(TARGET_MASK) is not None:
             mask = np.ascontiguousarray(results[TARGET_MASK])

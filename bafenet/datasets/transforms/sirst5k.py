@@ -18,11 +18,13 @@ from bafenet.synthesis.negatives import (
     MAX_WINDOW,
     MIN_WINDOW,
     ROTATIONS,
+    SET_ROTATIONS,
     rotate_window,
     window_around,
 )
 from bafenet.synthesis.noise import NoiseRules, check_noise_rules, collect_noise, mix_noise
 
+from ..randomness import current_visit
 from .loading import LoadInfraredImage, require_loaded
 
 
@@ -129,6 +131,10 @@ class NegativeAugmentation(BaseTransform):
     targets; boxes stay as they are. The arrays of the caller are not written to. Draws come from the global ``random``
     state.
 
+    Where ``NegativeSetSampler`` draws, the place of a sample in its set decides about the angle: the first stays as it
+    is, the others are rotated by 0, 90, 180 and 270 degrees (Eq. 9), all about the same target. ``set_id``, which each
+    set has for itself, is written into the sample, for ``NegativeSetLoss``.
+
     Args:
         size: Side of the window in pixels of the image as it is here, s of the paper.
         prob: Probability that a target is drawn.
@@ -149,6 +155,10 @@ class NegativeAugmentation(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Rotate a target of one sample; see the class."""
+        visit = current_visit()
+        place = None if visit is None else visit.place
+        if visit is not None and place is not None:
+            results['set_id'] = visit.entropy
         if random.random() >= self.prob:
             return results
         require_loaded('NegativeAugmentation', results, 'img')
@@ -160,7 +170,7 @@ class NegativeAugmentation(BaseTransform):
         centres = _box_centres(results) if mask is None else component_centroids(mask == TARGET)
         if len(centres):
             window = window_around(centres[random.randrange(len(centres))], self.size, results['img'].shape)
-            rotation = random.choice(ROTATIONS)
+            rotation = random.choice(ROTATIONS) if place is None else SET_ROTATIONS[place]
             results['img'] = rotate_window(results['img'], window, rotation)
             if self.rotate_label and mask is not None:
                 results['gt_target_mask'] = rotate_window(mask, window, rotation)

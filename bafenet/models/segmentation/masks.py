@@ -86,11 +86,11 @@ def _sets(samples: SampleList, device: torch.device) -> Tensor:
     numbers: dict[Any, int] = {}
     for sample in samples:
         if 'set_id' not in sample.metainfo:
-            raise InputError(f'{printable(sample.metainfo.get("img_path", "a sample"))}: NegativeSetLoss needs set_id, '
-                             'which says what frame a sample was made of, in the meta data: name it in meta_keys of '
-                             'PackInfraredInputs, or take SoftIoULoss')
-        numbers.setdefault(sample.set_id, len(numbers))
-    return torch.tensor([numbers[sample.set_id] for sample in samples], device=device)
+            raise InputError(f'{printable(sample.metainfo.get("img_path", "a sample"))}: NegativeSetLoss needs sets of '
+                             'negatives: put NegativeAugmentation into the training pipeline and set '
+                             'train_dataloader.sampler.type=NegativeSetSampler, or take SoftIoULoss')
+        numbers.setdefault(str(sample.set_id), len(numbers))
+    return torch.tensor([numbers[str(sample.set_id)] for sample in samples], device=device)
 
 
 def predicted_mask(logits: Tensor) -> PixelData:

@@ -95,8 +95,8 @@ class TargetSegmentor(BaseModel):
             ``loss_mask``; of several losses each by its number, ``loss_mask_1`` and so on.
 
         Raises:
-            InputError: If a sample has no mask, or, for a :class:`NegativeSetLoss`, no ``set_id``; or there is not one
-                of ``output_weights`` for each output.
+            InputError: If a sample has no mask, or, for a :class:`NegativeSetLoss`, no ``set_id`` in its meta data; or
+                there is not one of ``output_weights`` for each output.
         """
         masks = true_masks('TargetSegmentor', data_samples)
         outputs = self.logits(inputs)

@@ -138,7 +138,7 @@ def test_sets_of_negatives_are_told_by_their_meta_data():
     each = [soft_iou((image[0].astype(float) - MEAN) / STD, mask) for image, mask in zip(images, masks, strict=True)]
     expected = np.mean([(each[0] + each[2]) / 2, each[1]])
     assert network(**given, mode='loss')['loss_mask'].item() == pytest.approx(expected, rel=1e-5)
-    with pytest.raises(InputError, match=r'frame\.png: NegativeSetLoss needs set_id'):
+    with pytest.raises(InputError, match=r'frame\.png: NegativeSetLoss needs sets of negatives'):
         network.loss(given['inputs'][:1], [sample(masks[0], img_path='frame.png')])
 
 
