@@ -160,6 +160,11 @@ pathlib.Path('data/masks/splits/train.txt').write_text('a\\n')
 sample = DATASETS.build(configs['my_dataset'].train_dataloader.dataset)[0]['data_samples']
 assert sample.gt_instances.bboxes.tensor.shape == (1, 4)
 
+settings = dict(configs['my_masks'].train_dataloader.dataset, data_root='data/masks', holdout=0)
+sample = DATASETS.build(settings)[0]['data_samples']
+assert sample.gt_instances.bboxes.tensor.shape == (1, 4) and set(np.unique(sample.gt_sem_seg.sem_seg)) == {255}
+assert configs['my_masks'].val_dataloader.dataset.held_out and 'box_origin' not in settings
+
 assert configs['my_devkit'].train_dataloader.dataset.data_root == 'data/mine'
 
 from bafenet.devkit.conversion.convert import ConvertOptions, convert

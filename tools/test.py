@@ -20,7 +20,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--wait-time', type=real(0, 86400), default=2.0, help='seconds to show an image [2]')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help='settings of the config to change')
     parser.add_argument('--data', metavar='DEVKIT', help='test on this devkit instead of the config\'s data: its test '
-                        'split, else its validation split, else all frames')
+                        'split, else its validation split, else all frames; of a config that reads target masks, '
+                        'frames with masks')
     parser.add_argument('--splits', metavar='NAME', help='the splits to test on: v2, as published, rec, which share no '
                         'recording, or your own [the config\'s]')
     parser.add_argument('--allow-training-images', action='store_true',

@@ -34,7 +34,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         'which share no recording, or your own [the config\'s]')
     parser.add_argument('--data', metavar='DEVKIT', help='train, validate and test on this devkit instead of the '
                         'config\'s data: its classes and sky maps, where it has any, and its splits; without a '
-                        'validation split a tenth of its training frames, by recording')
+                        'validation split a tenth of its training frames, by recording. Of a config that reads target '
+                        'masks, frames with masks')
     parser.add_argument('--from', dest='weights', metavar='WEIGHTS', help='fine-tune: begin with these weights, a '
                         'checkpoint, a work dir, or weights that come with the package (bafenet_hr_tiny), at a lower '
                         'learning rate')

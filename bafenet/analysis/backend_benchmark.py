@@ -189,7 +189,8 @@ def _test_frames(trained: Trained, shape: tuple[int, int], count: int,
     if files:
         fitting = [file for file in files if image_size(file)[::-1] == tuple(shape)]
         if not fitting:
-            raise InputError(f'the test split has no image of {shape[0]}x{shape[1]} (height x width)')
+            raise InputError(f'the test split has no image of {shape[0]}x{shape[1]} (height x width); give a size '
+                             'that it has by --shape H W')
         chosen = spread(fitting, count)
         return [read_frame(file).image for file in chosen], f'{len(chosen)} frames of the test split'
     if data_root is not None:

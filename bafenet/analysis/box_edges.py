@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bafenet.datasets import SampleIndex, seeded_draws
 from bafenet.datasets.parts import loader_parts, split_names
+from bafenet.errors import InputError, printable
 from bafenet.fileio import require_json_name, write_json
 from bafenet.markup import cell
 
@@ -128,6 +129,9 @@ def _measure_split(settings: ConfigDict) -> dict[str, Edges]:
     found: dict[str, list[Edges]] = {'present': [], **({'pasted': []} if pastes else {})}
     for i in range(len(dataset)):
         sample = load(dataset.get_data_info(i))
+        if sample.get('gt_bboxes') is None:
+            raise InputError(f'{printable(sample["img_path"])}: the training pipeline loads no boxes to measure; give '
+                             'the config of a detector')
         present = len(sample['gt_bboxes'])
         found['present'].append(measure(_grey(sample), sample['gt_bboxes'].numpy()))
         if pastes:

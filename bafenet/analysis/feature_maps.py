@@ -137,7 +137,7 @@ def find_frames(frames: Sequence[str], cfg: Config, split: str | None = None,
             found.append(FrameOf(Path(frame).name, read_frame(frame).image, np.zeros((0, 4))))
         elif frame in by_name:
             info = by_name[frame]
-            boxes = np.array([item['bbox'] for item in info['instances']], float).reshape(-1, 4)
+            boxes = np.array([item['bbox'] for item in info.get('instances', ())], float).reshape(-1, 4)
             found.append(FrameOf(frame, read_frame(info['img_path']).image, boxes))
         else:
             raise InputError(f'--frames {printable(frame)}: no such file, and no image of the split; '
@@ -243,6 +243,11 @@ def _watch(model: nn.Module, layer: str, into: list[Tensor], hooks: ExitStack) -
         hooks.callback(module.register_forward_hook(lambda _, inputs, output: into.append(_tensor(output))).remove)
         return None
     head: Any = getattr(model, 'bbox_head', None)
+    if head is None:
+        modules = [name for name, part in model.named_modules()
+                   if name.count('.') == 2 and not isinstance(part, (nn.ModuleList, nn.ModuleDict))]
+        raise InputError(f'--layers {layer}: a layer of a detection head, and {type(model).__name__} has none; name '
+                         f'modules, as {printable(", ".join(modules[:_SHOWN]))}')
     task, place = layer.split('_')
     predictor = getattr(head, f'conv_{task}', None)
     exchange = getattr(head, 'exchange', None)

@@ -51,7 +51,8 @@ def benchmark_predict(config: str,
         move_parts(cfg, 'test', data_root, '--data-root')
     frames = list(islice(_frames(cfg.test_dataloader.dataset, shape), images))
     if not frames:
-        raise InputError(f'{config}: its test split has no image of {shape[0]}x{shape[1]} (height x width)')
+        raise InputError(f'{config}: its test split has no image of {shape[0]}x{shape[1]} (height x width); '
+                         'give a size that it has by --shape H W')
     network: BaseDetector
     with quiet():
         if checkpoint:

@@ -33,6 +33,7 @@ from ..models.onnx_file import is_onnx
 from ..models.onnx_network import OnnxNetwork
 from ..models.score_calibration import likely_score
 from ..models.segmentation.masks import predicted_mask
+from ..models.segmentation.segmentor import TargetSegmentor, component_instances
 from .forward import Output, has_candidates, run_network, test_settings
 from .result import Result
 from .settings import Settings
@@ -72,7 +73,9 @@ class Detector:
         self.classes: tuple[str, ...] = tuple((getattr(model, 'dataset_meta', None) or {}).get('classes', ('Target', )))
         self.resizes = resizes(cfg)
         self.segments_sky = bool(getattr(getattr(model, 'bbox_head', None), 'with_seg', False))
-        self.marks_targets = bool(getattr(getattr(model, 'bbox_head', None), 'with_mask', False))
+        self._is_segmentor = isinstance(model, TargetSegmentor)
+        self.marks_targets = self._is_segmentor or bool(
+            getattr(getattr(model, 'bbox_head', None), 'with_mask', False))
         self.takes_tiles = not getattr(getattr(model, 'bbox_head', None), 'has_nms', False)
         self._pipeline: Compose = build_pipeline(cfg, resize=not isinstance(model, OnnxNetwork))
         loader = next(step for step in self._pipeline.transforms if isinstance(step, LoadInfraredImage))
@@ -172,7 +175,7 @@ class Detector:
         start = time.perf_counter()
         height, width = frames[0].image.shape[:2]
         tiles = tiles_of(height, width, settings.tile or max(height, width))
-        if len(tiles) == 1 or self.resizes or not has_candidates(self.model):
+        if len(tiles) == 1 or self.resizes or not (self._is_segmentor or has_candidates(self.model)):
             cfg = test_settings(self.model, settings) if has_candidates(self.model) else None
             outputs = run_network(self.model, [self._pack(frame.image) for frame in frames], cfg)
         else:
@@ -183,7 +186,7 @@ class Detector:
                 for frame, found in zip(frames, arrays, strict=True)]
 
     def _predict_tiles(self, image: np.ndarray, tiles: list[Tile], batch: int, settings: Settings) -> Output:
-        candidates = test_settings(self.model, settings, tiled=True)
+        candidates = None if self._is_segmentor else test_settings(self.model, settings, tiled=True)
         outputs: list[Output] = []
         while len(outputs) < len(tiles):
             # Those at the edges may be smaller.
@@ -192,8 +195,10 @@ class Detector:
             same = [part for part in parts if part.shape == first.shape] if parts[-1].shape == first.shape else [first]
             outputs += run_network(self.model, list(map(self._pack, same)), candidates, with_nms=False)
         boxes, *maps = zip(*outputs, strict=True)
-        return Output(merge_boxes(list(boxes), tiles, test_settings(self.model, settings)),
-                      *(merge_logits(parts, tiles, image.shape[:2]) for parts in maps))
+        sky_logits, mask_logits = (merge_logits(parts, tiles, image.shape[:2]) for parts in maps)
+        if self._is_segmentor and mask_logits is not None:  # a target at a seam is one component of the whole
+            return Output(component_instances(predicted_mask(mask_logits)), sky_logits, mask_logits)
+        return Output(merge_boxes(list(boxes), tiles, test_settings(self.model, settings)), sky_logits, mask_logits)
 
     def _pack(self, image: np.ndarray) -> dict:
         return self._pipeline(dict(img=image))

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from ..models.bafe_head import BAFEHead
 from ..models.onnx_network import OnnxHead, OnnxNetwork
 from ..models.score_calibration import uncalibrate
+from ..models.segmentation.masks import predicted_mask
+from ..models.segmentation.segmentor import TargetSegmentor, component_instances
 from ..models.small_target_head import SmallTargetHead
 from .settings import Settings
 
@@ -85,6 +87,9 @@ def run_network(model: Any, packed: Sequence[dict], cfg: ConfigDict | None, with
     batch = {key: [sample[key] for sample in packed] for key in ('inputs', 'data_samples')}
     data = model.data_preprocessor(batch, False)
     inputs, samples = data['inputs'], data['data_samples']
+    if isinstance(model, TargetSegmentor):
+        return [Output(component_instances(predicted_mask(logits)), mask_logits=logits)
+                for logits in model.frame_logits(inputs, samples)]
     if cfg is None:
         predicted = model.predict(inputs, samples, rescale=True)
         return [Output(sample.pred_instances) for sample in predicted]

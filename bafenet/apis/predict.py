@@ -117,7 +117,8 @@ def predict(inputs: Sequence[str],
         raise InputError('--sky-maps: this network segments no sky; leave it out')
     if masks and not detector.marks_targets:
         raise InputError('--masks: this network gives no masks of targets; take one of bbox_head.with_mask=True, as '
-                         'configs/bafenet/bafenet_hr_tiny_masks.py trains it, or leave it out')
+                         'configs/bafenet/bafenet_hr_tiny_masks.py trains it, or of configs/segmentation, or leave it '
+                         'out')
     chosen = choose_score(detector) if settings.get('score') is None else None
     if chosen is not None:
         settings['score'] = chosen

@@ -63,7 +63,7 @@ class Result:
         return self.frame.shape[1], self.frame.shape[0]
 
     def plot(self, min_score: float = MIN_SCORE, **options: Any) -> np.ndarray:
-        """Draw the boxes and the sky on the whole frame, and beside it insets that enlarge each cluster of boxes.
+        """Draw boxes and sky on the whole frame, and beside it insets that enlarge each cluster, with target pixels.
 
         Args:
             min_score: Boxes below it are not drawn, and their number is said.
@@ -80,8 +80,8 @@ class Result:
             given = np.asarray([] if options.get(name) is None else options[name])
             if given.dtype.kind == 'f' and not np.isfinite(given).all():
                 raise InputError(f'{name} holds a number that is not finite; give x1, y1, x2, y2 in pixels')
-        own: dict[str, Any] = dict(boxes=self.boxes, scores=self.scores, sky=self.sky, levels=self.levels,
-                                   title=os.path.basename(self.name))
+        own: dict[str, Any] = dict(boxes=self.boxes, scores=self.scores, sky=self.sky, mask=self.target_mask,
+                                   levels=self.levels, title=os.path.basename(self.name))
         return draw_overlay(as_rgb(self.frame), min_score=min_score, **{**own, **options})
 
     def save(self, path: str | Path, **options: Any) -> None:

@@ -45,7 +45,8 @@ class SIRSTSegDataset(InfraredDataset):
         data_prefix: Folders of frames and masks, ``dict(img_path=…, target_mask_path=…)``, below ``data_root``; None
             recognises them.
         with_boxes: Give each sample ``instances`` too, a box around each 8-connected component of its mask, as
-            ``[x1, y1, x2, y2]`` in pixels with exclusive ends. All masks are then read at the start.
+            ``[x1, y1, x2, y2]`` in pixels with exclusive ends, and no sky map (``seg_map_path`` None). All masks are
+            then read at the start.
         holdout: How many frames are held out.
         holdout_seed: Which ones.
         held_out: Take these instead of the others.
@@ -134,6 +135,7 @@ class SIRSTSegDataset(InfraredDataset):
                                       height=header.height, width=header.width)
         if self.with_boxes:
             boxes = read_mask_labels(mask, None, size).boxes.tolist()
+            sample['seg_map_path'] = None  # as images without a sky map have it: a sky branch stands beside, untaught
             sample['instances'] = [dict(bbox=box, bbox_label=0, ignore_flag=0) for box in boxes]
         return sample
 

@@ -3,6 +3,7 @@
 - train.py and test.py (what the tools of these names do), prepare.py (what both share), train_variants.py (--trainval,
   --scratch), runner.py (DetectionRunner), launch.py (processes that a launcher starts)
 - own_training.py and own_test.py (--data, --from, --epochs as a whole), devkit_data.py (a devkit of one's own),
+  mask_data.py (frames with target masks of one's own),
   devkit_lists.py (frames that are kept back to validate on),
   fine_tune.py (the schedule, and the weights of the same network), class_layer.py (weights for other classes),
   schedule.py (a training of another length)

@@ -274,25 +274,6 @@ def data_settings(cfg: Config, data: DevkitData) -> dict[str, Any]:
     return settings
 
 
-def shown_settings(cfg: Config, root: str, splits: str | None) -> dict[str, Any]:
-    """What of a config changes so that its training set is a devkit's, for looking at it: nothing is drawn or written.
-
-    Args:
-        cfg: The config.
-        root: Folder of the devkit.
-        splits: What stands behind ``train_``; None to look for it.
-
-    Raises:
-        InputError: As :func:`find_data` and :func:`data_settings`.
-    """
-    data = find_data(root, splits)
-    train = data.parts[TRAIN]
-    if train.file.startswith(WORK_DIR):
-        train = Part(data.drawn_from_file, data.drawn_from or train.names)
-    data.parts = {TRAIN: train}
-    return data_settings(cfg, data)
-
-
 def dataset_classes(dataset: dict) -> tuple[str, ...]:
     """The classes of a dataset's settings, or of its type; none where neither says."""
     metainfo = dataset.get('metainfo')

@@ -1,5 +1,9 @@
-"""Testing on a devkit of one's own (``--data`` of test.py): which frames, and the classes that the weights know."""
+"""Testing on data of one's own (``--data`` of test.py): which frames, and the classes that the weights know."""
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
 
 from bafenet.devkit import read_split
 from bafenet.devkit.image_files import image_files
@@ -9,7 +13,41 @@ from bafenet.errors import InputError, printable
 from ..models.onnx_file import is_onnx
 from .checkpoints import load_from_local
 from .class_layer import class_layers, classes_of
-from .devkit_data import TEST, VAL, DevkitData, Part, find_data
+from .devkit_data import TEST, VAL, DevkitData, Part, data_settings, find_data
+from .devkit_lists import data_lines, write_lists
+from .mask_data import MaskData, find_masks, reads_masks
+
+
+@dataclass
+class OwnTest:
+    """What ``--data`` asks for.
+
+    Attributes:
+        root: Folder of a devkit, or of frames with target masks where the config reads these.
+        splits: What stands behind ``test_``; None to look for it.
+        checkpoint: The file that is tested, or the name of weights that come with the package.
+        data: What was found, once a config has said what it reads.
+    """
+
+    root: str
+    splits: str | None
+    checkpoint: str
+    data: DevkitData | MaskData | None = None
+
+    def settings(self, cfg: Config) -> dict[str, Any]:
+        """What of a config changes so that it tests on the data; see :func:`test_data` and :func:`find_masks`."""
+        if reads_masks(cfg, TEST):
+            self.data = find_masks(cfg, self.root, self.splits, to_train=False)
+            return self.data.settings(cfg)
+        self.data = test_data(self.root, self.splits, self.checkpoint)
+        return data_settings(cfg, self.data)
+
+    def prepare(self, cfg: Config) -> list[str]:
+        """Write the lists that a devkit lacks into the work dir; lines to print."""
+        if not isinstance(self.data, DevkitData):
+            return [] if self.data is None else self.data.lines()
+        write_lists(self.data, cfg.work_dir, 0, keep=True)
+        return data_lines(self.data)
 
 
 def test_data(root: str, splits: str | None, checkpoint: str) -> DevkitData:

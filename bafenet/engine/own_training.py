@@ -11,13 +11,15 @@ from bafenet.errors import InputError, printable
 
 from .checkpoints import find_checkpoint
 from .config_paths import setting
-from .devkit_data import TRAIN, DevkitData, data_settings, find_data
+from .devkit_data import TRAIN, DevkitData, Part, data_settings, find_data
 from .devkit_lists import data_lines, require_validation, write_lists
 from .fine_tune import fine_tune_settings, require_same_network
 from .launch import processes
+from .mask_data import MaskData, find_masks, reads_masks
 from .option_text import split_options
 from .options import Settings
 from .schedule import epochs_settings, frames_of, iterations_of_epoch
+from .splits import WORK_DIR
 
 _BATCH_SIZE, _EPOCHS = 'train_dataloader.batch_size', 'train_cfg.max_epochs'
 
@@ -27,22 +29,26 @@ class OwnTraining:
     """What the three options ask for.
 
     Attributes:
-        data: The devkit of ``--data``; None for the config's own.
+        root: The folder of ``--data``; None for the config's own data.
         weights: The checkpoint of ``--from``; None for none.
         epochs: ``--epochs``; None for the config's, or with ``weights`` by the number of frames.
         splits: ``--splits``.
         batch_size: Of ``--cfg-options``; None for the config's.
         launcher: Name of the launcher.
         cut_short: Whether ``--cfg-options`` sets the number of epochs alone, and the schedule stays.
+        validates: Whether it validates, rather than train on all (``--trainval``).
+        data: What was found in ``root``, once a config has said what it reads: a devkit, or frames with target masks.
     """
 
-    data: DevkitData | None
+    root: str | None
     weights: str | None
     epochs: int | None
     splits: str | None
     batch_size: int | None
     launcher: str
     cut_short: bool
+    validates: bool
+    data: DevkitData | MaskData | None = None
 
     @classmethod
     def of(cls, data: str | None, weights: str | None, epochs: int | None, splits: str | None, trainval: bool,
@@ -56,21 +62,27 @@ class OwnTraining:
         if epochs is not None and _EPOCHS in given:
             raise InputError(f'--epochs {epochs} and --cfg-options {_EPOCHS}={given[_EPOCHS].text}: give one of them')
         batch_size = given[_BATCH_SIZE].value if _BATCH_SIZE in given else None
-        return cls(None if data is None else find_data(data, splits, validates=not trainval),
-                   None if weights is None else find_checkpoint(weights), epochs, splits,
+        return cls(data, None if weights is None else find_checkpoint(weights), epochs, splits,
                    batch_size if isinstance(batch_size, int) and batch_size > 0 else None, launcher,
-                   _EPOCHS in given and not any(key.split('.')[0] == 'param_scheduler' for key in given))
+                   _EPOCHS in given and not any(key.split('.')[0] == 'param_scheduler' for key in given), not trainval)
 
     def settings(self) -> list[tuple[str, Settings]]:
         """What :func:`load_config` takes, in this order."""
         steps: list[tuple[str, Settings]] = []
-        if self.data is not None:
-            steps.append(('--data', partial(data_settings, data=self.data)))
+        if self.root is not None:
+            steps.append(('--data', partial(self._read_data, root=self.root)))
         if self.weights is not None:
             steps.append(('--from', self._fine_tune))
         elif self.epochs is not None:
             steps.append(('--epochs', self._set_epochs))
         return steps
+
+    def _read_data(self, cfg: Config, root: str) -> dict[str, Any]:
+        if reads_masks(cfg, TRAIN):
+            self.data = find_masks(cfg, root, self.splits, validates=self.validates)
+            return self.data.settings(cfg)
+        self.data = find_data(root, self.splits, validates=self.validates)
+        return data_settings(cfg, self.data)
 
     def _set_epochs(self, cfg: Config) -> dict[str, Any]:
         assert self.epochs is not None
@@ -87,6 +99,8 @@ class OwnTraining:
         """Frames that are trained on; of a list that is still to be drawn about how many."""
         if self.data is None:
             return frames_of(cfg, self.splits)
+        if isinstance(self.data, MaskData):
+            return self.data.parts[TRAIN].frames
         names = self.data.parts[TRAIN].names
         return len(names) if names is not None else max(round(0.9 * len(self.data.drawn_from or ())), 1)
 
@@ -97,7 +111,7 @@ class OwnTraining:
 
     def suffix(self) -> str:
         """What the name of a default work dir ends in."""
-        name = '' if self.data is None else os.path.basename(os.path.abspath(self.data.root)).replace(' ', '_')
+        name = '' if self.root is None else os.path.basename(os.path.abspath(self.root)).replace(' ', '_')
         return (f'_{name}' if name else '') + ('_tuned' if self.weights is not None else '')
 
     def check(self, cfg: Config, config: str, resumes: bool) -> list[str]:
@@ -108,6 +122,8 @@ class OwnTraining:
         """Write the lists that the devkit lacks into the work dir, which is this process's own; lines to print."""
         if self.data is None:
             return []
+        if isinstance(self.data, MaskData):
+            return self.data.lines()
         how = write_lists(self.data, cfg.work_dir, setting(cfg, 'randomness', 'seed') or 0, resumes)
         require_validation(self.data)
         return data_lines(self.data, how)
@@ -137,3 +153,26 @@ class OwnTraining:
         rate = setting(cfg, 'optim_wrapper', 'optimizer', 'lr')
         return [f'schedule: {epochs} epochs{length}{validated}' + (
             f'; learning rate {rate:g}' if rate is not None else '')]
+
+
+def shown_settings(cfg: Config, root: str, splits: str | None) -> dict[str, Any]:
+    """What of a config changes so that its training set is of other data, to look at it; nothing is drawn or written.
+
+    Args:
+        cfg: The config.
+        root: Folder of a devkit, or of frames with target masks where the config reads these.
+        splits: What stands behind ``train_``; None to look for it.
+
+    Raises:
+        InputError: As :func:`find_data` and :func:`data_settings`, or :func:`find_masks`.
+    """
+    if reads_masks(cfg, TRAIN):
+        masks = find_masks(cfg, root, splits)
+        masks.parts = {TRAIN: masks.parts[TRAIN]}
+        return masks.settings(cfg)
+    data = find_data(root, splits)
+    train = data.parts[TRAIN]
+    if train.file.startswith(WORK_DIR):
+        train = Part(data.drawn_from_file, data.drawn_from or train.names)
+    data.parts = {TRAIN: train}
+    return data_settings(cfg, data)

@@ -97,7 +97,8 @@ def frames_of(cfg: Config, splits: str | None = None) -> int | None:
         return None
     path = find_split(dataset.get('data_root') or '', file.replace(PLACEHOLDER, splits or cfg.get('splits', DEFAULT)))
     try:
-        return len(read_split(path)) if os.path.isfile(path) else None
+        held = dataset.get('holdout')  # of SIRSTSegDataset
+        return len(read_split(path)) - (held if isinstance(held, int) else 0) if os.path.isfile(path) else None
     except InputError:
         return None  # said by the dataset
 

@@ -3,7 +3,6 @@ import math
 import os
 import tempfile
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,9 @@ from bafenet_command import call_of
 from ..compat.allocator import keep_freed_memory
 from .carried_calibration import carry_calibration
 from .checkpoints import checkpoint_sha256, find_checkpoint
-from .devkit_data import data_settings
-from .devkit_lists import data_lines, write_lists
 from .fuse_hook import with_fuse_hook
 from .options import Settings
-from .own_test import test_data
+from .own_test import OwnTest
 from .prepare import TESTING, allow_training_images_in, build_runner, prepare_config
 from .provenance import Provenance
 from .splits import DEFAULT as DEFAULT_SPLITS
@@ -62,8 +59,8 @@ def test(config: str,
         launcher: ``'none'`` or a distributed launcher.
         allow_training_images: Test on images that the network was trained on; table and file then say so.
         splits: The splits to test on, as ``'rec'``; see :func:`load_config`.
-
-        data: Devkit that is tested on instead of the config's data; see :func:`test_data`.
+        data: Devkit that is tested on instead of the config's data, or frames with target masks where the config reads
+            these; see :class:`OwnTest`.
 
     Returns:
         The metrics.
@@ -75,8 +72,8 @@ def test(config: str,
     if show:
         require_display('--show', 'with --show-dir')
     file = find_checkpoint(checkpoint)
-    own = None if data is None else test_data(data, splits, file)
-    settings: list[tuple[str, Settings]] = [] if own is None else [('--data', partial(data_settings, data=own))]
+    own = None if data is None else OwnTest(data, splits, file)
+    settings: list[tuple[str, Settings]] = [] if own is None else [('--data', own.settings)]
     cfg = prepare_config(config, work_dir, cfg_options, launcher, TESTING, splits=None if own else splits,
                          settings=settings)
     cfg.load_from, cfg.resume = file, False
@@ -88,8 +85,7 @@ def test(config: str,
         cfg.default_hooks.visualization.update(
             draw=True, show=show, wait_time=wait_time, test_out_dir=show_dir and os.path.abspath(show_dir))
     if own is not None and is_main_process():
-        write_lists(own, cfg.work_dir, 0, keep=True)
-        print(*data_lines(own), sep='\n', flush=True)
+        print(*own.prepare(cfg), sep='\n', flush=True)
     calibrated = carry_calibration(cfg, file)
     provenance = Provenance(cfg, config)
     keep_freed_memory()

@@ -54,7 +54,8 @@ def train(config: str,
         trainval: Train on train and val together, without a validation, and so with no epoch picked.
         scratch: Train without pretrained weights, BatchNorm too.
         data: Devkit that is trained, validated and tested on instead of the config's data; a validation split that it
-            lacks is drawn, a tenth of the training frames, by recording, and written into the work dir.
+            lacks is drawn, a tenth of the training frames, by recording, and written into the work dir. Frames with
+            target masks where the config reads these; see :func:`find_masks`.
         weights: Checkpoint to fine-tune: a file, a work dir whose best one is meant, or the name of weights that come
             with the package. The class layer is renewed where the classes differ.
         epochs: How many epochs; the schedule follows as a whole. None for the config's, or with ``weights`` by the

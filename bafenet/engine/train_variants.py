@@ -14,10 +14,11 @@ from .config_paths import setting
 def trainval_settings(cfg: Config) -> dict[str, Any]:
     """What of a config changes so that it trains on train and val together, validates on nothing and picks nothing.
 
-    The split ``train_NAME`` becomes ``trainval_NAME`` of the same folder, which may be the config's own already.
+    Frames that a dataset holds out of its list are trained on too. Else the split ``train_NAME`` becomes
+    ``trainval_NAME`` of the same folder, which may be the config's own already.
 
     Raises:
-        InputError: If its training set is not read from a split file of such a name.
+        InputError: If its training set is not read from a split file of such a name, and holds nothing out.
     """
     parts = loader_parts(cfg, 'train')
     if not parts or not all('ann_file' in part.settings for part in parts):
@@ -25,6 +26,9 @@ def trainval_settings(cfg: Config) -> dict[str, Any]:
                          'that trains on both splits')
     settings: dict[str, Any] = {}
     for part in parts:
+        if part.settings.get('holdout'):
+            settings[f'{part.key}.holdout'] = 0
+            continue
         folder, split = os.path.split(str(part.settings['ann_file']))
         if not split.startswith(('train_', 'trainval_')):
             raise InputError(f'--trainval: {part.key}.ann_file={shown(part.settings["ann_file"])} is no train_NAME '

@@ -21,6 +21,8 @@ _OF_BOXES = {
     'in_sky': ('boxes', 'b', 1),
     'gt_labels': ('gt_boxes', 'iu', 10**6),
 }
+# Of IRSTDMetric: what each curve holds.
+CURVES = {'roc': ('threshold', 'false_positive_rate', 'true_positive_rate'), 'detection': ('threshold', 'P_d', 'F_a')}
 _MAX_COORDINATE = 1e6  # pixels
 _MAX_PIXELS = 2**40
 
@@ -51,6 +53,9 @@ def read_results(path: str, keys: Sequence[str] = (), image_keys: Sequence[str] 
             _check_fields(content, images)
     except InputError as error:
         raise InputError(f'{printable(path)}: not {WHAT} ({error}); give such a file') from None
+    if set(in_images) & {*_BOXES, *_OF_BOXES} and all('target_overlap' in image for image in images):
+        raise InputError(f'{printable(path)}: results of target masks, and boxes are needed here; give those of a '
+                         f'detector ({call_of("report")} draws the curves of masks)')
     if absent or in_images:
         names = [*sorted(absent), *(f'{name} of its images' for name in sorted(in_images))]
         raise InputError(f'{printable(path)}: it has no {", ".join(names)}; test the checkpoint again with '
@@ -85,6 +90,7 @@ def _check_fields(content: dict, images: Sequence[dict]) -> None:
     for key, value in require_dict(content.get('environment', {}), 'environment').items():
         require_text(value, f'environment.{key}')
     check_provenance(content)
+    _check_curves(require_dict(content.get('curves', {}), 'curves'))
     for i, image in enumerate(images):
         _check_image(image, f'images[{i}]')
     names = [image['img_id'] for image in images if 'img_id' in image]
@@ -115,11 +121,22 @@ def check_metrics(metrics: Any, name: str) -> None:
         require_number(value, f'{name}.{key}')
 
 
+def _check_curves(curves: dict) -> None:
+    """Check the curves of target masks: numbers of at least 0, as many of each kind."""
+    for name in CURVES.keys() & curves.keys():
+        curve = require_dict(curves[name], f'curves.{name}', CURVES[name])
+        lengths = {len(require_numbers(curve[key], f'curves.{name}.{key}', None, 0, 10**6)) for key in CURVES[name]}
+        if len(lengths) > 1:
+            raise InputError(f'curves.{name}: its lists differ in length')
+
+
 def _check_image(image: dict, name: str) -> None:
     """Check the fields that an image has."""
     if 'img_id' in image and not isinstance(image['img_id'], str):
         require_whole(image['img_id'], f'{name}.img_id')
-    for key, low in (('shape', 1), ('sky_overlap', 0)):
+    for key in {'targets', 'detected', 'alarms', 'alarm_pixels'} & image.keys():
+        require_whole(image[key], f'{name}.{key}')
+    for key, low in (('shape', 1), ('sky_overlap', 0), ('target_overlap', 0)):
         if key in image and len(require_numbers(image[key], f'{name}.{key}', None, low, _MAX_PIXELS, 'iu')) != 2:
             raise InputError(f'{name}.{key} must be two whole numbers')
     if 'img_path' in image:

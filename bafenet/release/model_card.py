@@ -192,6 +192,9 @@ def _own_results(file: Path, sha256: str, results: str, subset: str | None) -> d
 
 def _read(path: str, *keys: str) -> dict:
     content = read_results(path, ('config', 'checkpoint', 'split', 'metrics', 'environment', *keys), ('img_id', ))
+    if any('target_overlap' in image and 'gt_boxes' not in image for image in content['images']):
+        raise InputError(f'{printable(path)}: results of target masks, and what a card says is of a detector; describe '
+                         'these weights in a text of your own')
     if any(map(has_legacy_sides, content['metrics'])):
         raise InputError(f'{printable(path)}: its IoUs are of sides that are 1 too long, and the card says true '
                          'sides; test with test_evaluator.legacy_coordinates=False')

@@ -63,6 +63,9 @@ def export_onnx(checkpoint: str,
     if data_root is not None and not Path(data_root).is_dir():
         raise InputError(f'--data-root {printable(data_root)}: there is no such folder')
     trained = Trained.read(checkpoint)
+    if not hasattr(trained.network, 'bbox_head'):
+        raise InputError(f'{trained.source}: ONNX files are made of networks with a detection head, and a '
+                         f'{type(trained.network).__name__} has none; export its weights as NAME.pth')
     with atomic_path(out) as file:
         if precision == 'int8':
             checked = _write_int8(trained, file, nms, data_root, split, calibration)

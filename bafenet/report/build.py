@@ -84,7 +84,7 @@ def _content(runs: Sequence[Run], title: str, score: float | None, frames: str |
                + '. This file is whole: it asks nothing of any network.')
     parts = [('metrics', 'Metrics', True), ('runs', 'Runs', True), ('differences', 'Differences', table),
              ('training', 'Training', content['training']), ('detection', 'Detection curves', content['detection']),
-             ('frames', 'Worst frames', any(run.images for run in runs))]
+             ('frames', 'Worst frames', any('gt_boxes' in image for run in runs for image in run.images))]
     return dict(content, sections=[(key, name) for key, name, there in parts if there])
 
 

@@ -20,7 +20,9 @@ from bafenet_command import call_of
 
 MAX_RUNS = 16
 _MAX_FILES = 200  # JSON files of a work dir that are looked into
-_MARKS = (b'"gt_boxes"', b'"checkpoint_sha256"')  # of a results file, even where its end is lost
+# Of a results file of boxes and of one of masks; and even where its end is lost.
+_KINDS = (b'"gt_boxes"', b'"target_overlap"')
+_MARKS = (*_KINDS, b'"checkpoint_sha256"')
 
 
 @dataclass(frozen=True)
@@ -239,8 +241,8 @@ def _results_files(folder: Path) -> Iterator[Path]:
             data = read_regular(file, MAX_BYTES)
         except (OSError, ValueError):
             data = b''
-        if file.match('results*.json') or all(key in data for key in (b'"images"', b'"metrics"', b'"gt_boxes"')) or (
-                any(key in data for key in _MARKS) and not _is_json(data)):
+        whole = all(key in data for key in (b'"images"', b'"metrics"')) and any(kind in data for kind in _KINDS)
+        if file.match('results*.json') or whole or (any(key in data for key in _MARKS) and not _is_json(data)):
             yield file
 
 
@@ -253,6 +255,10 @@ def _is_json(data: bytes) -> bool:
 
 
 def _with_results(run: Run, file: str, results: dict) -> Run:
+    images = results.get('images', [])
+    if images and not any('gt_boxes' in image for image in images):
+        run = replace(run, notes=(*run.notes, 'No worst frames: results of target masks say how many targets were '
+                                  f'missed and not where; {call_of("test")} --show-dir draws all frames.'))
     text = run.config_text or results.get('resolved_config')
     name = run.config_name or Path(results.get('config') or '').stem
     return replace(run, results=results, results_file=Path(file).name, config_text=text,

@@ -13,6 +13,7 @@ from bafenet.evaluation.detection_curves import ALL, KEYS, OTHER, SKY, Detection
 from bafenet.evaluation.report import LEGACY
 from bafenet.visualization.curves import MAX_PICTURES, METRICS, RATE, draw_series, is_loss, is_metric
 from bafenet.visualization.detection_figures import PANELS
+from bafenet.visualization.mask_figures import draw_detection, draw_roc
 from bafenet.visualization.run_styles import name_runs
 
 from .collect import Run
@@ -35,6 +36,8 @@ TITLES = {
     'frame': 'Recall by size of the frames',
     'reliability': 'Share of right boxes by score',
 }
+_OF_MASKS = {'roc': ('ROC of target pixels', draw_roc),
+             'detection': ('Targets detected (P_d) against pixels of false alarms (F_a)', draw_detection)}
 
 
 def picture(figure: Figure, alt: str, caption: str) -> dict[str, Any]:
@@ -126,13 +129,16 @@ def number_cell(value: float | None, digits: int = 4) -> dict[str, Any]:
 
 
 def detection_part(runs: Sequence[Run], score: float | None, folder: str | None) -> dict[str, Any] | None:
-    """Detection curves of the runs whose results say what was found in each frame; None where there is no such run.
+    """Detection curves of the runs whose results say what was found in each frame, or hold curves of target masks.
+
+    None where there is no such run.
 
     Args:
         runs: The runs.
         score: The lowest score that counts in the recall by bins; None for each run's own, where its F1 is highest.
         folder: Where frames are looked for that are not where the results say.
     """
+    of_masks = _mask_curves(runs)
     curves, notes = {}, []
     for run in runs:
         if run.images and all(key in image for image in run.images for key in KEYS):
@@ -142,11 +148,40 @@ def detection_part(runs: Sequence[Run], score: float | None, folder: str | None)
             except InputError as error:
                 notes.append(f'{run.label}: no curves: {error}')
     if not curves:
-        return dict(figures=[], tables=[], notes=notes) if notes else None
+        return dict(figures=of_masks[0], tables=of_masks[1], notes=notes) if notes or of_masks[0] else None
     notes += [f'{label}: {note}' for label, one in curves.items() for note in one.notes]
     notes += _mixed(runs, curves)
     drawn = [name for name, panel in PANELS.items() if any(map(panel.known, curves.values()))]
-    return dict(figures=[_panel(name, curves) for name in drawn], notes=notes, tables=_tables(curves))
+    return dict(figures=[*(_panel(name, curves) for name in drawn), *of_masks[0]], notes=notes,
+                tables=[*_tables(curves), *of_masks[1]])
+
+
+def _mask_curves(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[tuple[str, dict[str, Any]]]]:
+    """Figures and tables of the curves of target masks, of the runs that have some."""
+    figures, tables = [], []
+    for kind, (title, draw) in _OF_MASKS.items():
+        having = {run.label: run.results['curves'][kind] for run in runs if kind in run.results.get('curves', {})}
+        if not having:
+            continue
+        figure = Figure(figsize=_figure_size(having), layout='constrained')
+        draw(figure.subplots(), having)
+        _add_key(figure, short_names(list(having)))
+        figures.append(picture(figure, f'{title}: {", ".join(having)}. The numbers are in the tables below.', title))
+        tables.append(_rate_table(kind, having))
+    return figures, tables
+
+
+def _rate_table(kind: str, having: dict[str, dict[str, list[float]]]) -> tuple[str, dict[str, Any]]:
+    """The highest rate of found ones at no more than some false alarms."""
+    false, true, rates, caption = {
+        'roc': ('false_positive_rate', 'true_positive_rate', (1e-6, 1e-5, 1e-4, 1e-3, 1e-2),
+                'Highest true positive rate of pixels at a false positive rate of no more than …'),
+        'detection': ('F_a', 'P_d', (1, 3, 10, 30, 100, 1000), 'Highest P_d, %, at an F_a (1e-6) of no more than …'),
+    }[kind]
+    rows = [dict(name=label, kind='', cells=[
+        number_cell(np.max(np.array(curve[true])[np.array(curve[false]) <= rate], initial=0)) for rate in rates])
+        for label, curve in having.items()]
+    return caption, dict(columns=['Run', *(f'{rate:g}' for rate in rates)], rows=rows)
 
 
 def _mixed(runs: Sequence[Run], curves: dict[str, DetectionCurves]) -> list[str]:

@@ -53,7 +53,7 @@ def _of_training(run: Run) -> Iterator[tuple[str, str]]:
 def _of_test(run: Run) -> Iterator[tuple[str, str]]:
     results = run.results
     yield 'Tested on', tested_on(run)
-    targets = [len(image['gt_boxes']) for image in run.images if 'gt_boxes' in image]
+    targets = [len(image['gt_boxes']) if 'gt_boxes' in image else image.get('targets', 0) for image in run.images]
     empty = f', {targets.count(0)} of them without any' if 0 in targets else ''
     yield 'Frames and targets', f'{len(run.images)} frames with {sum(targets)} targets{empty}'
     if sizes := {tuple(image['shape']) for image in run.images if 'shape' in image}:

@@ -13,11 +13,23 @@ from tqdm import tqdm
 from bafenet.datasets import BAGCopyPaste, DenseSIRSTDataset, SampleIndex, SeededVisits, seeded_draws
 from bafenet.datasets.parts import part_of, split_names
 from bafenet.datasets.transforms.loading import require_loaded
+from bafenet.devkit.box_matching import component_boxes
+from bafenet.devkit.layout import TARGET
 from bafenet.errors import InputError, printable
 from bafenet.fileio import require_writable_file
 
 from .drawing import tile, write_image
-from .marks import PASTED_COLOR, TRUE_COLOR, Color, View, draw_outlines, draw_sky_edge, keep_targets, restore
+from .marks import (
+    PASTED_COLOR,
+    TRUE_COLOR,
+    Color,
+    View,
+    draw_mask_edge,
+    draw_outlines,
+    draw_sky_edge,
+    keep_targets,
+    restore,
+)
 from .text import LINE, Text, shorten, write_texts
 
 # A sheet of more is gigabytes in memory.
@@ -37,10 +49,13 @@ class AugmentedSample(NamedTuple):
     Attributes:
         name: Image id.
         image: uint8 (H, W, 3), RGB.
-        boxes: float (n, 4), ``[x1, y1, x2, y2]`` in pixels of ``image``.
+        boxes: float (n, 4), ``[x1, y1, x2, y2]`` in pixels of ``image``; where only a target mask is loaded, those of
+            its components.
         pasted: bool (n,), which boxes BAG-CP has added.
         sky_map: uint8 (H, W), 1 = sky; None where the sample has none.
         labels: int (n,), the index of each box's class.
+        target_mask: uint8 (H, W), 1 = target; None where none is loaded.
+        has_boxes: Whether boxes are loaded.
     """
 
     name: str
@@ -49,6 +64,8 @@ class AugmentedSample(NamedTuple):
     pasted: np.ndarray
     sky_map: np.ndarray | None
     labels: np.ndarray
+    target_mask: np.ndarray | None = None
+    has_boxes: bool = True
 
 
 def augment(dataset: DenseSIRSTDataset | SeededVisits, index: SampleIndex) -> AugmentedSample:
@@ -69,12 +86,15 @@ def augment(dataset: DenseSIRSTDataset | SeededVisits, index: SampleIndex) -> Au
             if isinstance(transform, BAGCopyPaste):
                 results['gt_bboxes_labels'] = results['gt_bboxes_labels'] + PASTED * (
                     np.arange(len(results['gt_bboxes_labels'])) >= before)
-    require_loaded('the contact sheet', results, 'img', 'gt_bboxes')
+    mask = results.get('gt_target_mask')
+    require_loaded('the contact sheet', results, 'img', *(['gt_bboxes'] if mask is None else []))
     image = results['img']
     image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if image.ndim == 2 else image[..., ::-1]
-    labels, sky_map = results['gt_bboxes_labels'], results.get('gt_seg_map')
-    return AugmentedSample(results['img_id'], image, _corners(results['gt_bboxes']), labels >= PASTED, sky_map,
-                           labels % PASTED)
+    has_boxes = results.get('gt_bboxes') is not None
+    boxes = _corners(results['gt_bboxes'] if has_boxes else component_boxes(mask == TARGET).astype(float))
+    labels = results['gt_bboxes_labels'] if has_boxes else np.zeros(len(boxes), int)
+    return AugmentedSample(results['img_id'], image, boxes, labels >= PASTED, results.get('gt_seg_map'),
+                           labels % PASTED, mask, has_boxes)
 
 
 def _corners(boxes: BaseBoxes | np.ndarray) -> np.ndarray:
@@ -118,12 +138,19 @@ def _draw_part(canvas: np.ndarray, sample: AugmentedSample, part: tuple[int, int
     kept = keep_targets(view, sample.boxes, sample.boxes)
     if sample.sky_map is not None:
         draw_sky_edge(view, sample.sky_map[y1:y2, x1:x2])
+    if sample.has_boxes:
+        _draw_boxes(view, sample)
+    restore(kept)
+    if sample.target_mask is not None:
+        draw_mask_edge(view, sample.target_mask[y1:y2, x1:x2])
+
+
+def _draw_boxes(view: View, sample: AugmentedSample) -> None:
     own = np.where(sample.pasted, -1, sample.labels)
     colors = {-1: PASTED_COLOR, **{label: class_color(label) for label in range(own.max(initial=-1) + 1)}}
     for color, chosen in ((color, own == label) for label, color in sorted(colors.items(), reverse=True)):
         boxes = sample.boxes[chosen]
         draw_outlines(view.pixels, view.place(boxes[view.inside(boxes)]), color)
-    restore(kept)
 
 
 def _inset_corner(sample: AugmentedSample) -> tuple[int, int]:
@@ -143,8 +170,8 @@ def write_contact_sheet(cfg: Config, out: str, count: int, columns: int, cell: i
                         epoch: int) -> list[AugmentedSample]:
     """Draw samples of a config's training set, spread evenly over it, into one PNG.
 
-    Boxes that were there are green, of several classes each in its colour, pasted ones yellow, and the sky, where a
-    sample has a sky map, is outlined in blue.
+    Boxes that were there are green, of several classes each in its colour, pasted ones yellow. Where target masks are
+    loaded, the pixels of targets are outlined in green, and the sky, where a sample has a sky map, in blue.
 
     Args:
         cfg: Config with a ``train_dataloader``.

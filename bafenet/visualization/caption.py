@@ -4,7 +4,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from bafenet.devkit.layout import SKY
+from bafenet.devkit.layout import SKY, TARGET
 
 from .contrast import describe_limits
 from .insets import Layers
@@ -17,7 +17,9 @@ from .marks import (
     TICK,
     TRUE_COLOR,
     TRUE_GAPS,
+    View,
     draw_mark,
+    draw_mask_edge,
     draw_outlines,
 )
 from .outcomes import FALSE_ALARM, FOUND, HIT, MISS, OUTCOME_NAMES, OUTCOME_PLURALS, Outcomes
@@ -25,7 +27,9 @@ from .text import LINE, Text, shorten, text_width, write_texts
 
 # What stands before a text of the legend, by name; outcomes are their numbers.
 TRUE_BOX, FOUND_BOX, SKY_EDGE, TRUE_SKY_EDGE, PLACE = 'true box', 'found box', 'sky', 'true sky', 'place'
-_LEGEND = {TRUE_BOX: 'true box', FOUND_BOX: 'found box', SKY_EDGE: 'predicted sky (ticks point into it)',
+TRUE_MASK, MASK = 'true mask', 'mask'
+_LEGEND = {TRUE_BOX: 'true box', FOUND_BOX: 'found box', TRUE_MASK: 'true target pixels',
+           MASK: 'predicted target pixels', SKY_EDGE: 'predicted sky (ticks point into it)',
            TRUE_SKY_EDGE: 'true sky (ticks point into it)', PLACE: 'place of an inset'}
 _SYMBOL, _BETWEEN, _EDGE = 26, 18, 8
 # Of a caption whose height must not depend on the frame: its widest facts.
@@ -114,7 +118,8 @@ def caption_of(layers: Layers, title: str, limits: tuple[int, int], levels: tupl
     facts += [f'{hidden} below {min_score:.3g} not drawn'] if hidden else []
     facts += [f'sky {_share(layers.sky)}'] if layers.sky is not None else []
     facts += [f'true sky {_share(layers.true_sky)}'] if layers.true_sky is not None else []
-    occurs = {TRUE_BOX: not outcomes.found.all(), FOUND_BOX: outcomes.found.any(), PLACE: shown,
+    occurs = {TRUE_BOX: not outcomes.found.all(), FOUND_BOX: outcomes.found.any(), TRUE_MASK: _marks(layers.true_mask),
+              MASK: _marks(layers.mask), PLACE: shown,
               SKY_EDGE: _has_edge(layers.sky), TRUE_SKY_EDGE: _has_edge(layers.true_sky)}
     legend = [Item(_LEGEND[key], key) for key, there in occurs.items() if there]
     counts = outcomes.counts()
@@ -132,6 +137,10 @@ def _counted(outcomes: Outcomes) -> str:
 
 def _has_edge(sky: np.ndarray | None) -> bool:
     return sky is not None and 0 < int(np.count_nonzero(sky == SKY)) < sky.size
+
+
+def _marks(mask: np.ndarray | None) -> bool:
+    return mask is not None and bool((mask == TARGET).any())
 
 
 def _share(sky: np.ndarray) -> str:
@@ -163,6 +172,10 @@ def _draw_symbol(pixels: np.ndarray, symbol: str | int, x: int, y: int) -> None:
         gap = FOUND_GAPS[-1]
         draw_outlines(pixels, np.array([[x - half + gap, y - half + gap, x + half - gap + 1, y + half - gap + 1]]),
                       FOUND_COLOR, FOUND_GAPS, corners_only=True)
+    elif symbol in (TRUE_MASK, MASK):
+        shape = np.array([[0, 1, 0], [1, 1, 1]], np.uint8)
+        draw_mask_edge(View(pixels[y - 5:y + 6, x - 6:x + 8], (0, 0), 1), np.pad(shape.repeat(2, 0).repeat(2, 1), (
+            (4, 3), (4, 4))), TRUE_COLOR if symbol == TRUE_MASK else FOUND_COLOR)
     elif symbol == PLACE:
         cv2.rectangle(pixels, (x - half, y - half), (x + half, y + half), LIGHT, 1)
     else:

@@ -13,6 +13,7 @@ from .text import LINE, Text
 
 STRETCH = (1, 98)  # percentiles of the grey levels of an inset
 LINE_WIDTH = 1  # of the line around an inset
+MASK_GAP = 2  # from true target pixels to the line around predicted ones, so that both lines are seen
 # Of an inset with what belongs to it, in pixels of the picture: the strip beside it for scores, the heading above it
 # and the gutter above that, in which leaders run.
 STRIP, HEADING, GUTTER = 56, 16, 12
@@ -27,19 +28,37 @@ class Layers(NamedTuple):
         outcomes: Its boxes.
         sky: (H, W), 1 = sky, predicted, or None.
         true_sky: (H, W), likewise, or None.
+        mask: (H, W), 1 = target, predicted, or None.
+        true_mask: (H, W), likewise, or None.
     """
 
     image: np.ndarray
     outcomes: Outcomes
     sky: np.ndarray | None
     true_sky: np.ndarray | None
+    mask: np.ndarray | None = None
+    true_mask: np.ndarray | None = None
+
+
+def _shown(view: View) -> tuple[slice, slice]:
+    """Rows and columns of the frame that a view shows."""
+    x, y = view.corner
+    height, width = (max(1, round(side / view.scale)) for side in view.pixels.shape[:2])
+    return slice(y, y + height), slice(x, x + width)
+
+
+def draw_masks(view: View, layers: Layers) -> None:
+    """Outline the pixels of true targets, and of predicted ones, outside of these where both are known."""
+    part = _shown(view)
+    if layers.true_mask is not None:
+        marks.draw_mask_edge(view, layers.true_mask[part], marks.TRUE_COLOR)
+    if layers.mask is not None:
+        marks.draw_mask_edge(view, layers.mask[part], marks.FOUND_COLOR, 0 if layers.true_mask is None else MASK_GAP)
 
 
 def draw_sky(view: View, layers: Layers) -> None:
     """Outline the predicted sky, and with dashes the true one."""
-    x, y = view.corner
-    height, width = (max(1, round(side / view.scale)) for side in view.pixels.shape[:2])
-    part = slice(y, y + height), slice(x, x + width)
+    part = _shown(view)
     if layers.sky is not None:
         marks.draw_sky_edge(view, layers.sky[part], marks.SKY_COLOR)
     if layers.true_sky is not None:
@@ -159,6 +178,7 @@ def draw_inset(slot: np.ndarray, layers: Layers, region: np.ndarray, factor: int
     draw_boxes(view, layers.outcomes)
     draw_marks(view, layers.outcomes, marked)
     marks.restore(kept)
+    draw_masks(view, layers)
     cv2.rectangle(slot, (0, top - 1), (pixels.shape[1] + 1, top + pixels.shape[0]), marks.LIGHT, 1)
     return [Text(2, GUTTER + HEADING // 2 - 1, f'{number}   {factor}×   corner x {x1}  y {y1}'), *texts]
 

@@ -1,11 +1,11 @@
-"""Outlines of boxes, their marks and the edge of the sky, drawn around what they mark and never over it."""
+"""Outlines of boxes and masks, marks and the edge of the sky, drawn around what they mark and never over it."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from bafenet.devkit.layout import SKY
+from bafenet.devkit.layout import SKY, TARGET
 
 from .outcomes import FALSE_ALARM, FOUND, HIT, MISS
 
@@ -120,6 +120,25 @@ def draw_leader(pixels: np.ndarray, corners: Sequence[tuple[int, int]], color: C
     if casing:
         cv2.polylines(pixels, line, False, CASING, 3)
     cv2.polylines(pixels, line, False, color, 1)
+
+
+def draw_mask_edge(view: View, mask: np.ndarray, color: Color = TRUE_COLOR, gap: int = 0) -> None:
+    """Draw a line of two pixels around the pixels of targets into a view, in place, with a dark casing outside.
+
+    Args:
+        view: Where.
+        mask: (h, w) of the part of the frame that it shows, 1 = target.
+        color: Of the line.
+        gap: Pixels of the picture between the targets and the line.
+    """
+    height, width = view.pixels.shape[:2]
+    # Where the view is smaller than its part, a pixel of it shows a target if any of its own does.
+    how = cv2.INTER_NEAREST if view.scale >= 1 else cv2.INTER_AREA
+    marked = cv2.resize((mask == TARGET) * np.float32(1), (width, height), interpolation=how) > 0
+    inside, line, casing = (cv2.dilate(marked.view(np.uint8), np.ones((side, side), np.uint8)) > 0
+                            for side in (2 * gap + 1, 2 * gap + 5, 2 * gap + 7))
+    view.pixels[casing & ~line] = CASING
+    view.pixels[line & ~inside] = color
 
 
 def draw_sky_edge(view: View, sky: np.ndarray, color: Color = SKY_COLOR, dashed: bool = False) -> None:

@@ -19,6 +19,7 @@ from .insets import (
     draw_boxes,
     draw_inset,
     draw_marks,
+    draw_masks,
     draw_sky,
     place_marks,
 )
@@ -83,6 +84,8 @@ def draw_overlay(image: np.ndarray,
                  scores: np.ndarray | None = None,
                  true_sky: np.ndarray | None = None,
                  sky: np.ndarray | None = None,
+                 true_mask: np.ndarray | None = None,
+                 mask: np.ndarray | None = None,
                  ignored_boxes: np.ndarray | None = None,
                  title: str = '',
                  min_score: float = 0.0,
@@ -98,7 +101,7 @@ def draw_overlay(image: np.ndarray,
     by nearest neighbour, with a leader to its place. True boxes are green lines, found ones orange corners, both
     outside the target's pixels, on which nothing is drawn. Hits have a dot, misses a cross, false alarms a triangle,
     and scores stand beside the inset. The predicted sky has a line on its edge, the true one a dashed line,
-    with ticks that point into the sky.
+    with ticks that point into the sky. In insets a line follows the target pixels of masks.
     Where there are more places than insets, those with misses come first, then those with false alarms, then those
     with the highest score. A caption says how the contrast was stretched, and explains what occurs in the picture.
 
@@ -110,6 +113,8 @@ def draw_overlay(image: np.ndarray,
         scores: float (m, ), of the found boxes, in [0, 1].
         true_sky: (H, W), 1 = sky.
         sky: (H, W), 1 = sky, predicted.
+        true_mask: (H, W), 1 = target.
+        mask: (H, W), 1 = target, predicted.
         ignored_boxes: float (k, 4): what is found on them is neither right nor wrong.
         title: Name of the frame.
         min_score: Found boxes below it are not drawn, and their number is said.
@@ -125,18 +130,18 @@ def draw_overlay(image: np.ndarray,
         uint8 (height, width, 3), RGB; both sides are even.
 
     Raises:
-        InputError: If an option is out of range, a box is none, or a sky has another size than the image.
+        InputError: If an option is out of range, a box is none, or a sky or mask has another size than the image.
     """
     _check(min_score, iou_thr, insets, stretch_to, side)
     _check_arrays(image.shape[:2], dict(true_boxes=true_boxes, boxes=boxes, ignored_boxes=ignored_boxes),
-                  dict(true_sky=true_sky, sky=sky))
+                  dict(true_sky=true_sky, sky=sky, true_mask=true_mask, mask=mask))
     rgb = np.ascontiguousarray(image) if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     height, width = rgb.shape[:2]
     given = np.zeros((0, 4)) if boxes is None else np.asarray(boxes, np.float64).reshape(-1, 4)
     kept = np.ones(len(given), bool) if scores is None else np.asarray(scores).ravel() >= min_score
     outcomes = judge(true_boxes, given[kept], None if scores is None else np.asarray(scores).ravel()[kept],
                      ignored_boxes, iou_thr, (width, height))
-    layers = Layers(rgb, outcomes, sky, true_sky)
+    layers = Layers(rgb, outcomes, sky, true_sky, mask, true_mask)
     labels = cluster(outcomes.boxes)
     order = rank(labels, outcomes)
     areas, factors = regions(labels, outcomes.boxes, (width, height))
@@ -165,12 +170,12 @@ def _check(min_score: float, iou_thr: float, insets: int, stretch_to: Sequence[f
         require_range('stretch_to', stretch_to, 0, 100)
 
 
-def _check_arrays(size: tuple[int, ...], boxes: dict[str, Any], skies: dict[str, Any]) -> None:
+def _check_arrays(size: tuple[int, ...], boxes: dict[str, Any], maps: dict[str, Any]) -> None:
     for name, value in boxes.items():
         array = np.zeros((0, 4)) if value is None else np.asarray(value)
         if array.dtype.kind not in 'uif' or array.size and (array.ndim != 2 or array.shape[1] != 4):
             raise InputError(f'{name} is {array.dtype} {"x".join(map(str, array.shape))}; give numbers, (n, 4)')
-    for name, value in skies.items():
+    for name, value in maps.items():
         if value is not None and np.shape(value) != tuple(size):
             raise InputError(f'{name} is of {"x".join(map(str, np.shape(value)))} and the image of '
                              f'{"x".join(map(str, size))} (height x width); give one of the same size')
@@ -198,6 +203,8 @@ def _draw_frame(picture: np.ndarray, layers: Layers, layout: Layout, limits: tup
         draw_boxes(view, layers.outcomes)
         draw_marks(view, layers.outcomes, place_marks(view, layers.outcomes))
     restore(kept)
+    if not insets:
+        draw_masks(view, layers)
 
 
 def _draw_places(picture: np.ndarray, view: View, layers: Layers, layout: Layout, labels: np.ndarray,

@@ -1,4 +1,4 @@
-"""What is drawn of mmdet's data samples: boxes, scores and sky maps as arrays, and the frame as the network saw it."""
+"""What is drawn of mmdet's data samples: boxes, scores, sky maps and masks, and the frame as the network saw it."""
 from typing import Any
 
 import numpy as np
@@ -7,6 +7,7 @@ from mmdet.structures import DetDataSample
 from bafenet.devkit.box_matching import component_boxes
 from bafenet.devkit.decode import read_header
 from bafenet.devkit.frames import DEFAULT_LEVELS, IMAGE, kind_of, read_frame
+from bafenet.devkit.layout import TARGET
 from bafenet.errors import InputError
 
 from .drawing import as_rgb
@@ -15,22 +16,23 @@ from .drawing import as_rgb
 def layers_of(sample: DetDataSample, truth: bool = True, prediction: bool = True) -> dict[str, Any]:
     """What a sample has for :func:`~bafenet.visualization.draw_overlay`.
 
-    Of a true mask of targets (``gt_target_mask``) the boxes of its components are drawn. A predicted one, whose
-    ``pred_sem_seg`` has ``prob``, comes with ``pred_instances``.
+    Of a true mask of targets (``gt_target_mask``) the boxes of its components are drawn too. A predicted one is
+    ``pred_target_mask``, or a ``pred_sem_seg`` that has ``prob``.
 
     Args:
-        sample: Any of ``gt_instances``, ``ignored_instances``, ``gt_sem_seg``, ``gt_target_mask``, ``pred_instances``
-            and ``pred_sem_seg``.
+        sample: Any of ``gt_instances``, ``ignored_instances``, ``gt_sem_seg``, ``gt_target_mask``, ``pred_instances``,
+            ``pred_sem_seg`` and ``pred_target_mask``.
         truth: Take the first four.
         prediction: Take the others.
 
     Returns:
-        The arguments ``true_boxes``, ``ignored_boxes``, ``true_sky``, ``boxes``, ``scores`` and ``sky``, as far as they
-        are there.
+        The arguments ``true_boxes``, ``ignored_boxes``, ``true_mask``, ``true_sky``, ``boxes``, ``scores``, ``mask``
+        and ``sky``, as far as they are there.
     """
     layers = {}
     if truth and 'gt_target_mask' in sample:
-        layers['true_boxes'] = component_boxes(_numpy(sample.gt_target_mask.sem_seg).squeeze(0) == 1)
+        layers['true_mask'] = _numpy(sample.gt_target_mask.sem_seg).squeeze(0)
+        layers['true_boxes'] = component_boxes(layers['true_mask'] == TARGET)
     # A frame without annotations has instances without boxes.
     if truth and 'bboxes' in sample.get('gt_instances', ()):
         layers['true_boxes'] = _numpy(sample.gt_instances.bboxes)
@@ -42,8 +44,10 @@ def layers_of(sample: DetDataSample, truth: bool = True, prediction: bool = True
         layers['boxes'] = _numpy(sample.pred_instances.bboxes)
         layers['scores'] = _numpy(sample.pred_instances.scores)
     # A segmentor's, which has probabilities, are targets.
-    if prediction and 'pred_sem_seg' in sample and 'prob' not in sample.pred_sem_seg:
-        layers['sky'] = _numpy(sample.pred_sem_seg.sem_seg).squeeze(0)
+    if prediction and 'pred_sem_seg' in sample:
+        layers['mask' if 'prob' in sample.pred_sem_seg else 'sky'] = _numpy(sample.pred_sem_seg.sem_seg).squeeze(0)
+    if prediction and 'pred_target_mask' in sample:
+        layers['mask'] = _numpy(sample.pred_target_mask.sem_seg).squeeze(0)
     return layers
 
 

@@ -2,10 +2,12 @@
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, write_palette
+from conftest import ROOT, train_a_step_and_predict, write_palette
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 
+from bafenet.devkit.read import read_boxes
+from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 
 NAMES = [f'f_{number}' for number in range(6)]
@@ -78,6 +80,19 @@ def test_boxes_are_the_extents_of_the_components(nudt):
     assert info['img_id'] == 'f_4'
     assert [(one['bbox'], one['bbox_label']) for one in info['instances']] == [
         ([3, 2, 5, 5], 0), ([20, 14, 21, 15], 0)]
+    assert info['seg_map_path'] is None and 'seg_map_path' not in build(nudt).get_data_info(0)
+
+
+def test_a_detector_with_a_sky_branch_learns_from_masks_alone(devkit):
+    cfg = load_config(str(ROOT / 'configs/bafenet/bafenet_hr_tiny_densesirst.py'))
+    masks = dict(type='SIRSTSegDataset', with_boxes=True)
+    cfg.train_dataloader.dataset = dict(masks, pipeline=cfg.train_pipeline)
+    cfg.test_dataloader.dataset = dict(masks, pipeline=cfg.test_pipeline, test_mode=True)
+    sample = train_a_step_and_predict(cfg, devkit)
+    own = DATASETS.build(cfg.test_dataloader.dataset).get_data_info(0)
+    written = read_boxes(devkit / f'SIRST/BBox/{own["img_id"]}.xml')[1]
+    assert sorted(one['bbox'] for one in own['instances']) == sorted(written.tolist())
+    assert (sample.gt_sem_seg.sem_seg == 255).all() and sample.pred_sem_seg.sem_seg.shape == (1, 64, 64)
 
 
 def test_held_out_frames_and_the_others_are_the_set_whatever_its_order(nudt):

@@ -92,10 +92,23 @@ def test_train_resume_and_test(trained, options, tmp_path):
     assert {'irstd/IoU', 'irstd/P_d', 'irstd/F_a'} <= set(metrics)
     assert json.loads(out.read_text())['metrics'] == metrics
     assert len(list(pictures.rglob('*.*'))) == 4
+    # The same frames by --data; and a training that goes on from there, on all of them.
+    moved = [option for option in options if 'num_workers' in option or 'persistent' in option]
+    root = options[0].partition('=')[2]
+    assert test.test(config, str(work_dir / 'epoch_4.pth'), work_dir=str(tmp_path / 'log'), data=root,
+                     cfg_options=[*moved, *(option for option in options if 'backbone' in option)]) == metrics
+    tuned = tmp_path / 'tuned'
+    train.train(config, work_dir=str(tuned), data=root, weights=str(work_dir / 'epoch_4.pth'), epochs=1, trainval=True,
+                cfg_options=[option for option in options if option.startswith(('train', 'model', 'test'))
+                             and 'dataset.data_root' not in option and 'holdout' not in option
+                             and 'val_interval' not in option])
+    own = load_from_local(str(tuned / 'epoch_1.pth'), map_location='cpu')
+    assert own['meta']['iter'] == 3  # ten frames, four at once
+    start = checkpoint['state_dict']['backbone.heads.0.weight']
+    assert 0 < (own['state_dict']['backbone.heads.0.weight'] - start).abs().max() < 0.05
     detector = bafenet.load(work_dir / 'epoch_4.pth')
     # The metric's IoU, from the network alone, on frames that it pads itself.
     both = either = 0
-    root = options[0].partition('=')[2]
     for number in range(10, 14):
         image = cv2.imread(f'{root}/images/{number:06}.png', cv2.IMREAD_GRAYSCALE)
         true = cv2.imread(f'{root}/masks/{number:06}.png', cv2.IMREAD_GRAYSCALE) > 0

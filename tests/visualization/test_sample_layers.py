@@ -15,7 +15,10 @@ def test_targets_and_sky():
     instances = InstanceData(bboxes=torch.tensor([[2., 1, 6, 4]]), scores=torch.tensor([0.9]))
     sample = DetDataSample(gt_target_mask=PixelData(sem_seg=truth), pred_sem_seg=found, pred_instances=instances)
     layers = layers_of(sample)
-    assert set(layers) == {'true_boxes', 'boxes', 'scores'}
+    assert set(layers) == {'true_boxes', 'true_mask', 'boxes', 'scores', 'mask'}
     np.testing.assert_array_equal(layers['true_boxes'], [[2, 1, 6, 4]])
-    assert set(layers_of(sample, truth=False)) == {'boxes', 'scores'}
+    np.testing.assert_array_equal(layers['true_mask'], truth[0])
+    assert set(layers_of(sample, truth=False)) == {'boxes', 'scores', 'mask'}
     assert set(layers_of(DetDataSample(pred_sem_seg=PixelData(sem_seg=truth)))) == {'sky'}
+    both = DetDataSample(pred_sem_seg=PixelData(sem_seg=truth), pred_target_mask=found)
+    assert set(layers_of(both)) == {'sky', 'mask'}

@@ -2,7 +2,7 @@
 """Draw a contact sheet of training samples as the network will see them, after augmentation.
 
 Each sample stands beside its densest cluster, enlarged. Boxes of the dataset are green, of several classes each in its
-colour, pasted ones yellow. The sky, where there is a sky map, is outlined in blue.
+colour, pasted ones yellow. Target masks, where the config loads them, are outlined in green, the sky in blue.
 """
 import argparse
 import sys
@@ -14,7 +14,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file whose training set is drawn')
-    parser.add_argument('--data', metavar='DEVKIT', help="draw the training frames of this devkit [the config's]")
+    parser.add_argument('--data', metavar='FOLDER', help="draw the training frames of this devkit, or, of a config "
+                        "that reads target masks, of this data set [the config's]")
     parser.add_argument('--splits', metavar='NAME', help='with --data: what follows train_ in the name of its list')
     parser.add_argument('--out', default='contact_sheet.png', help='PNG file to write [contact_sheet.png]')
     parser.add_argument('--count', type=whole(1, 10**4), default=12, help='number of samples [12]')
@@ -36,8 +37,8 @@ def main(argv: list[str] | None = None) -> int:
 
     from mmengine.registry import init_default_scope
 
-    from bafenet.engine.devkit_data import shown_settings
     from bafenet.engine.options import load_config
+    from bafenet.engine.own_training import shown_settings
     from bafenet.errors import printable
     from bafenet.visualization.browse import write_contact_sheet
     init_default_scope('mmdet')

@@ -1,8 +1,9 @@
 """Splits of a source: from its lists or folders; drawn by recording where it has none, or no validation split."""
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import InputError, printable
 from ...parallel import map_with_progress
@@ -43,27 +44,49 @@ def given_splits(root: Path, images: Sequence[Path], keys: Sequence[str], splits
     if splits == DRAWN:
         return {}, []
     candidates = list_files(root, splits) if splits is not None else files if files is not None else list_files(root)
-    families: dict[tuple[Path, str], dict[str, Path]] = {}
-    for file in candidates:
-        role = role_of(file.stem) if file.suffix == '.txt' else None
-        if role is not None:
-            families.setdefault((file.parent, re.sub('[a-z]*(train|val|test)[a-z]*', '', file.stem)), {})[role] = file
     index, key_of_image = FileIndex(images), dict(zip(images, keys, strict=True))
-    read = {family: {role: _read_list(root, file, index) for role, file in lists.items()}
-            for family, lists in families.items()}
-    fits = {family: len({image for found, _ in lists.values() for image in found}) for family, lists in read.items()}
-    # Of several the one that names most images; of VOC's the lists of all classes.
-    best = max(sorted(fits), key=lambda family: (fits[family], family[1] == ''), default=None)
-    if best is not None and fits[best]:
-        for role, (_, absent) in read[best].items():
-            notes += [Note(shown_path(root, families[best][role]), 'split name without an image',
-                           f'{printable(name)}: left out') for name in absent]
-        lists = {role: [key_of_image[image] for image in found] for role, (found, _) in read[best].items()}
-        return disjoint(lists, notes), [f'splits: the lists in {shown_path(root, best[0])}']
+    best = best_lists(candidates, index)
+    if best:
+        for listed in best.values():
+            notes += [Note(shown_path(root, listed.file), 'split name without an image',
+                           f'{printable(name)}: left out') for name in listed.absent]
+        lists = {role: [key_of_image[image] for image in listed.images] for role, listed in best.items()}
+        folder = next(iter(best.values())).file.parent
+        return disjoint(lists, notes), [f'splits: the lists in {shown_path(root, folder)}']
     if splits is not None:
         raise InputError(f'{printable(splits)}: no list called train, val or test (.txt) that names an image of the '
                          f"source; give such a folder, or '{DRAWN}'")
     return by_folders(root, images, keys)
+
+
+class Listed(NamedTuple):
+    """A list of a source: its file, the images that it names, each once, and the names that lead to none."""
+
+    file: Path
+    images: list[Path]
+    absent: list[str]
+
+
+def best_lists(files: Iterable[Path], index: FileIndex) -> dict[str, Listed]:
+    """The lists of one family, by split: of several families the one that names most images, of VOC's all classes.
+
+    Args:
+        files: Files, of which ``.txt`` with the name of a split count.
+        index: The images.
+
+    Returns:
+        None of them where none names an image.
+    """
+    families: dict[tuple[Path, str], dict[str, Listed]] = {}
+    for file in files:
+        role = role_of(file.stem) if file.suffix == '.txt' else None
+        if role is not None:
+            family = file.parent, re.sub('[a-z]*(train|val|test)[a-z]*', '', file.stem)
+            families.setdefault(family, {})[role] = Listed(file, *_read_list(file, index))
+    fits = {family: len({image for listed in lists.values() for image in listed.images})
+            for family, lists in families.items()}
+    best = max(sorted(fits), key=lambda family: (fits[family], family[1] == ''), default=None)
+    return families[best] if best is not None and fits[best] else {}
 
 
 def by_folders(root: Path, images: Sequence[Path], keys: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
@@ -76,7 +99,7 @@ def by_folders(root: Path, images: Sequence[Path], keys: Sequence[str]) -> tuple
     return found, [f'splits: the folders {", ".join(found)}'] if found else []
 
 
-def _read_list(root: Path, file: Path, index: FileIndex) -> tuple[list[Path], list[str]]:
+def _read_list(file: Path, index: FileIndex) -> tuple[list[Path], list[str]]:
     """The images that a list names, each once, and the names that lead to none."""
     try:
         lines = read_bytes(file, _MAX_BYTES).decode('utf-8-sig').splitlines()

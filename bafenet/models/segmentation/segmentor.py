@@ -124,23 +124,38 @@ class TargetSegmentor(BaseModel):
             8-connected components: ``bboxes`` float32 (k, 4), exclusive ends, ``scores``, the highest probability in
             each, and ``labels``, 0.
         """
+        for sample, logits in zip(data_samples, self.frame_logits(inputs, data_samples, rescale), strict=True):
+            sample.pred_sem_seg = predicted_mask(logits)
+            sample.pred_instances = component_instances(sample.pred_sem_seg)
+        return data_samples
+
+    def frame_logits(self, inputs: Tensor, data_samples: SampleList, rescale: bool = True) -> list[Tensor]:
+        """The prediction's logits, float32 (1, h, w), of each frame; see :meth:`predict`."""
+        found = []
         for sample, logits in zip(data_samples, self.logits(inputs)[-1].float(), strict=True):
             height, width = sample.img_shape[:2]
             logits = logits[:, :height, :width]
             size = tuple(sample.ori_shape[:2])
             if rescale and size != (height, width):
                 logits = F.interpolate(logits[None], size, mode='bilinear')[0]
-            sample.pred_sem_seg = predicted_mask(logits)
-            sample.pred_instances = _components(sample.pred_sem_seg)
-        return data_samples
+            found.append(logits)
+        return found
 
 
-def _components(predicted: PixelData) -> InstanceData:
-    """Boxes and scores of the components of a predicted mask."""
+def component_instances(predicted: PixelData) -> InstanceData:
+    """Boxes, scores and labels of the 8-connected components of a predicted mask; see :meth:`TargetSegmentor.predict`.
+
+    Args:
+        predicted: ``sem_seg`` uint8 (1, h, w), 1 = target, and ``prob`` float (1, h, w).
+
+    Returns:
+        The component of the highest probability first.
+    """
     mask, device = predicted.sem_seg[0].cpu().numpy(), predicted.prob.device
     boxes = component_boxes(mask)
     scores = component_maxima(mask, predicted.prob[0].cpu().numpy())
+    order = (-scores).argsort(kind='stable')
     return InstanceData(
-        bboxes=torch.tensor(boxes, dtype=torch.float32, device=device),
-        scores=torch.tensor(scores, dtype=torch.float32, device=device),
+        bboxes=torch.tensor(boxes[order], dtype=torch.float32, device=device),
+        scores=torch.tensor(scores[order], dtype=torch.float32, device=device),
         labels=torch.zeros(len(boxes), dtype=torch.int64, device=device))
