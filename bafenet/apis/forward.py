@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..models.bafe_head import BAFEHead
 from ..models.onnx_network import OnnxHead, OnnxNetwork
+from ..models.reduced_sky import predict_frames
 from ..models.score_calibration import uncalibrate
 from ..models.segmentation.masks import predicted_mask
 from ..models.segmentation.segmentor import TargetSegmentor, component_instances
@@ -93,10 +94,11 @@ def run_network(model: Any, packed: Sequence[dict], cfg: ConfigDict | None, with
     if cfg is None:
         predicted = model.predict(inputs, samples, rescale=True)
         return [Output(sample.pred_instances) for sample in predicted]
-    features, head = model.extract_feat(inputs), model.bbox_head
+    head = model.bbox_head
     if isinstance(head, (BAFEHead, OnnxHead)):
-        found = head.predict_with_maps(features, samples, True, cfg, with_nms)
+        found = predict_frames(model, inputs, samples, True, cfg, with_nms)
         return [Output(*parts) for parts in zip(*found, strict=True)]
     metas = [sample.metainfo for sample in samples]
-    boxes = head.predict_by_feat(*head(features), batch_img_metas=metas, cfg=cfg, rescale=True, with_nms=with_nms)
+    outputs = head(model.extract_feat(inputs))
+    boxes = head.predict_by_feat(*outputs, batch_img_metas=metas, cfg=cfg, rescale=True, with_nms=with_nms)
     return [Output(instances) for instances in boxes]

@@ -201,6 +201,7 @@ _BY_KEY: dict[str, Allowed] = {
     'model.test_cfg.**.nms.type': choice('nms', 'soft_nms'),
     'model.test_cfg.**.nms.iou_threshold': number(0, 1, above=True),
     'model.test_cfg.whole_pixels': FLAG,
+    'model.test_cfg.sky_side': either(whole(32, MAX_SIDE), NONE),
     'model.test_cfg.calibration': Allowed(WORDS, lambda value: fault_of(value) is None, None),
     'model.**.loss_weight': FACTOR,
     'model.**.{loss_*,bbox_coder}': PART,

@@ -8,6 +8,7 @@ from bafenet.errors import InputError
 
 from .bafe_head import BAFEHead
 from .head_outputs import add_maps
+from .reduced_sky import predict_frames
 
 
 @MODELS.register_module()
@@ -41,7 +42,6 @@ class BAFENet(FCOS):
             ``with_mask``, ``pred_target_mask``: ``sem_seg``, uint8 (1, H, W), 1 where the logit of a target is above
             0, and ``prob``, float32 (1, H, W) from 0 to 1.
         """
-        features = self.extract_feat(batch_inputs)
-        boxes, *maps = self.bbox_head.predict_with_maps(features, batch_data_samples, rescale)
+        boxes, *maps = predict_frames(self, batch_inputs, batch_data_samples, rescale)
         add_maps(batch_data_samples, *maps)
         return self.add_pred_to_datasample(batch_data_samples, boxes)

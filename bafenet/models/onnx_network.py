@@ -20,6 +20,7 @@ from ..errors import InputError, first_line, printable
 from .box_coding import to_whole_pixels
 from .head_outputs import Predictions, add_maps
 from .onnx_file import ANOTHER, MAPS, SKY, TARGETS, OnnxFile, read_onnx, require_onnx
+from .reduced_sky import predict_frames
 from .score_calibration import calibrate, require_calibration
 
 Outputs = dict[str, Tensor]
@@ -234,7 +235,7 @@ class OnnxNetwork(BaseDetector):
     def predict(self, batch_inputs: Sequence[Tensor], batch_data_samples: SampleList,
                 rescale: bool = True) -> SampleList:
         """Detect targets and, where the network does, segment the sky and the targets; see :meth:`BAFENet.predict`."""
-        boxes, *maps = self.bbox_head.predict_with_maps(self.extract_feat(batch_inputs), batch_data_samples)
+        boxes, *maps = predict_frames(self, batch_inputs, batch_data_samples)
         add_maps(batch_data_samples, *maps)
         return self.add_pred_to_datasample(batch_data_samples, boxes)
 

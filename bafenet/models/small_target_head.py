@@ -40,11 +40,12 @@ QUALITIES = ('centerness', 'iou')
 class SmallTargetHead(FCOSHead):
     """FCOS's predictions and losses; as they are with the defaults, as in the paper.
 
-    ``test_cfg`` has two entries more than FCOS's. ``whole_pixels=True`` moves the sides of every box, after NMS and in
-    the image that it is given in, to the nearest border between two pixels. DenseSIRST's boxes are extents of masks, so
+    ``test_cfg`` has more entries than FCOS's. ``whole_pixels=True`` moves the sides of every box, after NMS and in the
+    image that it is given in, to the nearest border between two pixels. DenseSIRST's boxes are extents of masks, so
     theirs lie there, and a box of three pixels whose sides all lie 0.2 px too far inside has an IoU of only 0.75.
     ``calibration`` maps the scores of boxes after NMS to shares of right ones
     (:mod:`~bafenet.models.score_calibration`); ``score_thr``, NMS and candidates without NMS know the network's own.
+    ``sky_side`` is of heads with a sky branch (:func:`~bafenet.models.reduced_sky.predict_frames`).
 
     Args:
         assign: Which point learns which target: a name, or the config of the assigner with arguments of its own, as in
