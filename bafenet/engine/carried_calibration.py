@@ -10,6 +10,7 @@ from bafenet_command import call_of
 
 from ..compat.config_text import parse_config
 from ..errors import InputError, printable
+from ..models.bafe_head import BAFEHead
 from ..models.onnx_file import is_onnx, read_onnx
 from ..models.score_calibration import KEY, fault_of, require_calibration
 from ..models.small_target_head import SmallTargetHead
@@ -21,9 +22,18 @@ _PATH = ('model', 'test_cfg', KEY)
 
 def has_calibrating_head(cfg: Any) -> bool:
     """Whether the network of a config, or of its plain values, has a head that calibrates its scores."""
+    return _has_head(cfg, SmallTargetHead)
+
+
+def has_sky_head(cfg: Any) -> bool:
+    """Whether the network of a config, or of its plain values, has a head that segments the sky."""
+    return _has_head(cfg, BAFEHead) and bool(setting(cfg, 'model', 'bbox_head').get('with_seg', True))
+
+
+def _has_head(cfg: Any, kind: type) -> bool:
     name = setting(cfg, 'model', 'bbox_head', 'type')
     head = MODELS.module_dict.get(name) if isinstance(name, str) else name  # nothing is imported
-    return inspect.isclass(head) and issubclass(head, SmallTargetHead)
+    return inspect.isclass(head) and issubclass(head, kind)
 
 
 def carry_calibration(cfg: Config, file: str, checkpoint: dict | None = None) -> bool:

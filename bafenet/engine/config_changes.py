@@ -12,6 +12,7 @@ from bafenet.errors import InputError, first_line, printable
 from bafenet_command import call_of
 
 from ..compat.config_text import require_plain
+from ..models.reduced_sky import KEY as SKY_SIDE
 from ..models.score_calibration import KEY as CALIBRATION
 from .config_paths import Path, is_index, look_up, set_value, without
 from .config_rules import find_rule
@@ -320,6 +321,6 @@ def _accepted(node: Any, key: str) -> frozenset:
     if key in LOADERS:
         return parameters(DataLoader)
     if key == 'model.test_cfg':
-        return frozenset((CALIBRATION, ))  # the one entry that may be left out of a config
+        return frozenset((CALIBRATION, SKY_SIDE))  # those that may be left out of a config
     target = find_type(node['type']) if 'type' in node else None
     return frozenset() if target is None else parameters(target) | taken_before(target)

@@ -12,8 +12,9 @@ from bafenet.arguments import shown
 from bafenet.errors import InputError, printable
 from bafenet.renamed import new_name
 
+from ..models.reduced_sky import KEY as SKY_SIDE
 from ..models.score_calibration import KEY as CALIBRATION
-from .carried_calibration import has_calibrating_head
+from .carried_calibration import has_calibrating_head, has_sky_head
 from .config_kinds import Allowed, is_number, is_whole
 from .config_rules import find_rule
 from .option_text import Option
@@ -230,6 +231,10 @@ def _check_together(cfg: dict, start: Callable[[str, Any], str]) -> None:
     if calibration and not has_calibrating_head(cfg):
         raise InputError(f'{start(f"model.test_cfg.{CALIBRATION}", calibration)} is for heads that calibrate their '
                          'scores, as BAFEHead; leave it out, or set model.bbox_head.type')
+    side = (model.get('test_cfg') or {}).get(SKY_SIDE)
+    if side and not has_sky_head(cfg):
+        raise InputError(f'{start(f"model.test_cfg.{SKY_SIDE}", side)} is for heads that segment the sky, as BAFEHead; '
+                         'leave it out, or set model.bbox_head.type and with_seg')
     if model.get('backbone') is not None:
         _check_resnet('model.backbone', model['backbone'], start)
     preprocessor = model.get('data_preprocessor') or {}

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from .head_outputs import Predictions
 
+KEY = 'sky_side'  # in test_cfg
+
 
 @torch.no_grad()
 def predict_frames(network: Any, inputs: Tensor | Sequence[Tensor], samples: SampleList, rescale: bool = True,
@@ -32,7 +34,7 @@ def predict_frames(network: Any, inputs: Tensor | Sequence[Tensor], samples: Sam
     head = network.bbox_head
     found = head.predict_with_maps(network.extract_feat(inputs), samples, rescale, cfg, with_nms)
     cfg = head.test_cfg if cfg is None else cfg
-    side = cfg.get('sky_side')
+    side = cfg.get(KEY)
     if side is None:
         return found
     logits = list(found.sky_logits)

@@ -102,8 +102,17 @@ def test_checkpoint_onnx_file_and_mode_predict_agree(files):
         np.testing.assert_array_equal(tested.pred_sem_seg.sem_seg[0].numpy(), ours.sky)
 
 
+TINY, FCOS = (str(ROOT / f'configs/{name}_densesirst.py') for name in ('bafenet/bafenet_hr_tiny', 'baselines/fcos_r50'))
+
+
 @pytest.mark.parametrize('value', ['0', '12.5', 'many', '-640'])
 def test_sizes_that_are_none_are_one_line(value):
-    config = str(ROOT / 'configs/bafenet/bafenet_hr_tiny_densesirst.py')
     with pytest.raises(InputError, match='sky_side'):
-        load_config(config, [f'model.test_cfg.sky_side={value}'])
+        load_config(TINY, [f'model.test_cfg.sky_side={value}'])
+
+
+def test_it_is_an_option_of_networks_that_segment_the_sky_alone():
+    assert load_config(TINY, ['model.test_cfg.sky_side=640']).model.test_cfg.sky_side == 640
+    for config, more in ((FCOS, []), (TINY, ['model.bbox_head.with_seg=False', 'model.bbox_head.exchange=None'])):
+        with pytest.raises(InputError, match='sky_side=640 is for heads that segment the sky'):
+            load_config(config, [*more, 'model.test_cfg.sky_side=640'])
