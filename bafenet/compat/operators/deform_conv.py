@@ -3,11 +3,15 @@
 Version 1 is version 2 without a mask. Offsets are (B, 2 · D · kh · kw, H', W') for D deformable groups, y before x of
 each tap, taps in rows; torchvision's are laid out alike.
 """
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import deform_conv2d
+
+from bafenet.errors import InputError
 
 from .precision import in_own_precision, widened
 
@@ -103,8 +107,9 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
         weight: (C', C / group, kernel_h, kernel_w).
         bias: (C', ), or anything where there is none.
         ones: Not used.
-        offset: (B, 2 · deformable_group · kernel_h · kernel_w, H', W') in pixels.
-        mask: (B, deformable_group · kernel_h · kernel_w, H', W'), the factors.
+        offset: (B, 2 · deformable_group · kernel_h · kernel_w, H', W') in pixels. Of a larger map the first numbers of
+            each image are taken, whatever place they had, as mmcv does: DyHead gives a coarser level the finer's.
+        mask: (B, deformable_group · kernel_h · kernel_w, H', W'), the factors; the same holds.
         output: (B, C', H', W'), written in place.
         columns: Not used.
         kernel_h: Height of the kernel, ``weight``'s.
@@ -118,9 +123,13 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
         group: Groups of channels that do not mix.
         deformable_group: Groups of channels with offsets and factors of their own.
         with_bias: Whether there is a bias.
+
+    Raises:
+        InputError: If offset or mask have fewer numbers than the output needs.
     """
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
     input, offset, weight, mask, bias = widened(input, offset, weight, mask, bias)
+    offset, mask = (_first_of_each_image(each, output.shape[2:]) for each in (offset, mask))
     output.copy_(_convolve(input, offset, weight, mask, bias if with_bias else None, geometry).view_as(output))
 
 
@@ -137,10 +146,26 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, 
     ``grad_…`` have the shapes of what they are the gradients of and are written in place.
     """
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
+    offset, mask = (_first_of_each_image(each, grad_output.shape[2:]) for each in (offset, mask))
     computed = _gradients(grad_output, input, offset, mask, weight, geometry)
     given = (grad_input, grad_offset, grad_mask, grad_weight, grad_bias)
     for target, gradient in zip(given if with_bias else given[:4], computed, strict=False):
+        if gradient.shape != target.shape:
+            # Those of a larger map: the numbers that were not taken get none.
+            rest = target[:1].numel() - gradient[:1].numel()
+            gradient = F.pad(gradient.flatten(1), (0, rest)).view(target.shape)
         target.copy_(gradient)
+
+
+def _first_of_each_image(values: Tensor, out: Sequence[int]) -> Tensor:
+    """The first numbers of each image (B, K, …) as maps (B, K, H', W')."""
+    if tuple(values.shape[2:]) == tuple(out):
+        return values
+    number = values.size(1) * out[0] * out[1]
+    if values[:1].numel() < number:
+        raise InputError(f'a deformable convolution whose output is {out[0]}×{out[1]} got offsets or masks of '
+                         f'{values.size(2)}×{values.size(3)}: give them the size of the output')
+    return values.reshape(len(values), -1)[:, :number].unflatten(1, (values.size(1), *out))
 
 
 def _convolve(input: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, bias: Tensor | None,
