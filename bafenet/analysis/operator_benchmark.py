@@ -62,7 +62,7 @@ def benchmark_operators(steps: int = 5, device: str = 'cpu', size: int = 512) ->
     require_device(device)
     here, compiled = stand_in(), _compiled()
     results: dict[str, Any] = dict(machine=machine_of(device))
-    for name, case in _cases(device, size // STRIDE).items():
+    for name, case in cases(device, size // STRIDE).items():
         both = any(each.requires_grad for each in case.inputs)
         for title, run in dict([('forward', case.forward), *([('forward and backward', case.both)] * both)]).items():
             calls = {'': _with(here, case.module, run, device)}
@@ -109,8 +109,16 @@ def _with(ext: ModuleType, module: str, run: Callable[[], None], device: str) ->
     return call
 
 
-def _cases(device: str, side: int) -> dict[str, Case]:
-    """The operators by name, with features of ``side`` pixels."""
+def cases(device: str, side: int) -> dict[str, Case]:
+    """The operators with random inputs, the same on each device.
+
+    Args:
+        device: ``'cpu'`` or ``'cuda'``.
+        side: Of the features in pixels.
+
+    Returns:
+        By name.
+    """
     draw = torch.Generator().manual_seed(0)
 
     def noise(*shape: int, learnt: bool = True) -> Tensor:

@@ -3,6 +3,7 @@
 Version 1 is version 2 without a mask. Offsets are (B, 2 · D · kh · kw, H', W') for D deformable groups, y before x of
 each tap, taps in rows; torchvision's are laid out alike.
 """
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from torchvision.ops import deform_conv2d
 
 from bafenet.errors import InputError
 
-from .precision import in_own_precision, widened
+from .precision import gradients, in_own_precision, must_repeat, widened
+from .sampling import corners_in_zeros, pixel_rows, weighted_rows
 
 
 class _Geometry(NamedTuple):
@@ -177,27 +179,50 @@ def _gradients(grad_output: Tensor, input: Tensor, offset: Tensor, mask: Tensor 
                geometry: _Geometry) -> tuple[Tensor, ...]:
     """Gradients of input, offset, mask, weight and bias, in float32 at least."""
     grad_output, input, offset, weight = widened(grad_output, input, offset, weight)
+    if must_repeat(input):
+        factors = torch.ones_like(offset[:, ::2]) if mask is None else mask.to(input.dtype)
+        computed = gradients(functools.partial(_convolve_in_order, geometry), (input, offset, factors, weight),
+                             grad_output)
+        return *computed, grad_output.sum((0, 2, 3))
     factors = input.new_zeros(input.size(0), 0) if mask is None else mask.to(input.dtype)
     grad_input, grad_weight, grad_offset, grad_mask, grad_bias = torch.ops.torchvision._deform_conv2d_backward(
         grad_output.contiguous(), input, weight, offset, factors, weight.new_zeros(weight.size(0)), *geometry.stride,
         *geometry.padding, *geometry.dilation, geometry.groups, geometry.deform_groups, mask is not None)
-    beyond = _beyond_the_frame(offset, input, weight, geometry)
+    beyond = _beyond_the_frame(*_places(offset, weight, geometry), input)
     taps = grad_offset.view(*beyond.shape[:3], 2, *beyond.shape[3:]).masked_fill(beyond[:, :, :, None], 0)
     return grad_input, taps.view_as(grad_offset), grad_mask, grad_weight, grad_bias
 
 
-def _beyond_the_frame(offset: Tensor, input: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
-    """Which taps lie on or beyond the zeros around the frame, bool (B, D, taps, H', W').
+def _convolve_in_order(geometry: _Geometry, input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """The same convolution, whose gradients PyTorch adds up in the same order each time."""
+    (batch, channels, height, width), groups = input.shape, geometry.deform_groups
+    y, x = _places(offset, weight, geometry)
+    index, weights = corners_in_zeros(y, x, height, width)
+    image = torch.arange(batch * groups, device=input.device).view(batch, groups, 1, 1, 1, 1)
+    table = pixel_rows(input.reshape(batch * groups, channels // groups, height, width))
+    samples = weighted_rows(table, index + image * height * width, weights * mask.reshape(y.shape)[..., None])
+    # (B, D, taps, H', W', C / D): channels in their order, then taps, then places.
+    columns = samples.movedim(-1, 2).reshape(batch, geometry.groups, -1, y[0, 0, 0].numel())
+    kernels = weight.reshape(geometry.groups, weight.size(0) // geometry.groups, -1)
+    return (kernels @ columns).reshape(batch, weight.size(0), *y.shape[3:])
+
+
+def _places(offset: Tensor, weight: Tensor, geometry: _Geometry) -> tuple[Tensor, Tensor]:
+    """Rows and columns, y and x, where the taps look, (B, D, taps, H', W')."""
+    (kernel_h, kernel_w), (out_h, out_w) = weight.shape[2:], offset.shape[2:]
+    moves = offset.reshape(len(offset), geometry.deform_groups, kernel_h * kernel_w, 2, out_h, out_w)
+    tap = torch.arange(kernel_h * kernel_w, device=offset.device)[:, None, None]
+    row = torch.arange(out_h, device=offset.device)[:, None] * geometry.stride[0] - geometry.padding[0]
+    column = torch.arange(out_w, device=offset.device) * geometry.stride[1] - geometry.padding[1]
+    return (row + tap // kernel_w * geometry.dilation[0] + moves[:, :, :, 0],
+            column + tap % kernel_w * geometry.dilation[1] + moves[:, :, :, 1])
+
+
+def _beyond_the_frame(y: Tensor, x: Tensor, input: Tensor) -> Tensor:
+    """Which places lie on or beyond the zeros around the frame, bool, of their shape.
 
     mmcv gives these no gradient. torchvision gives those on the zeros' centres, which is where all taps of a fresh
     network's padding lie, the slope towards the frame.
     """
-    (kernel_h, kernel_w), (out_h, out_w) = weight.shape[2:], offset.shape[2:]
-    places = offset.reshape(len(offset), geometry.deform_groups, kernel_h * kernel_w, 2, out_h, out_w)
-    tap = torch.arange(kernel_h * kernel_w, device=offset.device)[:, None, None]
-    row = torch.arange(out_h, device=offset.device)[:, None] * geometry.stride[0] - geometry.padding[0]
-    column = torch.arange(out_w, device=offset.device) * geometry.stride[1] - geometry.padding[1]
-    y = row + tap // kernel_w * geometry.dilation[0] + places[:, :, :, 0]
-    x = column + tap % kernel_w * geometry.dilation[1] + places[:, :, :, 1]
     height, width = input.shape[2:]
     return (y <= -1) | (x <= -1) | (y >= height) | (x >= width)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
+from bafenet.compat.operators import deform_conv
 from bafenet.errors import InputError
 
 # isort: split
@@ -50,6 +51,21 @@ class TestDefinition:
         np.testing.assert_allclose(output.detach(), expected_of(case, features, offset, weight, mask, bias), atol=1e-12)
         assert gradcheck(lambda *inputs: ops.modulated_deform_conv2d(*inputs, *case),
                          (features, offset, mask, weight, bias))
+
+    @pytest.mark.parametrize('whole', [False, True])
+    def test_gradients_that_can_be_repeated_are_the_same(self, case, whole, monkeypatch):
+        stride, padding, dilation, groups, deform_groups = case
+        grads = []
+        for repeated in (False, True):
+            monkeypatch.setattr(deform_conv, 'must_repeat', lambda tensor, repeated=repeated: repeated)
+            features, offset, mask, weight, bias = random_inputs(case)
+            moves = offset.round() if whole else offset
+            output = ops.modulated_deform_conv2d(features, moves, mask, weight, bias, *case)
+            plain_output = ops.deform_conv2d(features, moves, weight, stride, padding, dilation, groups, deform_groups)
+            grads.append(torch.autograd.grad(output.square().sum() + plain_output.square().sum(),
+                                             [features, moves, mask, weight, bias]))
+        for first, second in zip(*grads, strict=True):
+            torch.testing.assert_close(first, second)
 
     def test_without_offsets_it_is_a_convolution(self, case):
         features, offset, mask, weight, bias = random_inputs(case)
