@@ -49,8 +49,8 @@ CHANGES = (
            inference.install),
     Change('mmdet.datasets.transforms Resize, RandomFlip', 'they move sky maps with the image, and no target '
            'masks', target_masks.install),
-    Change('warnings filters', 'mmdet calls torch.meshgrid without indexing, of which PyTorch warns in every run',
-           notices.install),
+    Change('warnings filters', 'mmdet and mmcv call torch.meshgrid and torch.addmm in old ways, of which PyTorch '
+           'warns in every run', notices.install),
 )
 
 
