@@ -34,7 +34,8 @@ class Change(NamedTuple):
 
 # In this order: importing mmdet needs the operators.
 CHANGES = (
-    Change('mmcv._ext', 'mmcv-lite has no compiled operators (nms, soft_nms, sigmoid_focal_loss)', operators.install),
+    Change('mmcv._ext', 'mmcv-lite has no compiled operators (nms, RoIAlign, deformable convolution …)',
+           operators.install),
     Change('torch.serialization safe globals', "weights_only=True refuses the types in mmengine's checkpoints",
            checkpoint_types.install),
     Change('mmengine.runner.CheckpointLoader', 'it unpickles what a file or a download holds; names of shipped weights '
@@ -48,8 +49,8 @@ CHANGES = (
            inference.install),
     Change('mmdet.datasets.transforms Resize, RandomFlip', 'they move sky maps with the image, and no target '
            'masks', target_masks.install),
-    Change('warnings filters', 'mmdet calls torch.meshgrid without indexing, of which PyTorch warns in every run',
-           notices.install),
+    Change('warnings filters', 'mmdet and mmcv call torch.meshgrid and torch.addmm in old ways, of which PyTorch '
+           'warns in every run', notices.install),
 )
 
 
