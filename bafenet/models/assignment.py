@@ -176,6 +176,17 @@ class AnchorReceptiveFieldAssigner(ReceptiveFieldAssigner):
         InputError: If a value is not one of these.
     """
 
+    def assign(self, pred_instances: InstanceData, gt_instances: InstanceData, *args: Any, **kwargs: Any
+               ) -> AssignResult:
+        """Assign the anchors of one image, ``priors`` float (P, 4), x1, y1, x2, y2; see :class:`PointAssigner`.
+
+        Returns:
+            Its ``labels``, int64 (P, ), are the classes of the targets, -1 where there is none.
+        """
+        result = super().assign(pred_instances, gt_instances, *args, **kwargs)
+        result.labels = F.pad(gt_instances.labels, (1, 0), value=-1)[result.gt_inds]
+        return result
+
     def find_owners(self, points: InstanceData, boxes: Tensor) -> Tensor:
         """The target that each anchor learns, int64 (P, ), -1 for none.
 
