@@ -35,7 +35,8 @@ class Change(NamedTuple):
 
 # In this order: importing mmdet needs the operators.
 CHANGES = (
-    Change('mmcv._ext', 'mmcv-lite has no compiled operators (nms, soft_nms, sigmoid_focal_loss)', operators.install),
+    Change('mmcv._ext', 'mmcv-lite has no compiled operators (nms, RoIAlign, deformable convolution …)',
+           operators.install),
     Change('torch.serialization safe globals', "weights_only=True refuses the types in mmengine's checkpoints",
            checkpoint_types.install),
     Change('mmengine.runner.CheckpointLoader', 'it unpickles what a file or a download holds; names of shipped weights '

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from bafenet.compat import operators
+from bafenet.compat.operators import focal_loss as operators
 
 # isort: split
 from mmcv import ops

@@ -11,25 +11,20 @@ from bafenet.compat import operators
 # isort: split
 from mmcv import ops
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 class TestOtherOperators:
 
-    @pytest.mark.parametrize(('call', 'name', 'instead'), [
-        (lambda: ops.roi_align(torch.zeros(1, 1, 4, 4), torch.zeros(1, 5), 2), 'roi_align_forward',
+    @pytest.mark.parametrize(('call', 'name', 'purpose', 'instead'), [
+        (lambda: ops.box_iou_rotated(torch.zeros(1, 5), torch.zeros(1, 5)), 'box_iou_rotated', 'rotated boxes', None),
+        (lambda: ops.nms_rotated(torch.zeros(1, 5), torch.zeros(1), 0.5), 'nms_rotated', 'rotated boxes', None),
+        (lambda: ops.PrRoIPool(2)(torch.zeros(1, 1, 4, 4), torch.zeros(1, 5)), 'prroi_pool_forward', 'RoI pooling',
          'torchvision.ops.roi_align'),
-        (lambda: ops.roi_pool(torch.zeros(1, 1, 4, 4), torch.zeros(1, 5), 2), 'roi_pool_forward',
-         'torchvision.ops.roi_pool'),
-        (lambda: ops.DeformConv2d(2, 2, 3)(torch.zeros(1, 2, 4, 4), torch.zeros(1, 18, 2, 2)), 'deform_conv_forward',
-         'torchvision.ops.deform_conv2d'),
-        (lambda: ops.bbox_overlaps(torch.zeros(1, 4), torch.zeros(1, 4)), 'bbox_overlaps', 'torchvision.ops.box_iou'),
-        (lambda: ops.nms_match(torch.zeros(1, 5), 0.5), 'nms_match', None),
-        (lambda: ops.softmax_focal_loss(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long)),
-         'softmax_focal_loss_forward', None),
-        (lambda: ops.box_iou_rotated(torch.zeros(1, 5), torch.zeros(1, 5)), 'box_iou_rotated', None),
+        (lambda: sys.modules['mmcv._ext'].knn_forward(), 'knn_forward', 'point clouds', None),
+        (lambda: sys.modules['mmcv._ext'].of_another_version(), 'of_another_version', None, None),
     ])
-    def test_raises_when_called(self, call, name, instead):
+    def test_raises_when_called(self, call, name, purpose, instead):
         with pytest.raises(NotImplementedError) as error:
             call()
         message = str(error.value)
@@ -37,7 +32,9 @@ class TestOtherOperators:
         assert 'mmcv>=2.0.0,<2.2.0' in message
         assert torch.__version__ in message
         assert '\n' not in message
-        assert ('torchvision' in message) == (instead is not None)
+        assert ('which is for' in message) == (purpose is not None)
+        assert purpose is None or purpose in message
+        assert ('instead' in message) == (instead is not None)
         assert instead is None or instead in message
 
     def test_compiler_versions_are_answers(self):
@@ -75,7 +72,7 @@ print(MODELS.get('FCOS').__name__, mmcv_full_available())
 
 
 def test_compiled_operators_are_used_where_they_exist(tmp_path):
-    # A fake compiled module within mmcv's search path; operators.py is run as a file, without the rest of the package.
+    # A fake compiled module within mmcv's search path; the operators are imported without the rest of the package.
     (tmp_path / '_ext.py').write_text('''
 import torch
 
@@ -88,12 +85,16 @@ def __getattr__(name):
     return lambda *args, **kwargs: name
 ''')
     printed = run_python('''
-import runpy, sys
+import sys, types
 import mmcv
 mmcv.__path__.append(sys.argv[1])
-runpy.run_path(sys.argv[2])['install']()
+for name in ('bafenet', 'bafenet.compat'):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [name.replace('.', '/')]
+from bafenet.compat import operators
+operators.install()
 import torch
 from mmcv import ops
 print(sys.modules['mmcv._ext'].__file__, *ops.nms(torch.zeros(2, 4), torch.zeros(2), 0.5)[1].tolist())
-''', tmp_path, REPOSITORY / 'bafenet' / 'compat' / 'operators.py')
+''', tmp_path)
     assert printed == [str(tmp_path / '_ext.py'), '1']

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from bafenet.compat import operators
+from bafenet.compat.operators import boxes as box_operators
 
 # isort: split
 from mmcv import ops
@@ -246,6 +246,6 @@ class TestSoftNMS:
         results = []
         for device in ('cpu', 'cuda'):
             dets = torch.zeros(len(boxes), 5, device=device)
-            inds = operators.softnms(boxes.to(device), scores.to(device), dets, 0.3, 0.5, 0.05, method, 1)
+            inds = box_operators.softnms(boxes.to(device), scores.to(device), dets, 0.3, 0.5, 0.05, method, 1)
             results.append((dets.cpu(), inds.cpu()))
         torch.testing.assert_close(results[1], results[0])

@@ -1,0 +1,178 @@
+"""Deformable convolution, versions 1 and 2 (Dai et al., ICCV 2017; Zhu et al., CVPR 2019), on torchvision.
+
+Version 1 is version 2 without a mask. Offsets are (B, 2 · D · kh · kw, H', W') for D deformable groups, y before x of
+each tap, taps in rows; torchvision's are laid out alike.
+"""
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.ops import deform_conv2d
+
+from .precision import in_own_precision, widened
+
+
+class _Geometry(NamedTuple):
+    """How the kernel moves: pairs of height and width, and the numbers of groups."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    deform_groups: int
+
+
+@in_own_precision
+def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor, output: Tensor, columns: Tensor, ones: Tensor,
+                        kW: int, kH: int, dW: int, dH: int, padW: int, padH: int, dilationW: int, dilationH: int,
+                        group: int, deformable_group: int, im2col_step: int) -> None:
+    """Deformable convolution, version 1.
+
+    Args:
+        input: (B, C, H, W). Half precision is computed in float32.
+        weight: (C', C / group, kH, kW).
+        offset: (B, 2 · deformable_group · kH · kW, H', W') in pixels.
+        output: (B, C', H', W'), written in place.
+        columns: Not used here.
+        ones: Not used.
+        kW: Width of the kernel, ``weight``'s.
+        kH: Height of the kernel, ``weight``'s.
+        dW: Stride along x.
+        dH: Stride along y.
+        padW: Zeros at the left and at the right.
+        padH: Zeros at the top and at the bottom.
+        dilationW: Pixels between taps along x.
+        dilationH: Pixels between taps along y.
+        group: Groups of channels that do not mix.
+        deformable_group: Groups of channels with offsets of their own.
+        im2col_step: Not used: changes no value.
+    """
+    geometry = _Geometry((dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group)
+    input, offset, weight = widened(input, offset, weight)
+    output.copy_(_convolve(input, offset, weight, None, None, geometry))
+
+
+@in_own_precision
+def deform_conv_backward_input(input: Tensor, offset: Tensor, gradOutput: Tensor, gradInput: Tensor,
+                               gradOffset: Tensor, weight: Tensor, columns: Tensor, kW: int, kH: int, dW: int, dH: int,
+                               padW: int, padH: int, dilationW: int, dilationH: int, group: int,
+                               deformable_group: int, im2col_step: int) -> None:
+    """Gradients of ``deform_conv_forward`` with respect to ``input`` and ``offset``.
+
+    Arguments beyond those of ``deform_conv_forward``: ``gradOutput`` (B, C', H', W'); ``gradInput`` and
+    ``gradOffset``, as ``input`` and ``offset``, written in place; ``columns``, scratch of any size, keeps the weight's
+    gradient for ``deform_conv_backward_parameters``.
+    """
+    geometry = _Geometry((dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group)
+    grad_input, grad_offset, _, grad_weight, _ = _gradients(gradOutput, input, offset, None, weight, geometry)
+    gradInput.copy_(grad_input)
+    gradOffset.copy_(grad_offset)
+    # torchvision computes all gradients at once, and mmcv hands this scratch on to the call that wants the weight's.
+    columns.resize_(grad_weight.shape).copy_(grad_weight)
+
+
+@in_own_precision
+def deform_conv_backward_parameters(input: Tensor, offset: Tensor, gradOutput: Tensor, gradWeight: Tensor,
+                                    columns: Tensor, ones: Tensor, kW: int, kH: int, dW: int, dH: int, padW: int,
+                                    padH: int, dilationW: int, dilationH: int, group: int, deformable_group: int,
+                                    scale: float, im2col_step: int) -> None:
+    """Gradient of ``deform_conv_forward`` with respect to ``weight``.
+
+    Arguments beyond those of ``deform_conv_backward_input``: ``gradWeight`` (C', C / group, kH, kW), to which the
+    gradient is added; its factor ``scale``; ``columns``, where ``deform_conv_backward_input`` may have left the
+    gradient, emptied here.
+    """
+    grad_weight = columns.clone()
+    if columns.shape != gradWeight.shape:
+        geometry = _Geometry((dH, dW), (padH, padW), (dilationH, dilationW), group, deformable_group)
+        # The gradient of a convolution's weight does not depend on the weight.
+        grad_weight = _gradients(gradOutput, input, offset, None, torch.zeros_like(gradWeight), geometry)[3]
+    columns.resize_(0)
+    gradWeight.add_(grad_weight.to(gradWeight.dtype), alpha=scale)
+
+
+@in_own_precision
+def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor, offset: Tensor,
+                                  mask: Tensor, output: Tensor, columns: Tensor, kernel_h: int, kernel_w: int,
+                                  stride_h: int, stride_w: int, pad_h: int, pad_w: int, dilation_h: int,
+                                  dilation_w: int, group: int, deformable_group: int, with_bias: bool) -> None:
+    """Deformable convolution, version 2: a factor for each tap at each place.
+
+    Args:
+        input: (B, C, H, W). Half precision is computed in float32.
+        weight: (C', C / group, kernel_h, kernel_w).
+        bias: (C', ), or anything where there is none.
+        ones: Not used.
+        offset: (B, 2 · deformable_group · kernel_h · kernel_w, H', W') in pixels.
+        mask: (B, deformable_group · kernel_h · kernel_w, H', W'), the factors.
+        output: (B, C', H', W'), written in place.
+        columns: Not used.
+        kernel_h: Height of the kernel, ``weight``'s.
+        kernel_w: Width of the kernel, ``weight``'s.
+        stride_h: Stride along y.
+        stride_w: Stride along x.
+        pad_h: Zeros at the top and at the bottom.
+        pad_w: Zeros at the left and at the right.
+        dilation_h: Pixels between taps along y.
+        dilation_w: Pixels between taps along x.
+        group: Groups of channels that do not mix.
+        deformable_group: Groups of channels with offsets and factors of their own.
+        with_bias: Whether there is a bias.
+    """
+    geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
+    input, offset, weight, mask, bias = widened(input, offset, weight, mask, bias)
+    output.copy_(_convolve(input, offset, weight, mask, bias if with_bias else None, geometry).view_as(output))
+
+
+@in_own_precision
+def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor, offset: Tensor,
+                                   mask: Tensor, columns: Tensor, grad_input: Tensor, grad_weight: Tensor,
+                                   grad_bias: Tensor, grad_offset: Tensor, grad_mask: Tensor, grad_output: Tensor,
+                                   kernel_h: int, kernel_w: int, stride_h: int, stride_w: int, pad_h: int, pad_w: int,
+                                   dilation_h: int, dilation_w: int, group: int, deformable_group: int,
+                                   with_bias: bool) -> None:
+    """Gradients of ``modulated_deform_conv_forward``.
+
+    Arguments are those of ``modulated_deform_conv_forward``; ``grad_output`` is (B, C', H', W'), and the other
+    ``grad_…`` have the shapes of what they are the gradients of and are written in place.
+    """
+    geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
+    computed = _gradients(grad_output, input, offset, mask, weight, geometry)
+    given = (grad_input, grad_offset, grad_mask, grad_weight, grad_bias)
+    for target, gradient in zip(given if with_bias else given[:4], computed, strict=False):
+        target.copy_(gradient)
+
+
+def _convolve(input: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, bias: Tensor | None,
+              geometry: _Geometry) -> Tensor:
+    return deform_conv2d(input, offset, weight, bias, geometry.stride, geometry.padding, geometry.dilation, mask)
+
+
+def _gradients(grad_output: Tensor, input: Tensor, offset: Tensor, mask: Tensor | None, weight: Tensor,
+               geometry: _Geometry) -> tuple[Tensor, ...]:
+    """Gradients of input, offset, mask, weight and bias, in float32 at least."""
+    grad_output, input, offset, weight = widened(grad_output, input, offset, weight)
+    factors = input.new_zeros(input.size(0), 0) if mask is None else mask.to(input.dtype)
+    grad_input, grad_weight, grad_offset, grad_mask, grad_bias = torch.ops.torchvision._deform_conv2d_backward(
+        grad_output.contiguous(), input, weight, offset, factors, weight.new_zeros(weight.size(0)), *geometry.stride,
+        *geometry.padding, *geometry.dilation, geometry.groups, geometry.deform_groups, mask is not None)
+    beyond = _beyond_the_frame(offset, input, weight, geometry)
+    taps = grad_offset.view(*beyond.shape[:3], 2, *beyond.shape[3:]).masked_fill(beyond[:, :, :, None], 0)
+    return grad_input, taps.view_as(grad_offset), grad_mask, grad_weight, grad_bias
+
+
+def _beyond_the_frame(offset: Tensor, input: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
+    """Which taps lie on or beyond the zeros around the frame, bool (B, D, taps, H', W').
+
+    mmcv gives these no gradient. torchvision gives those on the zeros' centres, which is where all taps of a fresh
+    network's padding lie, the slope towards the frame.
+    """
+    (kernel_h, kernel_w), (out_h, out_w) = weight.shape[2:], offset.shape[2:]
+    places = offset.reshape(len(offset), geometry.deform_groups, kernel_h * kernel_w, 2, out_h, out_w)
+    tap = torch.arange(kernel_h * kernel_w, device=offset.device)[:, None, None]
+    row = torch.arange(out_h, device=offset.device)[:, None] * geometry.stride[0] - geometry.padding[0]
+    column = torch.arange(out_w, device=offset.device) * geometry.stride[1] - geometry.padding[1]
+    y = row + tap // kernel_w * geometry.dilation[0] + places[:, :, :, 0]
+    x = column + tap % kernel_w * geometry.dilation[1] + places[:, :, :, 1]
+    height, width = input.shape[2:]
+    return (y <= -1) | (x <= -1) | (y >= height) | (x >= width)
