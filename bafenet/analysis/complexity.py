@@ -30,6 +30,8 @@ TABLE = 'configs/tables/VII.yaml'
 # Of the later version we know the FLOPs alone, from the board of the paper's release.
 RELEASE = dict(bafenet_dynamic_r50=(None, 71.64))
 UNITS = dict(M=1e6, G=1e9, T=1e12)
+# A difference from the paper's number that is worth a look.
+NOTABLE = 0.02
 # Of a side of the input in pixels: features of larger ones fill the memory of any machine.
 MAX_SIDE = 8192
 
@@ -180,15 +182,19 @@ class _ParameterReads(TorchDispatchMode):
 
 
 def print_comparison(rows: Sequence[dict]) -> None:
-    """Print what :func:`compare` gives as a table, and below it the modules that are built and never run."""
+    """Print what :func:`compare` gives as a table, and below it the modules that are built and never run.
+
+    Behind a number of the paper's stands by how much ours differs from it, where that is more than 2 %.
+    """
     table = Table('config')
     table.columns[0].overflow = 'fold'
     for column in ('input', 'params, M', 'paper', 'FLOPs, G', 'paper'):
         table.add_column(column, justify='right')
     for row in rows:
         paper = row['paper']
-        table.add_row(cell(Path(row['config']).stem), '{}x{}'.format(*row['shape']), f'{row["params"] / 1e6:.3f}',
-                      _number(paper['params_m']), f'{row["flops"] / 1e9:.2f}', _number(paper['flops_g']))
+        params, flops = row['params'] / 1e6, row['flops'] / 1e9
+        table.add_row(cell(Path(row['config']).stem), '{}x{}'.format(*row['shape']), f'{params:.3f}',
+                      _number(paper['params_m'], params), f'{flops:.2f}', _number(paper['flops_g'], flops))
     console = Console()
     console.print(table)
     for row in rows:
@@ -197,5 +203,9 @@ def print_comparison(rows: Sequence[dict]) -> None:
                                f'are built and never run: {", ".join(row["idle"])}'))
 
 
-def _number(value: float | None) -> str:
-    return 'n/a' if value is None else f'{value:g}'
+def _number(paper: float | None, ours: float) -> str:
+    """The paper's number, and by how much ours differs from it where that is notable."""
+    if paper is None:
+        return 'n/a'
+    difference = ours / paper - 1
+    return f'{paper:g}' + (f' ({difference:+.1%})' if abs(difference) > NOTABLE else '')

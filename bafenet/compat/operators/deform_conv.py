@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torchvision.ops import deform_conv2d
 
 from .precision import in_own_precision, widened
@@ -104,7 +105,8 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
         bias: (C', ), or anything where there is none.
         ones: Not used.
         offset: (B, 2 · deformable_group · kernel_h · kernel_w, H', W') in pixels.
-        mask: (B, deformable_group · kernel_h · kernel_w, H', W'), the factors.
+        mask: (B, deformable_group · kernel_h · kernel_w, H', W'), the factors. It and ``offset`` may be larger than the
+            output, as DyHead has them: then an image's first values count, in order, as they lie in memory.
         output: (B, C', H', W'), written in place.
         columns: Not used.
         kernel_h: Height of the kernel, ``weight``'s.
@@ -121,6 +123,7 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
     """
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
     input, offset, weight, mask, bias = widened(input, offset, weight, mask, bias)
+    offset, mask = (_first_values(given, output.shape[2:]) for given in (offset, mask))
     output.copy_(_convolve(input, offset, weight, mask, bias if with_bias else None, geometry).view_as(output))
 
 
@@ -137,10 +140,19 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, 
     ``grad_…`` have the shapes of what they are the gradients of and are written in place.
     """
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
-    computed = _gradients(grad_output, input, offset, mask, weight, geometry)
+    read = (_first_values(values, grad_output.shape[2:]) for values in (offset, mask))
+    computed = _gradients(grad_output, input, *read, weight, geometry)
     given = (grad_input, grad_offset, grad_mask, grad_weight, grad_bias)
     for target, gradient in zip(given if with_bias else given[:4], computed, strict=False):
-        target.copy_(gradient)
+        unread = target[:1].numel() - gradient[:1].numel()  # of an image, beyond its first values
+        target.copy_(pad(gradient.flatten(1), (0, unread)).view_as(target) if unread else gradient)
+
+
+def _first_values(values: Tensor, size: torch.Size) -> Tensor:
+    """Of each image the first values, as (B, C, H', W') of an output's size, which mmcv reads without a look at theirs."""
+    if values.shape[2:] == size or values.shape[2:].numel() < size.numel():
+        return values
+    return values.flatten(1)[:, :values.size(1) * size.numel()].reshape(*values.shape[:2], *size)
 
 
 def _convolve(input: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, bias: Tensor | None,
