@@ -26,10 +26,13 @@ WITHOUT_GRADIENT = {
     r'.*\.bbox_head\.scales\.[1-4]\.scale': TINY,
     r'centernet_r50\.neck\.fpn_convs\.4\.conv\.(weight|bias)': TINY,
     r'retinanet_effb3\.bbox_head\.reg_convs\.[34]\.\d\.bn\.(weight|bias)': TINY,
+    r'grid_rcnn_r50\.neck\.fpn_convs\.3\.conv\.(weight|bias)': 'anchors that leave an image of 256 px are left out',
     r'ssd512.*\.bbox_head\.(cls|reg)_convs\.[3-6]\.0\.(weight|bias)': TINY,
     r'ssd512.*\.neck\.extra_layers\..*': TINY,
     r'(conditional|dab)_detr_r50\.decoder\.layers\.0\.self_attn\.(kcontent|qcontent|v)_proj\.weight': EMPTY_QUERIES,
 }
+# Seconds a step.
+SLOW = ('faster_rcnn_r50_c4', *steps.LARGER)
 # Its labels are the IoUs of its own predictions, which begin near 0: the loss grows with them before it falls.
 LABELS_GROW = ('rtmdet_s', )
 
@@ -115,7 +118,7 @@ def test_losses_are_those_of_the_batch():
     assert data['inputs'][0][:, y1:y2, x1:x2].min() > 130 > data['inputs'][1].max()
 
 
-@pytest.mark.parametrize('name', NAMES[1::3])
+@pytest.mark.parametrize('name', [name for name in NAMES if name not in SLOW][::3])
 def test_a_third_takes_a_step_and_predicts(name):
     needs(name)
     network = steps.build(steps.read(name, small=True))
