@@ -23,10 +23,10 @@ TINY = 'no target in an image of 256 px is as large as the coarsest levels\' ran
 EMPTY_QUERIES = 'the first layer attends among queries whose content is zeros'
 # Parameters, as NAME.PARAMETER, that have no gradient on the batch, and why.
 WITHOUT_GRADIENT = {
-    r'.*\.bbox_head\.scales\.[1-4]\.scale': TINY,
+    r'.*\.bbox_head\.scales(_refine)?\.[1-4]\.scale': TINY,
     r'centernet_r50\.neck\.fpn_convs\.4\.conv\.(weight|bias)': TINY,
     r'retinanet_effb3\.bbox_head\.reg_convs\.[34]\.\d\.bn\.(weight|bias)': TINY,
-    r'grid_rcnn_r50\.neck\.fpn_convs\.3\.conv\.(weight|bias)': 'anchors that leave an image of 256 px are left out',
+    r'(cascade|dynamic|grid|libra)_rcnn_r50\.neck\.fpn_convs\.3\.conv\.(weight|bias)': 'anchors that leave an image of 256 px are left out',
     r'ssd512.*\.bbox_head\.(cls|reg)_convs\.[3-6]\.0\.(weight|bias)': TINY,
     r'ssd512.*\.neck\.extra_layers\..*': TINY,
     r'(conditional|dab)_detr_r50\.decoder\.layers\.0\.self_attn\.(kcontent|qcontent|v)_proj\.weight': EMPTY_QUERIES,

@@ -28,7 +28,7 @@ class NormalisedWassersteinSimilarity(BboxOverlaps2D):
 
     def __init__(self, constant: float = 3.7) -> None:
         super().__init__()
-        require_number(type(self).__name__, constant, 0, above=True, unit='pixels')
+        require_number('NormalisedWassersteinSimilarity: constant', constant, 0, above=True, unit='pixels')
         self.constant = constant
 
     def __call__(self, bboxes1: Any, bboxes2: Any, mode: str = 'iou', is_aligned: bool = False) -> Tensor:

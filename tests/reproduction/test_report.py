@@ -164,11 +164,11 @@ def test_what_failed_stands_in_the_report_with_its_reason(runs):
     failed, finished_since = runs[B, 2], runs[A, 0]
     for run in (failed, finished_since):
         run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / 'failure.txt').write_text('no *room*\non the disk')
+        (run.folder / 'failure.txt').write_text('no room\non <the> disk')
     content = report(runs)
-    assert content.pop('failures') == {f'{B} seed 2': 'no *room* on the disk'} and content == before
+    assert content.pop('failures') == {f'{B} seed 2': 'no room on <the> disk'} and content == before
     note, = [line for line in markdown(report(runs)).splitlines() if ' failed: ' in line]
-    assert r'no \*room\* on the disk' in note and 'seed 2' in note
+    assert 'no room on &lt;the&gt; disk' in note and 'seed 2' in note
 
 
 def test_rows_are_ranked_by_a_column_beside_the_papers_order(runs):

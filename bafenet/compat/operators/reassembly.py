@@ -98,7 +98,7 @@ def carafe_naive_backward(top_grad: Tensor, features: Tensor, masks: Tensor, bot
 def _reassemble(features: Tensor, masks: Tensor, kernel: int, groups: int, factor: int) -> Tensor:
     """Sums over the taps (B, C, H · factor, W · factor), a tap at a time: all at once need kernel² times the memory."""
     batch, channels, height, width = features.shape
-    around = F.pad(features, (kernel // 2, ) * 4).reshape(batch, groups, channels // groups, height + kernel - 1, -1)
+    around = F.pad(features, (kernel // 2, ) * 4).unflatten(1, (groups, channels // groups))
     kernels = masks.reshape(batch, groups, 1, kernel**2, height, factor, width, factor)
     output = features.new_zeros(batch, groups, channels // groups, height, factor, width, factor)
     for tap in range(kernel**2):

@@ -178,7 +178,7 @@ def _align_largest(features: Tensor, regions: Regions, bins: Bins, output: Tenso
     output.copy_(best.movedim(-1, 1))
     for target, coordinate in ((argmax_y, y), (argmax_x, x)):
         # The last one, -1, is what a bin without a sample picks.
-        padded = torch.cat([coordinate, torch.full_like(coordinate[..., :1], -1)], dim=-1)
+        padded = torch.cat([coordinate, coordinate.new_full((*shape[:3], 1), -1)], dim=-1)
         target.copy_(padded.gather(-1, torch.where(at < 0, y.size(-1), at)).movedim(-1, 1))
 
 

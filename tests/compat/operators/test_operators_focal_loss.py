@@ -1,4 +1,4 @@
-"""The sigmoid focal loss and its gradient against plain NumPy statements of their definitions."""
+"""The focal losses and their gradients against plain NumPy statements of their definitions."""
 import numpy as np
 import pytest
 import torch
@@ -131,3 +131,57 @@ class TestSigmoidFocalLoss:
         expected = focal_loss(half.detach().double().cpu().numpy(), target.numpy(), 2., 0.25)
         np.testing.assert_allclose(loss.detach().double().cpu(), expected, rtol=2e-3, atol=2e-5)
         assert leaf.grad.isfinite().all()
+
+
+def softmax_focal_loss(logits, target, gamma, alpha, weight=None):
+    """-α (1 - p)^γ log(p) of each row's class, (N, )."""
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    own = np.take_along_axis(shares, target[:, None], axis=1)[:, 0]
+    return -alpha * (1 - own)**gamma * np.log(own) * (1 if weight is None else weight[target])
+
+
+class TestSoftmaxFocalLoss:
+
+    @pytest.mark.parametrize('reduction', ['none', 'mean', 'sum'])
+    @pytest.mark.parametrize(('gamma', 'alpha'), [(2., 0.25), (0., 0.5), (0.5, 0.7)])
+    @pytest.mark.parametrize('weighted', [False, True])
+    def test_equals_definition_and_finite_differences(self, reduction, gamma, alpha, weighted):
+        logits, target = random_logits(19)
+        target = target % 3
+        weight = torch.tensor([0.5, 2., 3.], dtype=torch.float64) if weighted else None
+        loss = ops.SoftmaxFocalLoss(gamma, alpha, weight, reduction)(logits, target)
+        expected = softmax_focal_loss(logits.numpy(), target.numpy(), gamma, alpha,
+                                      None if weight is None else weight.numpy())
+        expected = {'none': expected, 'mean': expected.mean(), 'sum': expected.sum()}[reduction]
+        np.testing.assert_allclose(loss, expected, rtol=1e-9)
+        if reduction != 'none':  # mmcv's own code multiplies (N, C) by (N, ) then
+            assert torch.autograd.gradcheck(
+                lambda x: ops.softmax_focal_loss(x, target, gamma, alpha, weight, reduction), logits.requires_grad_())
+
+    @pytest.mark.parametrize('gamma', [0., 0.5, 2.])
+    def test_certain_rows_have_finite_losses_and_gradients(self, gamma):
+        logits = torch.tensor([[200., 0], [200, 0]], requires_grad=True)
+        loss = ops.softmax_focal_loss(logits, torch.tensor([0, 1]), gamma, 1., None, 'sum')
+        loss.backward()
+        assert loss.isfinite()
+        assert logits.grad.isfinite().all()
+        assert logits.grad[0].eq(0).all()
+
+    def test_a_row_without_a_class_has_no_loss(self):
+        logits = torch.zeros(2, 3, requires_grad=True)
+        weight = torch.tensor([1., 2, 3])
+        loss = ops.softmax_focal_loss(logits, torch.tensor([-1, 1]), 2., 0.25, weight, 'sum')
+        loss.backward()
+        assert loss.item() == pytest.approx(2 * 0.25 * (2 / 3)**2 * np.log(3))
+        assert logits.grad[0].eq(0).all()
+
+    @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+    def test_half_precision(self, dtype):
+        shares = torch.tensor([[0.25, 0.75], [0.5, 0.5]], dtype=dtype)
+        losses, factors, gradient = shares.new_zeros(2), shares.new_zeros(2), torch.zeros_like(shares)
+        target, none = torch.tensor([0, 1]), shares.new_empty(0)
+        operators.softmax_focal_loss_forward(shares, target, none, losses, 2., 1.)
+        operators.softmax_focal_loss_backward(shares, target, none, factors, gradient, 2., 1.)
+        np.testing.assert_allclose(losses.double(), [0.75**2 * np.log(4), 0.25 * np.log(2)],
+                                   rtol=torch.finfo(dtype).eps)
+        assert gradient.isfinite().all()
