@@ -1,4 +1,4 @@
-"""The detectors of configs/baselines: under the protocol, and each builds, learns a batch and predicts (make baselines)."""
+"""The detectors of configs/baselines: under the protocol, and each learns a batch and predicts (make baselines)."""
 import copy
 import re
 
@@ -19,14 +19,15 @@ STEPS, SIZE, SMALL_SIZE = 10, 256, 128
 MEMORY = 6  # GiB
 # Their backbones compute with numbers while they are built, which the meta device has not.
 NOT_ON_META = ('retinanet_effb3', 'retinanet_pvt_t')
-TINY = 'no target in an image of 256 px is as large as the coarsest levels\' ranges or anchors'
+TINY = "no target in an image of 256 px is as large as the coarsest levels' ranges or anchors"
+LEFT_OUT = 'the coarsest anchors leave an image of 256 px, and are left out'
 EMPTY_QUERIES = 'the first layer attends among queries whose content is zeros'
 # Parameters, as NAME.PARAMETER, that have no gradient on the batch, and why.
 WITHOUT_GRADIENT = {
     r'.*\.bbox_head\.scales(_refine)?\.[1-4]\.scale': TINY,
     r'centernet_r50\.neck\.fpn_convs\.4\.conv\.(weight|bias)': TINY,
     r'retinanet_effb3\.bbox_head\.reg_convs\.[34]\.\d\.bn\.(weight|bias)': TINY,
-    r'(cascade|dynamic|grid|libra)_rcnn_r50\.neck\.fpn_convs\.3\.conv\.(weight|bias)': 'anchors that leave an image of 256 px are left out',
+    r'(cascade|dynamic|grid|libra)_rcnn_r50\.neck\.fpn_convs\.3\.conv\.(weight|bias)': LEFT_OUT,
     r'ssd512.*\.bbox_head\.(cls|reg)_convs\.[3-6]\.0\.(weight|bias)': TINY,
     r'ssd512.*\.neck\.extra_layers\..*': TINY,
     r'(conditional|dab)_detr_r50\.decoder\.layers\.0\.self_attn\.(kcontent|qcontent|v)_proj\.weight': EMPTY_QUERIES,

@@ -50,8 +50,8 @@ CHANGES = (
            inference.install),
     Change('mmdet.datasets.transforms Resize, RandomFlip', 'they move sky maps with the image, and no target '
            'masks', target_masks.install),
-    Change('mmdet.models SSDHead, paa_head', 'SSD cannot predict; PAA without scikit-learn names a package that does not '
-           'exist', detection_heads.install),
+    Change('mmdet.models SSDHead, paa_head', 'SSD cannot predict; PAA without scikit-learn names a package that does '
+           'not exist', detection_heads.install),
     Change('warnings filters', 'mmdet calls torch.meshgrid without indexing, of which PyTorch warns in every run',
            notices.install),
 )

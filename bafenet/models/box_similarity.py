@@ -16,8 +16,8 @@ class NormalisedWassersteinSimilarity(BboxOverlaps2D):
     """exp(−W / C) of two boxes seen as Gaussians (NWD, Wang et al., 2021), which small boxes apart have too.
 
     W is as in :class:`~bafenet.models.losses.NormalisedWassersteinLoss`. Assigners take it by
-    ``iou_calculator=dict(type='NormalisedWassersteinSimilarity')``; where they ask for the share of a box that lies in a
-    region to be ignored (``mode='iof'``), it is that.
+    ``iou_calculator=dict(type='NormalisedWassersteinSimilarity')``; where they ask for the share of a box that lies in
+    a region to be ignored (``mode='iof'``), it is that.
 
     Args:
         constant: C in pixels of the network's input.

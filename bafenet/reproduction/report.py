@@ -50,7 +50,8 @@ def build_report(table: Table, protocol: str, runs: dict[tuple[str, int], Run], 
         of_the_paper=not table.metrics, tests=_tested_on(table, runs),
         protocol=protocol, seeds=seeds, epochs=epochs, cfg_options=options or [],
         **_conventions(table, runs), **(dict(failures=failures) if failures else {}),
-        **(dict(rank=table.rank) if table.rank else {}), **(dict(costs=costs_note(next(iter(networks.values())))) if costs else {}),
+        **(dict(rank=table.rank) if table.rank else {}),
+        **(dict(costs=costs_note(next(iter(networks.values())))) if costs else {}),
         printed_with=dict(commit=commit(), machine=machine(), environment=environment()),
         rows=[_report_row(table, row, _runs_of(row, runs, seeds), protocol, costs.get(row.key, {}))
               for row in table.rows])

@@ -12,7 +12,8 @@ from bafenet.fields import require_dict, require_key, require_list, require_numb
 from .columns import BOXES, COSTS, EVALUATORS, MASKS, Column, Evaluator, column, require_metrics
 
 PROTOCOLS = ('paper', 'ours', 'demo', 'release')
-TABLE_KEYS = ('title', 'source', 'group', 'rows', 'notes', 'evaluator', 'costs', 'metrics', 'tests', 'base', 'set', 'rank')
+TABLE_KEYS = ('title', 'source', 'group', 'rows', 'notes', 'evaluator', 'costs', 'metrics', 'tests', 'base', 'set',
+              'rank')
 ROW_KEYS = ('key', 'name', 'label', 'base', 'set', 'method', 'paper', 'params', 'flops')
 # What a test changes lies in these: the network is trained once.
 TEST_PARTS = ('test_dataloader', 'test_evaluator')
@@ -195,8 +196,10 @@ def _row(file: str, fields: Any, place: str, base: dict[str, str] | None, tests:
         raise ValueError(f'{place} has a set and no base; give it, or the table, one')
     method = _method(fields, place, own, tests, evaluator) if 'method' in fields else None
     name = _text(fields.get('name', ''), f'{place}.name')
+    settings = _merged(_settings(common if own else {}, 'set', own), _settings(fields.get('set', {}), f'{place}.set',
+                                                                               own))
     return Row(key, name, _text(fields['label'], f'{place}.label'), _paper(fields.get('paper'), place, columns), own,
-               _merged(_settings(common if own else {}, 'set', own), _settings(fields.get('set', {}), f'{place}.set', own)), file,
+               settings, file,
                {test: _settings(value, f'tests.{test}', own) for test, value in tests.items()} if own else {},
                evaluator.name, method)
 

@@ -42,7 +42,8 @@ def test_changes_come_last_and_are_merged():
 def test_classes_of_every_stage_boxes_and_batch_normalisation(tmp_path):
     stage = "dict(type='Head', num_classes=80, norm_cfg=dict(type='SyncBN', eps=1e-3))"
     source = write(tmp_path, f'''model = dict(
-        type='X', backbone=dict(type='Own', frozen_stages=1), data_preprocessor=dict(pad_size_divisor=128, std=[1, 1, 1]),
+        type='X', backbone=dict(type='Own', frozen_stages=1),
+        data_preprocessor=dict(pad_size_divisor=128, std=[1, 1, 1]),
         roi_head=dict(bbox_head=[{stage}, {stage}]), num_queries=300,
         test_cfg=dict(rpn=dict(max_per_img=1000), rcnn=dict(score_thr=0.1, max_per_img=300)))''')
     model = detector_model(source, PROTOCOL)

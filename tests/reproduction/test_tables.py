@@ -111,7 +111,8 @@ def test_settings_of_all_rows_and_of_one(tmp_path):
     file.write_text(one_table('{key: a, label: a, base: x.py, set: {model.b: 3}}, {key: b, label: b, base: y.py}, '
                               '{label: c}', set='{model.b: 1, model.c: 2}'))
     first, second, not_run = read_table(str(file)).rows
-    assert first.set == dict(ours={'model.b': 3, 'model.c': 2}) and second.set == dict(ours={'model.b': 1, 'model.c': 2})
+    assert first.set == dict(ours={'model.b': 3, 'model.c': 2})
+    assert second.set == dict(ours={'model.b': 1, 'model.c': 2})
     assert not not_run.set
 
 

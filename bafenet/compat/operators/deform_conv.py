@@ -149,7 +149,7 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, 
 
 
 def _first_values(values: Tensor, size: torch.Size) -> Tensor:
-    """Of each image the first values, as (B, C, H', W') of an output's size, which mmcv reads without a look at theirs."""
+    """Of each image the first values, as (B, C, H', W') of an output's size: mmcv reads them so, whatever their own."""
     if values.shape[2:] == size or values.shape[2:].numel() < size.numel():
         return values
     return values.flatten(1)[:, :values.size(1) * size.numel()].reshape(*values.shape[:2], *size)
