@@ -60,9 +60,9 @@ def detector_model(source: str, protocol: Mapping[str, Any], num_classes: int = 
             part['max_per_img'] = min(part['max_per_img'], MAX_BOXES)
     model['data_preprocessor'] = _preprocessor(model.get('data_preprocessor') or {}, protocol, own_statistics)
     cfg = Config(dict(model=model))
-    backbone = cfg.model.get('backbone') or {}
+    backbone = model.get('backbone') or {}
     if backbone.get('type') == 'ResNet':
-        weights = dict(type='Pretrained', checkpoint=f'torchvision://resnet{backbone.depth}')
+        weights = dict(type='Pretrained', checkpoint=f'torchvision://resnet{backbone["depth"]}')
         cfg.merge_from_dict(dict(model=dict(
             backbone={**RESNET, **_plain(protocol.get('backbone', {})), 'init_cfg': dict(weights, _delete_=True)})))
     cfg.merge_from_dict(dict(model=changes))
@@ -73,12 +73,12 @@ def _model_of(source: str) -> dict:
     """The model of a config, as plain values."""
     file = str(_of_mmdet(source)) if source.startswith(MMDET) else find_config(source)
     try:
-        model = Config.fromfile(file).get('model')
+        model = Config.fromfile(file).to_dict().get('model')
     except Exception as error:  # a config is Python, and may raise anything
         raise InputError(f'{shown(source)}: cannot be read ({type(error).__name__}: {first_line(error)})') from error
     if not isinstance(model, dict):
         raise InputError(f'{shown(source)}: it has no model; give the config of a detector')
-    return model.to_dict()
+    return model
 
 
 def _of_mmdet(source: str) -> Path:

@@ -162,7 +162,7 @@ class ReceptiveFieldAssigner(PointAssigner):
 
 @TASK_UTILS.register_module()
 class AnchorReceptiveFieldAssigner(ReceptiveFieldAssigner):
-    """:class:`ReceptiveFieldAssigner` for heads of anchors, as of a region proposal network with a square at each place.
+    """:class:`ReceptiveFieldAssigner` for heads of anchors, as of a proposal network with one square at each place.
 
     An anchor's Gaussian lies at its centre, and its radius is ``radius`` times half of its width. Anchors that no
     target claims are negative, as in the paper; an image may have no target.

@@ -140,8 +140,8 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, 
     ``grad_…`` have the shapes of what they are the gradients of and are written in place.
     """
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
-    read = (_first_values(values, grad_output.shape[2:]) for values in (offset, mask))
-    computed = _gradients(grad_output, input, *read, weight, geometry)
+    offset, mask = (_first_values(values, grad_output.shape[2:]) for values in (offset, mask))
+    computed = _gradients(grad_output, input, offset, mask, weight, geometry)
     given = (grad_input, grad_offset, grad_mask, grad_weight, grad_bias)
     for target, gradient in zip(given if with_bias else given[:4], computed, strict=False):
         unread = target[:1].numel() - gradient[:1].numel()  # of an image, beyond its first values
