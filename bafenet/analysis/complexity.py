@@ -10,6 +10,7 @@ from mmdet.structures import DetDataSample
 from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -142,6 +143,8 @@ def count(cfg: Config, height: int, width: int) -> dict:
     sample = DetDataSample(metainfo=dict(
         img_shape=(height, width), ori_shape=(height, width), batch_input_shape=(height, width),
         scale_factor=(1.0, 1.0)))
+    # Two-stage detectors of mmdet read their targets, none here, before they look at anything.
+    sample.gt_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
     network.forward = partial(network.forward, data_samples=[sample])
     with torch.no_grad():
         used = _used_parameters(network, image)
