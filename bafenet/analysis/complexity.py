@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from mmdet.models.dense_heads import EmbeddingRPNHead
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.analysis import FlopAnalyzer
@@ -143,6 +144,8 @@ def count(cfg: Config, height: int, width: int) -> dict:
     sample = DetDataSample(metainfo=dict(
         img_shape=(height, width), ori_shape=(height, width), batch_input_shape=(height, width),
         scale_factor=(1.0, 1.0)))
+    for proposals in (module for module in network.modules() if isinstance(module, EmbeddingRPNHead)):
+        proposals.init_weights()  # to the whole image; as random numbers they are no boxes
     # Two-stage detectors of mmdet read their targets, none here, before they look at anything.
     sample.gt_instances = InstanceData(bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
     network.forward = partial(network.forward, data_samples=[sample])
