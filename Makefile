@@ -6,7 +6,7 @@ DEMO := configs/demo/bafenet_r18_demo.py
 # Threads that wait give way soon: a loader process beside them would otherwise slow a step several times.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: demo test faults lint clean
+.PHONY: demo test faults baselines lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python tools/dataset/make_demo.py data/demo
@@ -14,11 +14,15 @@ demo: $(VENV)/.installed
 	$(BIN)/python tools/test.py $(DEMO) work_dirs/demo --work-dir work_dirs/demo --out work_dirs/demo/metrics.json
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -m "not faults" tests
+	$(BIN)/python -m pytest -n 2 -m "not faults and not baselines" tests
 
 # Kills, full disks, fuzzing, several processes.
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m faults tests
+
+# Every detector of configs/baselines learns a batch and predicts.
+baselines: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 -m baselines tests
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

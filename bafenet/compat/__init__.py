@@ -9,6 +9,7 @@ from . import (
     checkpoint_loading,
     checkpoint_types,
     config_text,
+    detection_heads,
     file_backend,
     inference,
     notices,
@@ -49,6 +50,8 @@ CHANGES = (
            inference.install),
     Change('mmdet.datasets.transforms Resize, RandomFlip', 'they move sky maps with the image, and no target '
            'masks', target_masks.install),
+    Change('mmdet.models SSDHead, paa_head', 'SSD cannot predict; PAA without scikit-learn names a package that does '
+           'not exist', detection_heads.install),
     Change('warnings filters', 'mmdet and mmcv call torch.meshgrid and torch.addmm in old ways, of which PyTorch '
            'warns in every run', notices.install),
 )

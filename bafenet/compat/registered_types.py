@@ -12,8 +12,8 @@ from ..errors import InputError
 MAX_DEPTH = 40  # dicts and lists in one another; a config has ten
 # Parts of mmdet that evaluate a text of their config, or download by a name in it.
 _FOREIGN = frozenset(('tracking', 'trackers', 'tracking_heads', 'mot', 'vis', 'reid', 'language_models'))
-# Functions that mmcv finds by name.
-FUNCTIONS = frozenset(('nms', 'soft_nms'))
+# What mmcv and mmdet find by name in mmcv.ops.
+FUNCTIONS = frozenset(('nms', 'soft_nms', 'RoIAlign', 'RoIPool'))
 
 
 class UnknownTypeError(InputError):

@@ -148,6 +148,7 @@ BY_CLASS: dict[str, dict[str, Allowed]] = {
     'CrossEntropyLoss': {**named('use_sigmoid use_mask avg_non_ignore', FLAG),
                          'ignore_index': either(whole(-255, 255), NONE)},
     'NormalisedWassersteinLoss': {'constant': POSITIVE},
+    'NormalisedWassersteinSimilarity': {'constant': POSITIVE},
     'TargetSegmentor': {'loss_mask': either(PART, list_of(PART)), 'output_weights': either(list_of(FACTOR), NONE)},
     'NestedUNet': {'depth': choice(34, 18, 10), **named('attention nested', FLAG), 'in_channels': choice(1, 3)},
     'AdditiveUNet': {'widths': list_of(CHANNELS), 'blocks': list_of(whole(1, 100)), 'in_channels': choice(1, 3),

@@ -160,6 +160,45 @@ class ReceptiveFieldAssigner(PointAssigner):
         return claim_points(distances, torch.ones_like(radii, dtype=torch.bool), self.topk, boxes.new_zeros(len(boxes)))
 
 
+@TASK_UTILS.register_module()
+class AnchorReceptiveFieldAssigner(ReceptiveFieldAssigner):
+    """:class:`ReceptiveFieldAssigner` for heads of anchors, as of a proposal network with one square at each place.
+
+    An anchor's Gaussian lies at its centre, and its radius is ``radius`` times half of its width. Anchors that no
+    target claims are negative, as in the paper; an image may have no target.
+
+    Args:
+        topk: As of the parent.
+        radius: r in halves of an anchor's width.
+        distance: As of the parent.
+
+    Raises:
+        InputError: If a value is not one of these.
+    """
+
+    def assign(self, pred_instances: InstanceData, gt_instances: InstanceData, *args: Any, **kwargs: Any
+               ) -> AssignResult:
+        """Assign the anchors of one image, ``priors`` float (P, 4), x1, y1, x2, y2; see :class:`PointAssigner`.
+
+        Returns:
+            Its ``labels``, int64 (P, ), are the classes of the targets, -1 where there is none.
+        """
+        result = super().assign(pred_instances, gt_instances, *args, **kwargs)
+        result.labels = F.pad(gt_instances.labels, (1, 0), value=-1)[result.gt_inds]
+        return result
+
+    def find_owners(self, points: InstanceData, boxes: Tensor) -> Tensor:
+        """The target that each anchor learns, int64 (P, ), -1 for none.
+
+        Args:
+            points: The anchors: ``priors`` float (P, 4), x1, y1, x2, y2.
+            boxes: The targets (G, 4).
+        """
+        sizes = box_sizes(points.priors)
+        centred = torch.cat((box_centres(points.priors), sizes / 2), dim=1)
+        return super().find_owners(InstanceData(priors=centred), boxes)
+
+
 def box_sizes(boxes: Tensor) -> Tensor:
     """Widths and heights (G, 2)."""
     return boxes[:, 2:] - boxes[:, :2]

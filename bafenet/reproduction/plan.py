@@ -25,6 +25,7 @@ from .stored import (
     digest_of,
     epoch_of,
     latest_checkpoint,
+    read_failure,
     read_result,
     read_settings,
 )
@@ -86,6 +87,10 @@ class Run:
         """
         result = read_result(self.folder)
         return result if result and result['digest'] == self.digest else None
+
+    def failure(self) -> str:
+        """Why its last try failed, as one line; empty where it did not, or is finished."""
+        return '' if self.result() else read_failure(self.folder)
 
     def epochs_done(self) -> int:
         """Whole epochs from which the run can go on."""

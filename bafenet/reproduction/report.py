@@ -42,13 +42,16 @@ def build_report(table: Table, protocol: str, runs: dict[tuple[str, int], Run], 
         settings, commits and machine. Of boxes ``sides``; of other evaluators ``evaluator`` and ``units`` of the
         columns, in which all numbers but those of ``runs`` are.
     """
+    failures = {run.name: reason for run in runs.values() if (reason := run.failure())}
     networks = {row.key: runs[row.key, 0].cfg for row in table.runnable if table.costs and row.method is None}
     costs = measure_costs(networks) if networks else {}
     return dict(
         table=table.key, title=table.title, source=table.source, notes=list(table.notes), columns=list(table.columns),
         of_the_paper=not table.metrics, tests=_tested_on(table, runs),
         protocol=protocol, seeds=seeds, epochs=epochs, cfg_options=options or [],
-        **_conventions(table, runs), **(dict(costs=costs_note(next(iter(networks.values())))) if costs else {}),
+        **_conventions(table, runs), **(dict(failures=failures) if failures else {}),
+        **(dict(rank=table.rank) if table.rank else {}),
+        **(dict(costs=costs_note(next(iter(networks.values())))) if costs else {}),
         printed_with=dict(commit=commit(), machine=machine(), environment=environment()),
         rows=[_report_row(table, row, _runs_of(row, runs, seeds), protocol, costs.get(row.key, {}))
               for row in table.rows])
@@ -177,11 +180,25 @@ def _notes(report: dict) -> list[str]:
               for row in report['rows'] if row['base'] and row['key'] != row['trained_as']]
     commits = sorted({commit for row in report['rows'] for run in row['runs'] for commit in run['commits']})
     machines = sorted({run['environment']['device'] for row in report['rows'] for run in row['runs']})
+    if report.get('rank'):
+        notes.append(_ranking(report))
+    notes += [f'{markdown_text(name)} failed: {markdown_text(reason)}' for name, reason in
+              report.get('failures', {}).items()]
     if commits:
         notes.append(f'Commit {markdown_text(", ".join(commits))}; on {markdown_text(", ".join(machines))}; seeds from '
                      '0.'
                      + (' The runs are of several commits.' if len(commits) > 1 else ''))
     return notes + [markdown_text(note) for note in report['notes']]
+
+
+def _ranking(report: dict) -> str:
+    """The rows by a column, best first: ours, and the paper's order of the same rows."""
+    name = report['rank']
+    ours = {row['row']: row['ours'][name]['mean'] for row in report['rows'] if name in row['ours']}
+    paper = {row['row']: row['paper'][name] for row in report['rows'] if row['row'] in ours and name in row['paper']}
+    orders = [f'{who}: ' + ', '.join(f'{markdown_text(row)} {values[row]:.3f}' for row in sorted(
+        values, key=lambda row: -values[row])) for who, values in (('ours', ours), ('paper', paper)) if values]
+    return f'Best first by {name}; ' + '; '.join(orders or ['no finished run']) + '.'
 
 
 def _notes_on_metrics(report: dict) -> list[str]:

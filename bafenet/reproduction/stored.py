@@ -9,10 +9,11 @@ from pathlib import Path
 from bafenet.errors import InputError, printable
 from bafenet.evaluation.results import check_metrics
 from bafenet.fields import require_dict, require_key, require_list, require_text, require_whole
-from bafenet.reading import read_json
+from bafenet.reading import read_json, read_regular
 from bafenet.renamed import with_new_names
 
 CONFIG_FILE, SETTINGS_FILE, RESULT_FILE = 'config.py', 'settings.json', 'result.json'
+FAILURE_FILE, MAX_NOTE = 'failure.txt', 2**16  # bytes
 TESTS_FOLDER = 'tests'  # configs and results of a run that is tested several times
 
 
@@ -43,6 +44,15 @@ def read_result(folder: Path) -> dict | None:
     if result is not None and stored is not None and result['digest'] == stored['former_digest']:
         result['digest'] = stored['digest']
     return result
+
+
+def read_failure(folder: Path) -> str:
+    """Why the last try of a run failed, as one printable line; empty where it did not, or left nothing to read."""
+    try:
+        text = read_regular(folder / FAILURE_FILE, MAX_NOTE).decode('utf-8', errors='replace')
+    except (OSError, ValueError):
+        return ''
+    return printable(' '.join(text.split()))
 
 
 def digest_of(settings: dict) -> str:

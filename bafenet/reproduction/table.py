@@ -12,7 +12,8 @@ from bafenet.fields import require_dict, require_key, require_list, require_numb
 from .columns import BOXES, COSTS, EVALUATORS, MASKS, Column, Evaluator, column, require_metrics
 
 PROTOCOLS = ('paper', 'ours', 'demo', 'release')
-TABLE_KEYS = ('title', 'source', 'group', 'rows', 'notes', 'evaluator', 'costs', 'metrics', 'tests', 'base')
+TABLE_KEYS = ('title', 'source', 'group', 'rows', 'notes', 'evaluator', 'costs', 'metrics', 'tests', 'base', 'set',
+              'rank')
 ROW_KEYS = ('key', 'name', 'label', 'base', 'set', 'method', 'paper', 'params', 'flops')
 # What a test changes lies in these: the network is trained once.
 TEST_PARTS = ('test_dataloader', 'test_evaluator')
@@ -98,6 +99,7 @@ class Table:
         tests: Names of what each network is tested on, once trained; empty for its config's own test set.
         evaluator: Whose numbers it prints.
         costs: Columns before these, names of ``columns.COSTS``.
+        rank: The column by which its rows are ranked, the highest first; empty where they are not.
     """
 
     key: str
@@ -110,6 +112,7 @@ class Table:
     tests: tuple[str, ...] = ()
     evaluator: Evaluator = BOXES
     costs: tuple[str, ...] = ()
+    rank: str = ''
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -154,7 +157,8 @@ def parse_table(file: str, content: Any) -> Table:
     name, = _known('evaluator', [body.get('evaluator', BOXES.name)], EVALUATORS)
     evaluator, costs = EVALUATORS[name], _known('costs', body.get('costs') or [], COSTS)
     printed = [one for one in (*map(column, costs), *evaluator.columns) if one.in_papers]
-    rows = tuple(_row(file, fields, f'rows[{i}]', base, tests, printed, evaluator)
+    common = require_dict(body.get('set', {}), 'set')
+    rows = tuple(_row(file, fields, f'rows[{i}]', base, tests, printed, evaluator, common)
                  for i, fields in enumerate(require_list(body['rows'], 'rows')))
     metrics = require_metrics(require_list(body.get('metrics') or [], 'metrics'), evaluator)
     if metrics and any(row.paper for row in rows):
@@ -166,7 +170,10 @@ def parse_table(file: str, content: Any) -> Table:
     notes = tuple(_text(note, f'notes[{i}]') for i, note in enumerate(require_list(body.get('notes') or [], 'notes')))
     group = require_key(body['group'], 'group') if body.get('group') is not None else ''
     table = Table(require_key(Path(file).stem, "the file's name"), _text(body['title'], 'title'),
-                  _text(body['source'], 'source'), rows, notes, metrics, group, tuple(tests), evaluator, costs)
+                  _text(body['source'], 'source'), rows, notes, metrics, group, tuple(tests), evaluator, costs,
+                  _text(body.get('rank', ''), 'rank'))
+    if table.rank:
+        _known('rank', [table.rank], table.columns)
     for row in table.runnable:
         if set(row.base) != set(table.protocols):
             raise ValueError(f'row {row.key} has a base for {", ".join(row.base)}, and the first row for '
@@ -175,7 +182,7 @@ def parse_table(file: str, content: Any) -> Table:
 
 
 def _row(file: str, fields: Any, place: str, base: dict[str, str] | None, tests: Mapping[str, Settings],
-         columns: Sequence[Column], evaluator: Evaluator) -> Row:
+         columns: Sequence[Column], evaluator: Evaluator, common: Settings) -> Row:
     # A key that is misspelt is absent too; the misspelling is what to say.
     _refuse_unknown(require_dict(fields, place), ROW_KEYS, place)
     require_dict(fields, place, ('label', ))
@@ -189,8 +196,10 @@ def _row(file: str, fields: Any, place: str, base: dict[str, str] | None, tests:
         raise ValueError(f'{place} has a set and no base; give it, or the table, one')
     method = _method(fields, place, own, tests, evaluator) if 'method' in fields else None
     name = _text(fields.get('name', ''), f'{place}.name')
+    settings = _merged(_settings(common if own else {}, 'set', own), _settings(fields.get('set', {}), f'{place}.set',
+                                                                               own))
     return Row(key, name, _text(fields['label'], f'{place}.label'), _paper(fields.get('paper'), place, columns), own,
-               _settings(fields.get('set', {}), f'{place}.set', own), file,
+               settings, file,
                {test: _settings(value, f'tests.{test}', own) for test, value in tests.items()} if own else {},
                evaluator.name, method)
 
@@ -258,6 +267,11 @@ def _settings(value: Any, place: str, base: dict[str, str]) -> dict[str, Setting
         for key, item in own.items():
             _require_plain(item, f'{place}: {key}')
     return settings
+
+
+def _merged(common: dict[str, Settings], own: dict[str, Settings]) -> dict[str, Settings]:
+    """By protocol, the settings of all rows and then a row's own, which win."""
+    return {protocol: {**settings, **own[protocol]} for protocol, settings in common.items()}
 
 
 def _require_plain(value: Any, place: str) -> None:

@@ -28,17 +28,19 @@ from .depends import METHOD
 from .method_run import TEST, measure_method, method_columns
 from .stored import (
     CONFIG_FILE,
+    FAILURE_FILE,
+    MAX_NOTE,
     RESULT_FILE,
     TESTS_FOLDER,
     epoch_of,
     files_of_epochs,
     latest_checkpoint,
+    read_failure,
     read_settings,
 )
 
-FAILURE_FILE, COMMITS_FILE = 'failure.txt', 'commits.txt'
+COMMITS_FILE = 'commits.txt'
 TRACEBACK = '--traceback'
-_MAX_NOTE = 2**16  # bytes of the small text files of a run
 
 # --- The process that starts it ---------------------------------------------------------------------------------------
 
@@ -67,16 +69,10 @@ def launch(folder: Path) -> None:
         process.terminate()  # it would take seconds to see, while it imports, that its input has ended
         process.wait()
     if status:
-        raise InputError(_why_it_failed(folder) or _how_it_ended(status))
-
-
-def _why_it_failed(folder: Path) -> str:
-    """What the process has left to say, as one line; empty where there is nothing."""
-    try:
-        text = read_regular(folder / FAILURE_FILE, _MAX_NOTE).decode('utf-8', errors='replace')
-    except (OSError, ValueError):
-        return ''
-    return printable(' '.join(text.split()))
+        reason = read_failure(folder)
+        if not reason:  # a process that is killed, as for its memory, leaves none
+            _note_failure(folder, reason := _how_it_ended(status))
+        raise InputError(reason)
 
 
 def _how_it_ended(status: int) -> str:
@@ -226,7 +222,7 @@ def _commits(folder: Path) -> list[str]:
     """
     file = folder / COMMITS_FILE
     try:
-        return read_regular(file, _MAX_NOTE).decode('utf-8').split('\n') if os.path.lexists(file) else []
+        return read_regular(file, MAX_NOTE).decode('utf-8').split('\n') if os.path.lexists(file) else []
     except (OSError, ValueError) as error:
         raise InputError(f'{printable(file)}: not the commits of a run ({reason_of(error)}); delete its '
                          'folder') from error

@@ -156,3 +156,27 @@ def test_a_result_without_tests_is_named(runs):
     own = Table('own', 'Title', 'Nowhere', TABLE.rows[:1], (), ('mAP_12', ))
     with pytest.raises(InputError, match='result.json: it has no tests'):
         build_report(own, 'paper', runs, seeds=3, epochs=None, options=None)
+
+
+def test_what_failed_stands_in_the_report_with_its_reason(runs):
+    before = report(runs)
+    assert 'failures' not in before and 'failed' not in markdown(before)
+    failed, finished_since = runs[B, 2], runs[A, 0]
+    for run in (failed, finished_since):
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / 'failure.txt').write_text('no room\non <the> disk')
+    content = report(runs)
+    assert content.pop('failures') == {f'{B} seed 2': 'no room on <the> disk'} and content == before
+    note, = [line for line in markdown(report(runs)).splitlines() if ' failed: ' in line]
+    assert 'no room on &lt;the&gt; disk' in note and 'seed 2' in note
+
+
+def test_rows_are_ranked_by_a_column_beside_the_papers_order(runs):
+    ranked = dataclasses.replace(TABLE, rank='mAP_12')
+    content = build_report(ranked, 'paper', runs, seeds=3, epochs=None, options=None)
+    note, = [line for line in markdown(content).splitlines() if line.startswith('- Best first by mAP_12')]
+    means = {'(a) first': np.mean([numbers(A, seed)['mAP_12'] for seed in range(3)]),
+             '(b) second': np.mean([numbers(B, seed)['mAP_12'] for seed in range(2)])}
+    ours = ', '.join(f'{row} {means[row]:.3f}' for row in sorted(means, key=means.get, reverse=True))
+    # The paper has no number for (b), and (d) and the illegible row have none of ours.
+    assert note.replace('\\', '') == f'- Best first by mAP_12; ours: {ours}; paper: (a) first 0.200.'

@@ -57,10 +57,16 @@ def test_a_table_by_number_key_or_file(name):
 
 
 @pytest.mark.parametrize(('name', 'message'), [('8', 'no such table; choose from II'), ('1', 'no such table'),
-                                               ('', 'no such table'), ('7', 'VII: holds the paper')])
+                                               ('', 'no such table')])
 def test_a_table_that_cannot_be_had(name, message):
     with pytest.raises(InputError, match=message):
         select_tables(name)
+
+
+def test_a_table_none_of_whose_rows_can_be_run(tmp_path):
+    (tmp_path / 'papers.yaml').write_text(one_table('{label: a, paper: [0.1, 0.1, 0.1, 0.1]}'))
+    with pytest.raises(InputError, match='papers: holds the paper'):
+        select_tables(str(tmp_path / 'papers.yaml'))
 
 
 def test_a_row_by_its_key():
@@ -68,8 +74,7 @@ def test_a_row_by_its_key():
     assert row.base == dict(ours='configs/bafenet/bafenet_hr_tiny_densesirst.py') and row.set == dict(ours={})
     with pytest.raises(InputError, match='--row tabel3_b: no table has such a row; close: table3_b'):
         find_row('tabel3_b')
-    with pytest.raises(InputError, match='--row fcos_r50: no table has such a row'):
-        find_row('fcos_r50')
+    assert find_row('fcos_r50').paper['mAP_07'] == 0.232
 
 
 def write(folder, name, tests=False, **fields):
@@ -99,6 +104,25 @@ def test_settings_for_each_protocol_or_for_all(tmp_path):
     assert row.set == dict(ours={'a.b': 1}, demo={}) and row.base_of('demo') == 'y.py'
     with pytest.raises(InputError, match='one.yaml: row a: it has no base for the protocol paper'):
         row.base_of('paper')
+
+
+def test_settings_of_all_rows_and_of_one(tmp_path):
+    file = tmp_path / 'common.yaml'
+    file.write_text(one_table('{key: a, label: a, base: x.py, set: {model.b: 3}}, {key: b, label: b, base: y.py}, '
+                              '{label: c}', set='{model.b: 1, model.c: 2}'))
+    first, second, not_run = read_table(str(file)).rows
+    assert first.set == dict(ours={'model.b': 3, 'model.c': 2})
+    assert second.set == dict(ours={'model.b': 1, 'model.c': 2})
+    assert not not_run.set
+
+
+def test_a_rank_is_by_a_column(tmp_path):
+    file = tmp_path / 'ranked.yaml'
+    file.write_text(one_table(rank='recall_07'))
+    assert read_table(str(file)).rank == 'recall_07'
+    file.write_text(one_table(rank='found'))
+    with pytest.raises(InputError, match="ranked.yaml: .*rank: 'found' is none of mAP_07, recall_07"):
+        read_table(str(file))
 
 
 ROW = '{key: a, label: b, base: x.py}'

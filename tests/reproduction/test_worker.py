@@ -1,6 +1,7 @@
 """One run: where a stopped one goes on, which checkpoints are tested, and the process that does it."""
 import functools
 import os
+import re
 import signal
 import stat
 import sys
@@ -13,7 +14,7 @@ from bafenet.errors import InputError
 from bafenet.fileio import owned
 from bafenet.reproduction import worker
 from bafenet.reproduction.columns import table_columns
-from bafenet.reproduction.stored import latest_checkpoint
+from bafenet.reproduction.stored import latest_checkpoint, read_failure
 from bafenet.reproduction.worker import best_checkpoints, launch, work
 from bafenet_command import Terminated, one_line_errors
 
@@ -75,6 +76,7 @@ def test_the_end_of_a_process_is_told_in_one_line(tmp_path, monkeypatch, script,
     monkeypatch.setattr(sys, 'executable', str(executable))
     with pytest.raises(InputError, match=message):
         launch(tmp_path)
+    assert re.search(message, read_failure(tmp_path))
 
 
 def test_what_a_failed_process_says_is_one_printable_line(tmp_path, monkeypatch):

@@ -1,0 +1,6 @@
+# Dynamic R-CNN, https://arxiv.org/abs/2004.06002.
+_base_ = '../_base_/protocols/ours.py'
+
+from bafenet.engine.detector_model import detector_model
+
+model = detector_model('mmdet::dynamic_rcnn/dynamic-rcnn_r50_fpn_1x_coco.py', _base_.protocol_model)

@@ -1,0 +1,6 @@
+# Libra R-CNN, https://arxiv.org/abs/1904.02701.
+_base_ = '../_base_/protocols/ours.py'
+
+from bafenet.engine.detector_model import detector_model
+
+model = detector_model('mmdet::libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco.py', _base_.protocol_model)

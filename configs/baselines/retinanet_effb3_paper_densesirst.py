@@ -1,0 +1,6 @@
+_base_ = '../_base_/protocols/paper.py'
+
+from bafenet.engine.detector_model import detector_model
+
+model = detector_model('configs/baselines/retinanet_effb3_densesirst.py', _base_.protocol_model)
+optim_wrapper = dict(paramwise_cfg=dict(bypass_duplicate=True))

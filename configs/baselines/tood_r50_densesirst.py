@@ -1,0 +1,6 @@
+# TOOD, https://arxiv.org/abs/2108.07755.
+_base_ = '../_base_/protocols/ours.py'
+
+from bafenet.engine.detector_model import detector_model
+
+model = detector_model('mmdet::tood/tood_r50_fpn_1x_coco.py', _base_.protocol_model)
