@@ -20,6 +20,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     model = tasks.add_parser('model', help='training steps and predictions against FCOS, the exchanges alone')
     model.add_argument('--steps', type=whole(1, 10**4), default=7, help='runs of each that count [7]')
     model.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='[cpu]')
+    ops = tasks.add_parser('ops', help="mmcv's operators as they are here, beside compiled mmcv where there is one")
+    ops.add_argument('--steps', type=whole(1, 10**4), default=5, help='runs of each that count [5]')
+    ops.add_argument('--size', type=whole(64, 2048), default=512, help='side of the frame in pixels, of whose features '
+                     'the operators get those of stride 8 [512]')
+    ops.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='[cpu]')
     predict = tasks.add_parser('predict', help='predictions of whole frames at batch 1, through NMS and sky map')
     predict.add_argument('config', nargs='?', help='config file, to time the network as it is tested; the frames are '
                          'of its test split')
@@ -35,7 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     predict.add_argument('--images', type=whole(1, 10**5), default=30, help='frames that count, at most [30]')
     predict.add_argument('--data-root', help='devkit [the config\'s]')
     predict.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='[cpu]')
-    for task in (augment, model, predict):
+    for task in (augment, model, ops, predict):
         # After the subcommand too, where people look for it.
         task.add_argument('--out', metavar='FILE.json', default=argparse.SUPPRESS, help='write the results')
     args = parser.parse_args(argv)
@@ -59,6 +64,9 @@ def main(argv: list[str] | None = None) -> int:
         results = benchmark.benchmark_augment(args.config, args.data_root, args.images, args.cache_mb)
     elif args.task == 'model':
         results = model_benchmark.benchmark_model(args.steps, args.device)
+    elif args.task == 'ops':
+        from bafenet.analysis.operator_benchmark import benchmark_operators
+        results = benchmark_operators(args.steps, args.device, args.size)
     elif args.backends:
         from bafenet.analysis.backend_benchmark import benchmark_backends, print_backends
         results = benchmark_backends(args.weights, args.backends, args.shape, args.images, args.data_root, args.threads)

@@ -233,4 +233,6 @@ def print_results(results: dict) -> None:
             table.add_row(name, f'{value:.2f}', '', '')
         elif isinstance(value, list):
             table.add_row(name, ' → '.join(f'{item:.0f}' for item in value), '', '')
+        elif name != 'machine':
+            table.add_row(name, cell(value), '', '')
     Console().print(table)

@@ -52,8 +52,8 @@ CHANGES = (
            'masks', target_masks.install),
     Change('mmdet.models SSDHead, paa_head', 'SSD cannot predict; PAA without scikit-learn names a package that does '
            'not exist', detection_heads.install),
-    Change('warnings filters', 'mmdet calls torch.meshgrid without indexing, of which PyTorch warns in every run',
-           notices.install),
+    Change('warnings filters', 'mmdet and mmcv call torch.meshgrid and torch.addmm in old ways, of which PyTorch '
+           'warns in every run', notices.install),
 )
 
 

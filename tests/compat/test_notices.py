@@ -6,6 +6,9 @@ from mmdet.models.task_modules import MlvlPointGenerator
 
 from bafenet.compat import notices
 
+# isort: split
+from mmcv.ops import MaskedConv2d
+
 
 def test_mmdets_meshgrid_is_silent_and_other_warnings_are_heard():
     with warnings.catch_warnings(record=True) as heard:
@@ -16,3 +19,17 @@ def test_mmdets_meshgrid_is_silent_and_other_warnings_are_heard():
         warnings.warn('torch.meshgrid is slow', UserWarning, stacklevel=1)
     assert grid.tolist() == [[8 * (x + 0.5), 8 * (y + 0.5)] for y in range(2) for x in range(3)]
     assert [str(one.message) for one in heard] == ['torch.meshgrid is slow']
+
+
+def test_mmcvs_addmm_is_silent():
+    always = torch.is_warn_always_enabled()
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter('always')
+        torch.set_warn_always(True)
+        try:
+            for install in (lambda: None, notices.install):
+                install()
+                MaskedConv2d(1, 1, 1)(torch.ones(1, 1, 2, 2), torch.ones(1, 2, 2))
+        finally:
+            torch.set_warn_always(always)
+    assert len([one for one in heard if 'addmm' in str(one.message)]) == 1

@@ -19,6 +19,7 @@ COMMANDS = {
     'exchange': 'analysis/exchange.py CONFIG NET --out OUT/exchange.json ON_KIT',
     'predict': 'benchmark.py predict CONFIG --images 1 --shape 64 64 --data-root KIT --out OUT/speed.json',
     'augment': 'benchmark.py augment --config CONFIG --images 1 --data-root KIT --out OUT/speed.json',
+    'ops': 'benchmark.py ops --steps 1 --size 64 --out OUT/speed.json',
     'classical': 'classical.py measure KIT --methods Top-Hat --out OUT/classical.json',
     'classical BAD': 'classical.py draw BAD --out OUT/classical.png',
     'browse': 'dataset/browse.py CONFIG --out OUT/sheet.png --count 2 ON_KIT',
@@ -163,7 +164,8 @@ QUICK = [
     Row('densify', 'spacing', more='--spacing 5 1'), Row('densify', 'absent', 'absent split', more='--split absent'),
     Row('densify', 'absent', 'absent sky', more='--sky absent'),
     Row('library', 'passwd', 'split elsewhere', more='--split ../../../etc/passwd'),
-    *options('complexity', '--shape 100000 1'), *options('predict', '--shape 0 1'), *options('stats', '--workers -1'),
+    *options('complexity', '--shape 100000 1'), *options('predict', '--shape 0 1'),
+    *options('stats', '--workers -1'), *options('ops', '--steps 0', '--size 8', '--device tpu', '--out speed.txt'),
     *options('browse', 'x=1'), *options('reproduce', '--seeds 0', '--rows absent', '--cfg-options x'),
 ]
 

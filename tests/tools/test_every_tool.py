@@ -213,7 +213,8 @@ def test_a_number_out_of_range_is_named_with_its_option(call, name, options):
 
 
 @pytest.mark.parametrize(('task', 'options'), [
-    ('augment', ['--cache-mb', 'nan']), ('augment', ['--cache-mb', '-1']), ('model', ['--steps', '0'])])
+    ('augment', ['--cache-mb', 'nan']), ('augment', ['--cache-mb', '-1']), ('model', ['--steps', '0']),
+    ('ops', ['--steps', '0']), ('ops', ['--size', '32'])])
 def test_numbers_of_the_other_benchmarks(call, task, options):
     assert options[0] in error_of(call('benchmark.py', task, *options))
 

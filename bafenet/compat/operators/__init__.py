@@ -18,7 +18,8 @@ import torch
 
 from .coverage import COVERED, LEFT_OUT, Covered, LeftOut, reason_of
 
-__all__ = ['COVERED', 'LEFT_OUT', 'Covered', 'LeftOut', 'get_compiler_version', 'get_compiling_cuda_version', 'install']
+__all__ = ['COVERED', 'LEFT_OUT', 'Covered', 'LeftOut', 'get_compiler_version', 'get_compiling_cuda_version', 'install',
+           'stand_in']
 
 
 def get_compiler_version() -> str:
@@ -37,8 +38,12 @@ def install() -> None:
     Raises:
         ModuleNotFoundError: Neither mmcv nor mmcv-lite is installed.
     """
-    if importlib.util.find_spec('mmcv._ext') is not None:
-        return
+    if importlib.util.find_spec('mmcv._ext') is None:
+        sys.modules['mmcv._ext'] = stand_in()
+
+
+def stand_in() -> ModuleType:
+    """A module with what ``mmcv._ext`` has; what is not here raises NotImplementedError when it is called."""
     ext = ModuleType('mmcv._ext', 'Stand-in for the compiled operators of mmcv, see bafenet.compat.operators.')
     # With no spec pkgutil.find_loader raises; without a loader mmengine knows that nothing is compiled.
     ext.__spec__ = ModuleSpec('mmcv._ext', loader=None)
@@ -46,7 +51,7 @@ def install() -> None:
     for function in (*operators, get_compiler_version, get_compiling_cuda_version):
         setattr(ext, function.__name__, function)
     vars(ext)['__getattr__'] = _missing_operator
-    sys.modules['mmcv._ext'] = ext
+    return ext
 
 
 def _missing_operator(name: str) -> Callable:

@@ -3,14 +3,19 @@
 Version 1 is version 2 without a mask. Offsets are (B, 2 · D · kh · kw, H', W') for D deformable groups, y before x of
 each tap, taps in rows; torchvision's are laid out alike.
 """
+import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.functional import pad
 from torchvision.ops import deform_conv2d
 
-from .precision import in_own_precision, widened
+from bafenet.errors import InputError
+
+from .precision import gradients, in_own_precision, must_repeat, widened
+from .sampling import corners_in_zeros, pixel_rows, weighted_rows
 
 
 class _Geometry(NamedTuple):
@@ -104,9 +109,9 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
         weight: (C', C / group, kernel_h, kernel_w).
         bias: (C', ), or anything where there is none.
         ones: Not used.
-        offset: (B, 2 · deformable_group · kernel_h · kernel_w, H', W') in pixels.
-        mask: (B, deformable_group · kernel_h · kernel_w, H', W'), the factors. It and ``offset`` may be larger than the
-            output, as DyHead has them: then an image's first values count, in order, as they lie in memory.
+        offset: (B, 2 · deformable_group · kernel_h · kernel_w, H', W') in pixels. Of a larger map the first numbers of
+            each image are taken, whatever place they had, as mmcv does: DyHead gives a coarser level the finer's.
+        mask: (B, deformable_group · kernel_h · kernel_w, H', W'), the factors; the same holds.
         output: (B, C', H', W'), written in place.
         columns: Not used.
         kernel_h: Height of the kernel, ``weight``'s.
@@ -120,10 +125,13 @@ def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor, o
         group: Groups of channels that do not mix.
         deformable_group: Groups of channels with offsets and factors of their own.
         with_bias: Whether there is a bias.
+
+    Raises:
+        InputError: If offset or mask have fewer numbers than the output needs.
     """
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
     input, offset, weight, mask, bias = widened(input, offset, weight, mask, bias)
-    offset, mask = (_first_values(given, output.shape[2:]) for given in (offset, mask))
+    offset, mask = (_first_of_each_image(each, output.shape[2:]) for each in (offset, mask))
     output.copy_(_convolve(input, offset, weight, mask, bias if with_bias else None, geometry).view_as(output))
 
 
@@ -140,19 +148,26 @@ def modulated_deform_conv_backward(input: Tensor, weight: Tensor, bias: Tensor, 
     ``grad_…`` have the shapes of what they are the gradients of and are written in place.
     """
     geometry = _Geometry((stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group, deformable_group)
-    offset, mask = (_first_values(values, grad_output.shape[2:]) for values in (offset, mask))
+    offset, mask = (_first_of_each_image(each, grad_output.shape[2:]) for each in (offset, mask))
     computed = _gradients(grad_output, input, offset, mask, weight, geometry)
     given = (grad_input, grad_offset, grad_mask, grad_weight, grad_bias)
     for target, gradient in zip(given if with_bias else given[:4], computed, strict=False):
-        unread = target[:1].numel() - gradient[:1].numel()  # of an image, beyond its first values
-        target.copy_(pad(gradient.flatten(1), (0, unread)).view_as(target) if unread else gradient)
+        if gradient.shape != target.shape:
+            # Those of a larger map: the numbers that were not taken get none.
+            rest = target[:1].numel() - gradient[:1].numel()
+            gradient = F.pad(gradient.flatten(1), (0, rest)).view(target.shape)
+        target.copy_(gradient)
 
 
-def _first_values(values: Tensor, size: torch.Size) -> Tensor:
-    """Of each image the first values, as (B, C, H', W') of an output's size: mmcv reads them so, whatever their own."""
-    if values.shape[2:] == size or values.shape[2:].numel() < size.numel():
+def _first_of_each_image(values: Tensor, out: Sequence[int]) -> Tensor:
+    """The first numbers of each image (B, K, …) as maps (B, K, H', W')."""
+    if tuple(values.shape[2:]) == tuple(out):
         return values
-    return values.flatten(1)[:, :values.size(1) * size.numel()].reshape(*values.shape[:2], *size)
+    number = values.size(1) * out[0] * out[1]
+    if values[:1].numel() < number:
+        raise InputError(f'a deformable convolution whose output is {out[0]}×{out[1]} got offsets or masks of '
+                         f'{values.size(2)}×{values.size(3)}: give them the size of the output')
+    return values.reshape(len(values), -1)[:, :number].unflatten(1, (values.size(1), *out))
 
 
 def _convolve(input: Tensor, offset: Tensor, weight: Tensor, mask: Tensor | None, bias: Tensor | None,
@@ -164,27 +179,50 @@ def _gradients(grad_output: Tensor, input: Tensor, offset: Tensor, mask: Tensor 
                geometry: _Geometry) -> tuple[Tensor, ...]:
     """Gradients of input, offset, mask, weight and bias, in float32 at least."""
     grad_output, input, offset, weight = widened(grad_output, input, offset, weight)
+    if must_repeat(input):
+        factors = torch.ones_like(offset[:, ::2]) if mask is None else mask.to(input.dtype)
+        computed = gradients(functools.partial(_convolve_in_order, geometry), (input, offset, factors, weight),
+                             grad_output)
+        return *computed, grad_output.sum((0, 2, 3))
     factors = input.new_zeros(input.size(0), 0) if mask is None else mask.to(input.dtype)
     grad_input, grad_weight, grad_offset, grad_mask, grad_bias = torch.ops.torchvision._deform_conv2d_backward(
         grad_output.contiguous(), input, weight, offset, factors, weight.new_zeros(weight.size(0)), *geometry.stride,
         *geometry.padding, *geometry.dilation, geometry.groups, geometry.deform_groups, mask is not None)
-    beyond = _beyond_the_frame(offset, input, weight, geometry)
+    beyond = _beyond_the_frame(*_places(offset, weight, geometry), input)
     taps = grad_offset.view(*beyond.shape[:3], 2, *beyond.shape[3:]).masked_fill(beyond[:, :, :, None], 0)
     return grad_input, taps.view_as(grad_offset), grad_mask, grad_weight, grad_bias
 
 
-def _beyond_the_frame(offset: Tensor, input: Tensor, weight: Tensor, geometry: _Geometry) -> Tensor:
-    """Which taps lie on or beyond the zeros around the frame, bool (B, D, taps, H', W').
+def _convolve_in_order(geometry: _Geometry, input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """The same convolution, whose gradients PyTorch adds up in the same order each time."""
+    (batch, channels, height, width), groups = input.shape, geometry.deform_groups
+    y, x = _places(offset, weight, geometry)
+    index, weights = corners_in_zeros(y, x, height, width)
+    image = torch.arange(batch * groups, device=input.device).view(batch, groups, 1, 1, 1, 1)
+    table = pixel_rows(input.reshape(batch * groups, channels // groups, height, width))
+    samples = weighted_rows(table, index + image * height * width, weights * mask.reshape(y.shape)[..., None])
+    # (B, D, taps, H', W', C / D): channels in their order, then taps, then places.
+    columns = samples.movedim(-1, 2).reshape(batch, geometry.groups, -1, y[0, 0, 0].numel())
+    kernels = weight.reshape(geometry.groups, weight.size(0) // geometry.groups, -1)
+    return (kernels @ columns).reshape(batch, weight.size(0), *y.shape[3:])
+
+
+def _places(offset: Tensor, weight: Tensor, geometry: _Geometry) -> tuple[Tensor, Tensor]:
+    """Rows and columns, y and x, where the taps look, (B, D, taps, H', W')."""
+    (kernel_h, kernel_w), (out_h, out_w) = weight.shape[2:], offset.shape[2:]
+    moves = offset.reshape(len(offset), geometry.deform_groups, kernel_h * kernel_w, 2, out_h, out_w)
+    tap = torch.arange(kernel_h * kernel_w, device=offset.device)[:, None, None]
+    row = torch.arange(out_h, device=offset.device)[:, None] * geometry.stride[0] - geometry.padding[0]
+    column = torch.arange(out_w, device=offset.device) * geometry.stride[1] - geometry.padding[1]
+    return (row + tap // kernel_w * geometry.dilation[0] + moves[:, :, :, 0],
+            column + tap % kernel_w * geometry.dilation[1] + moves[:, :, :, 1])
+
+
+def _beyond_the_frame(y: Tensor, x: Tensor, input: Tensor) -> Tensor:
+    """Which places lie on or beyond the zeros around the frame, bool, of their shape.
 
     mmcv gives these no gradient. torchvision gives those on the zeros' centres, which is where all taps of a fresh
     network's padding lie, the slope towards the frame.
     """
-    (kernel_h, kernel_w), (out_h, out_w) = weight.shape[2:], offset.shape[2:]
-    places = offset.reshape(len(offset), geometry.deform_groups, kernel_h * kernel_w, 2, out_h, out_w)
-    tap = torch.arange(kernel_h * kernel_w, device=offset.device)[:, None, None]
-    row = torch.arange(out_h, device=offset.device)[:, None] * geometry.stride[0] - geometry.padding[0]
-    column = torch.arange(out_w, device=offset.device) * geometry.stride[1] - geometry.padding[1]
-    y = row + tap // kernel_w * geometry.dilation[0] + places[:, :, :, 0]
-    x = column + tap % kernel_w * geometry.dilation[1] + places[:, :, :, 1]
     height, width = input.shape[2:]
     return (y <= -1) | (x <= -1) | (y >= height) | (x >= width)

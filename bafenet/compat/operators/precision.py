@@ -1,4 +1,4 @@
-"""Precision and derivatives of the operators: at least float32, no autocast, gradients of a plain statement."""
+"""Precision, derivatives and order of the operators: at least float32, no autocast, sums that can be repeated."""
 import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -32,6 +32,11 @@ def in_own_precision(operator: Callable[..., Result]) -> Callable[..., Result]:
             return operator(*args, **kwargs)
 
     return run
+
+
+def must_repeat(tensor: Tensor) -> bool:
+    """Whether PyTorch must add up in the same order each time, and torchvision's CUDA gradients would not."""
+    return tensor.is_cuda and torch.are_deterministic_algorithms_enabled()
 
 
 def gradients(function: Callable[..., Tensor], inputs: Sequence[Tensor], grad_output: Tensor) -> tuple[Tensor, ...]:

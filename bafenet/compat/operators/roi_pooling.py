@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bafenet.errors import InputError
 
-from .precision import gradients, in_own_precision, widened
+from .precision import gradients, in_own_precision, must_repeat, widened
 from .roi_samples import Bins, Regions, largest, parts_of, points_of, regions_of
 from .sampling import corners_on_edge, pixel_rows, weighted_rows
 
@@ -62,6 +62,12 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argm
     ``argmax_x``, as it wrote them; ``grad_input`` (B, C, H, W), written in place.
     """
     grads, regions = widened(grad_output, rois)
+    if pool_mode == 1 and must_repeat(grads):
+        bins = Bins(aligned_height, aligned_width, spatial_scale, sampling_ratio, aligned)
+        # An average is linear: its gradient is the same at all features.
+        grad_input.copy_(gradients(lambda features: _average_moved(features, grads.new_zeros(0), regions, bins, 0),
+                                   (grads.new_zeros(grad_input.shape), ), grads)[0])
+        return
     if pool_mode == 1:
         grad_input.copy_(torch.ops.torchvision._roi_align_backward(
             grads.contiguous(), regions, spatial_scale, aligned_height, aligned_width, *grad_input.shape,

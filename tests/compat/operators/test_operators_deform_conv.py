@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-import bafenet  # noqa: F401
+from bafenet.compat.operators import deform_conv
+from bafenet.errors import InputError
 
 # isort: split
 from mmcv import ops
@@ -51,6 +52,21 @@ class TestDefinition:
         assert gradcheck(lambda *inputs: ops.modulated_deform_conv2d(*inputs, *case),
                          (features, offset, mask, weight, bias))
 
+    @pytest.mark.parametrize('whole', [False, True])
+    def test_gradients_that_can_be_repeated_are_the_same(self, case, whole, monkeypatch):
+        stride, padding, dilation, groups, deform_groups = case
+        grads = []
+        for repeated in (False, True):
+            monkeypatch.setattr(deform_conv, 'must_repeat', lambda tensor, repeated=repeated: repeated)
+            features, offset, mask, weight, bias = random_inputs(case)
+            moves = offset.round() if whole else offset
+            output = ops.modulated_deform_conv2d(features, moves, mask, weight, bias, *case)
+            plain_output = ops.deform_conv2d(features, moves, weight, stride, padding, dilation, groups, deform_groups)
+            grads.append(torch.autograd.grad(output.square().sum() + plain_output.square().sum(),
+                                             [features, moves, mask, weight, bias]))
+        for first, second in zip(*grads, strict=True):
+            torch.testing.assert_close(first, second)
+
     def test_without_offsets_it_is_a_convolution(self, case):
         features, offset, mask, weight, bias = random_inputs(case)
         stride, padding, dilation, groups, deform_groups = case
@@ -84,6 +100,24 @@ class TestRules:
         assert places[:, 0, :, :, 0].eq(0).all()
         # The taps on the last row, at 2, slope down to the zeros behind it.
         assert places[1, 1, 0].tolist() == [[0, 0, 0], [0, 0, 0], [-1, -1, -1]]
+
+    def test_offsets_of_a_larger_map_are_read_from_their_start(self):
+        # DyHead does so: a level's offsets and masks move the taps on the next coarser one too.
+        features, _, _, weight, bias = random_inputs(CASES[0])
+        generator = np.random.default_rng(1)
+        offset, mask = (torch.tensor(generator.normal(0, 1, (2, count, 5, 4)), requires_grad=True) for count in (12, 6))
+        given = [each.detach().numpy().reshape(2, -1)[:, :count * 9].reshape(2, count, 3, 3)
+                 for each, count in ((offset, 12), (mask, 6))]
+        output = ops.modulated_deform_conv2d(features, offset, mask, weight, bias)
+        np.testing.assert_allclose(
+            output.detach(), plain.deform_conv(features.detach().numpy(), given[0], weight.detach().numpy(), given[1],
+                                               bias.detach().numpy()), atol=1e-12)
+        assert gradcheck(ops.modulated_deform_conv2d, (features, offset, mask, weight, bias))
+
+    def test_offsets_of_a_smaller_map_are_refused(self):
+        features, offset, mask, weight, bias = random_inputs(CASES[0])
+        with pytest.raises(InputError, match='output is 3×3 got offsets or masks of 2×3'):
+            ops.modulated_deform_conv2d(features, offset[:, :, 1:], mask, weight, bias)
 
     @pytest.mark.parametrize('trained', [0, 1, 2])
     def test_each_gradient_alone(self, trained):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
+from bafenet.compat.operators import roi_pooling, roi_samples
 from bafenet.errors import InputError
 
 # isort: split
@@ -50,6 +51,15 @@ class TestRoIAlign:
         assert output.dtype == features.grad.dtype == dtype
         np.testing.assert_allclose(output.detach().double(), expected, atol=HALF[dtype], rtol=HALF[dtype])
 
+    def test_a_gradient_that_can_be_repeated_is_the_same(self, mode, aligned, ratio, monkeypatch):
+        grads = []
+        for repeated in (False, True):
+            monkeypatch.setattr(roi_pooling, 'must_repeat', lambda tensor, repeated=repeated: repeated)
+            features = random_features().requires_grad_()
+            ops.roi_align(features, ROIS, BINS, SCALE, ratio, mode, aligned).square().sum().backward()
+            grads.append(features.grad)
+        torch.testing.assert_close(*grads)
+
     @pytest.mark.parametrize('images', [0, 2])
     def test_without_boxes(self, mode, aligned, ratio, images):
         features = torch.zeros(images, 3, 5, 6, requires_grad=True)
@@ -86,7 +96,6 @@ class TestRoIAlignRules:
             ops.roi_align(torch.ones(1, 1, 4, 4), torch.tensor([[0, 3., 0, 1, 2]]), 2)
 
     def test_many_regions_in_parts_are_the_same(self, monkeypatch):
-        from bafenet.compat.operators import roi_samples
         whole = [ops.roi_align(random_features(), ROIS, BINS, SCALE, 0, 'max'),
                  ops.roi_pool(random_features(), ROIS, BINS, SCALE),
                  ops.deform_roi_pool(random_features(), ROIS, random_offsets(), BINS, SCALE)]
