@@ -22,6 +22,8 @@ SIDES = (3, 5, 9, 16, 28, 48, 80, 140, 230, 300, 380, 460)
 # What is smaller than its levels: they end with 512 pixels, or 2 of the features would be left.
 LARGER = {'ssd512': 512, 'ssd512_tiny_anchors': 512}
 RATE, MAX_NORM = 1e-4, 10.0
+# Transformers want less: at 1e-4 the loss jumps.
+LOWER_RATES = {'retinanet_pvt_t': 3e-5}
 # Which of two classes of parts differs between stages of a training (TOOD's first epochs).
 FIRST_EPOCH, LATE_EPOCH = 0, 15
 
@@ -91,9 +93,9 @@ def losses_of(network: nn.Module, data: dict, epoch: int = FIRST_EPOCH) -> dict[
     return losses
 
 
-def train(network: nn.Module, data: dict, steps: int) -> tuple[list[float], set[str]]:
+def train(network: nn.Module, data: dict, steps: int, rate: float = RATE) -> tuple[list[float], set[str]]:
     """Losses of so many steps on one batch, and the parameters that never had a gradient other than zero."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
     idle = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     losses = []
     torch.manual_seed(0)

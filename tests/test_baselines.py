@@ -144,7 +144,8 @@ def test_each_learns_a_batch_and_predicts(name):
     needs(name)
     network = steps.build(steps.read(name, small=True))
     size, images = steps.LARGER.get(name, SIZE), 1 if name in steps.LARGER else 2
-    losses, idle = steps.train(network, steps.batch(size, (True, ) * images), STEPS)
+    data, rate = steps.batch(size, (True, ) * images), steps.LOWER_RATES.get(name, steps.RATE)
+    losses, idle = steps.train(network, data, STEPS, rate)
     assert all(0 < loss < float('inf') for loss in losses)
     late = losses[-3:]
     assert sum(late) / len(late) < (max(losses[1:5]) if name in LABELS_GROW else losses[0])
