@@ -36,7 +36,7 @@ def read(name: str, small: bool = False) -> Config:
         small: Fewer regions for what sees each of them by itself.
     """
     cfg = load_config(FILES[name])
-    for part in _dicts(cfg.model):
+    for part in dicts(cfg.model):
         if isinstance(part.get('init_cfg'), dict) and part['init_cfg'].get('type') == 'Pretrained':
             part['init_cfg'] = None
         if 'norm_eval' in part:
@@ -50,11 +50,12 @@ def read(name: str, small: bool = False) -> Config:
     return cfg
 
 
-def _dicts(node):
+def dicts(node):
+    """A dict and all that are below it."""
     if isinstance(node, dict):
         yield node
     for item in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ():
-        yield from _dicts(item)
+        yield from dicts(item)
 
 
 def build(cfg: Config) -> nn.Module:

@@ -38,13 +38,6 @@ SLOW = ('faster_rcnn_r50_c4', *steps.LARGER)
 LABELS_GROW = ('rtmdet_s', )
 
 
-def dicts(node):
-    if isinstance(node, dict):
-        yield node
-    for item in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ():
-        yield from dicts(item)
-
-
 def needs(name):
     if name == 'paa_r50':
         pytest.importorskip('sklearn', reason='PAA needs scikit-learn')
@@ -61,8 +54,8 @@ def test_each_is_under_the_protocol_and_builds(name):
     for part in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'param_scheduler',
                  'val_evaluator', 'test_evaluator', 'randomness', 'input_size'):
         assert cfg[part] == ours[part], part
-    assert {part['num_classes'] for part in dicts(cfg.model) if 'num_classes' in part} <= {1}
-    assert all(part['max_per_img'] <= 100 for part in dicts(cfg.model.test_cfg) if 'score_thr' in part
+    assert {part['num_classes'] for part in steps.dicts(cfg.model) if 'num_classes' in part} <= {1}
+    assert all(part['max_per_img'] <= 100 for part in steps.dicts(cfg.model.test_cfg) if 'score_thr' in part
                and 'max_per_img' in part)
     if cfg.model.backbone.type == 'ResNet':
         assert cfg.model.data_preprocessor == ours.model.data_preprocessor
@@ -91,7 +84,7 @@ def test_the_papers_protocol_changes_normalisation_and_style_alone(name, monkeyp
         assert paper.model.backbone.style == ('caffe' if caffe else 'pytorch')
         assert (paper.model.data_preprocessor.std == [1.0, 1.0, 1.0]) == caffe
     for cfg in (paper, ours):
-        for part in dicts(cfg.model):
+        for part in steps.dicts(cfg.model):
             part.pop('style', None)
             if part.get('type') == 'DetDataPreprocessor':
                 for key in ('mean', 'std', 'bgr_to_rgb'):

@@ -1,7 +1,8 @@
 """Samplers: the shuffled passes over the data that make an epoch; sets of negatives of one frame."""
 import math
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
 from numbers import Real
+from typing import Any
 
 import torch
 from mmdet.registry import DATA_SAMPLERS
@@ -53,9 +54,13 @@ class EpochSampler(DefaultSampler):
             raise InputError('EpochSampler: the dataset has no images')
         super().__init__(dataset, shuffle=shuffle, seed=seed, round_up=round_up)
         self.repeats: float = repeats
-        self.samples_in_epoch: int = max(round(repeats * len(dataset)), 1)
-        self.num_samples: int = math.ceil((self.samples_in_epoch - (0 if round_up else self.rank)) / self.world_size)
-        self.total_size: int = self.num_samples * self.world_size if round_up else self.samples_in_epoch
+        self._share(max(round(repeats * len(dataset)), 1))
+
+    def _share(self, visits: int) -> None:
+        """Note how many visits an epoch has, and this process's share of them."""
+        self.samples_in_epoch: int = visits
+        self.num_samples: int = math.ceil((visits - (0 if self.round_up else self.rank)) / self.world_size)
+        self.total_size: int = self.num_samples * self.world_size if self.round_up else visits
 
     def __iter__(self) -> Iterator[SampleIndex]:
         """Iterate over this process's share of the epoch."""
@@ -87,16 +92,28 @@ class NegativeSetSampler(EpochSampler):
 
     def __init__(self, dataset: Sized, repeats: float = 1, **kwargs) -> None:
         super().__init__(dataset, repeats, **kwargs)
-        self.samples_in_epoch = max(round(self.samples_in_epoch / SET_SIZE), 1)
-        sets = math.ceil((self.samples_in_epoch - (0 if self.round_up else self.rank)) / self.world_size)
-        self.total_size = sets * self.world_size if self.round_up else self.samples_in_epoch
-        self.num_samples: int = sets * SET_SIZE
+        # A visit is a whole set.
+        self._share(max(round(self.samples_in_epoch / SET_SIZE), 1))
+        self.num_samples *= SET_SIZE
 
     def __iter__(self) -> Iterator[SampleIndex]:
         """Iterate over this process's sets."""
         for frame in super().__iter__():
             yield from (SampleIndex(int(frame), frame.seed, frame.epoch, frame.repeat, place)
                         for place in range(SET_SIZE))
+
+
+def in_sets(loader: Mapping[str, Any]) -> dict[str, Any]:
+    """For configs: ``batch_size`` and ``sampler`` of a training loader that draws sets, in as many steps as before.
+
+    The batch becomes the greatest multiple of five that is not above the loader's.
+
+    Args:
+        loader: ``train_dataloader`` of a config, of an ``EpochSampler`` and a ``batch_size`` of at least five.
+    """
+    batch_size = loader['batch_size'] // SET_SIZE * SET_SIZE
+    repeats = loader['sampler'].get('repeats', 1) * batch_size / loader['batch_size']
+    return dict(batch_size=batch_size, sampler=dict(type=NegativeSetSampler.__name__, repeats=repeats))
 
 
 def require_whole_sets(loader: DataLoader) -> None:

@@ -9,6 +9,5 @@ with_negatives = dict(
     transforms=[as_it_is, [noise, dict(type='NegativeAugmentation', size=3, prob=3672 / 4335)]],
     prob=[663 / 4998, 4335 / 4998])
 # In sets of five, of which four are negatives.
-in_sets = dict(
+negatives_in_sets = dict(
     with_negatives, transforms=[as_it_is, [noise, dict(type='NegativeAugmentation', size=3, prob=1.0)]])
-set_size = 5
