@@ -64,7 +64,7 @@ def detector_model(source: str, protocol: Mapping[str, Any], num_classes: int = 
     if backbone.get('type') == 'ResNet':
         weights = dict(type='Pretrained', checkpoint=f'torchvision://resnet{backbone["depth"]}')
         cfg.merge_from_dict(dict(model=dict(
-            backbone={**RESNET, **_plain(protocol.get('backbone', {})), 'init_cfg': dict(weights, _delete_=True)})))
+            backbone={**RESNET, **plain(protocol.get('backbone', {})), 'init_cfg': dict(weights, _delete_=True)})))
     cfg.merge_from_dict(dict(model=changes))
     return cfg.model.to_dict()
 
@@ -97,7 +97,7 @@ def _preprocessor(own: Mapping[str, Any], protocol: Mapping[str, Any], own_stati
     """The protocol's preprocessor with the padding, and if so wanted the statistics, of the config's own."""
     padding = max(own.get('pad_size_divisor', 1), protocol['data_preprocessor'].get('pad_size_divisor', 1))
     kept = {key: own[key] for key in STATISTICS if key in own} if own_statistics else {}
-    base = {key: value for key, value in _plain(protocol['data_preprocessor']).items()
+    base = {key: value for key, value in plain(protocol['data_preprocessor']).items()
             if not (own_statistics and key in STATISTICS)}
     return {**base, **kept, 'pad_size_divisor': padding}
 
@@ -110,6 +110,6 @@ def _dicts(node: Any) -> Iterator[dict]:
         yield from _dicts(item)
 
 
-def _plain(settings: Any) -> dict:
+def plain(settings: Any) -> dict:
     """A copy of settings without mmengine's own kind of dict."""
     return settings.to_dict() if hasattr(settings, 'to_dict') else dict(settings)

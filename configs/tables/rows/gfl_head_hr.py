@@ -1,0 +1,6 @@
+# GFL's head on bafenet_hr_tiny's backbone and neck.
+_base_ = '../../bafenet/bafenet_hr_tiny_densesirst.py'
+
+from bafenet.engine.head_on_level import head_on_level
+
+model = head_on_level('configs/baselines/gfl_r50_densesirst.py', _base_.model)
