@@ -3,11 +3,11 @@ import gc
 import importlib.util
 import logging
 import os
+import pickle
 import resource
 import shutil
 import signal
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,10 +27,12 @@ from mmengine.config import Config
 from mmengine.config import config as mmengine_config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+from mmengine.visualization import Visualizer
 from PIL import Image
 
 import bafenet  # noqa: F401
 from bafenet.datasets.parts import loader_parts
+from bafenet.visualization import SkyLocalVisualizer
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT / 'data' / 'SIRSTdevkit'
@@ -55,8 +57,8 @@ def once_for_each_file(read: Callable) -> Callable:
             return read(filename, *args, **kwargs)
         key = repr((file, args, kwargs))
         if key not in known:
-            known[key] = read(filename, *args, **kwargs)
-        return deepcopy(known[key])
+            known[key] = pickle.dumps(read(filename, *args, **kwargs))
+        return pickle.loads(known[key])
 
     return read_or_copy
 
@@ -74,6 +76,10 @@ mmengine_config.FormatCode = once_for_each_text(mmengine_config.FormatCode)
 @pytest.fixture(autouse=True)
 def _mmdet_scope():
     init_default_scope('mmdet')
+    yield
+    # Each run leaves two figures.
+    for kind in (Visualizer, SkyLocalVisualizer):
+        kind._instance_dict.clear()
 
 
 def a_third(values: Iterable) -> list:

@@ -58,6 +58,8 @@ def detector_model(source: str, protocol: Mapping[str, Any], num_classes: int = 
             part['type'] = 'BN'
         if isinstance(part.get('max_per_img'), int) and 'score_thr' in part:
             part['max_per_img'] = min(part['max_per_img'], MAX_BOXES)
+        if isinstance(weights := part.get('init_cfg'), dict) and 'checkpoint' in weights:
+            weights.setdefault('type', 'Pretrained')  # which PVTv2's own configs leave out
     model['data_preprocessor'] = _preprocessor(model.get('data_preprocessor') or {}, protocol, own_statistics)
     cfg = Config(dict(model=model))
     backbone = model.get('backbone') or {}

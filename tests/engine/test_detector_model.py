@@ -2,6 +2,7 @@
 import pytest
 from conftest import ROOT
 
+from bafenet.compat.registered_types import require_known_types
 from bafenet.engine.detector_model import detector_model
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
@@ -55,6 +56,18 @@ def test_classes_of_every_stage_boxes_and_batch_normalisation(tmp_path):
     assert model['backbone'] == dict(type='Own', frozen_stages=1)
     own = detector_model(source, PROTOCOL, own_statistics=True)['data_preprocessor']
     assert own == dict(type='DetDataPreprocessor', std=[1, 1, 1], pad_seg=True, pad_size_divisor=128)
+
+
+@pytest.mark.parametrize('source', [
+    'cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco.py', 'fpg/retinanet_r50_fpg_crop640_50e_coco.py',
+    'dcn/faster-rcnn_r50_fpn_dpool_1x_coco.py', 'pvt/retinanet_pvtv2-b0_fpn_1x_coco.py'])
+def test_words_of_mmdets_own_are_types_that_a_config_may_have(tmp_path, source):
+    file = write(tmp_path, f'''_base_ = {str(ROOT / 'configs/_base_/protocols/ours.py')!r}
+from bafenet.engine.detector_model import detector_model
+model = detector_model('mmdet::{source}', _base_.protocol_model)''')
+    model = load_config(file).model.to_dict()
+    require_known_types(model, 'a checkpoint of it')
+    assert model['backbone']['init_cfg']['type'] == 'Pretrained'
 
 
 def test_a_config_of_ours_gives_its_model(monkeypatch):
