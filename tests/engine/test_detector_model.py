@@ -70,6 +70,15 @@ model = detector_model('mmdet::{source}', _base_.protocol_model)''')
     assert model['backbone']['init_cfg']['type'] == 'Pretrained'
 
 
+def test_a_resnet_has_the_batch_normalisation_of_its_weights(tmp_path):
+    source = write(tmp_path, """model = dict(type='X', backbone=dict(
+        type='ResNet', depth=18, norm_cfg=dict(type='GN', num_groups=32), init_cfg=dict(type='Constant', val=0)))""")
+    for _ in range(2):
+        assert detector_model(source, PROTOCOL)['backbone'] == dict(
+            type='ResNet', depth=18, frozen_stages=-1, norm_eval=True, norm_cfg=dict(type='BN', requires_grad=False),
+            style='caffe', init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18'))
+
+
 def test_a_config_of_ours_gives_its_model(monkeypatch):
     monkeypatch.chdir(ROOT)
     path = 'configs/baselines/gfl_r50_densesirst.py'
