@@ -38,7 +38,7 @@ class Output(NamedTuple):
 
 def has_candidates(model: nn.Module) -> bool:
     """Whether a network has one head, whose threshold and maximum can be set, and whose NMS can be left out."""
-    head = getattr(model, 'bbox_head', None)
+    head: Any = getattr(model, 'bbox_head', None)
     if not isinstance(getattr(head, 'test_cfg', None), dict):
         return False
     if isinstance(head, (BAFEHead, OnnxHead)):
