@@ -13,16 +13,17 @@ demo: $(VENV)/.installed
 	$(BIN)/python tools/train.py $(DEMO) --work-dir work_dirs/demo
 	$(BIN)/python tools/test.py $(DEMO) work_dirs/demo --work-dir work_dirs/demo --out work_dirs/demo/metrics.json
 
+# Each process takes files in a row, whose fixtures it makes once.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -m "not faults and not baselines" tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults and not baselines" tests
 
 # Kills, full disks, fuzzing, several processes.
 faults: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -m faults tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m faults tests
 
 # Every detector of configs/baselines learns a batch and predicts.
 baselines: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -m baselines tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m baselines tests
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

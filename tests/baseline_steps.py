@@ -24,6 +24,9 @@ LARGER = {'ssd512': 512, 'ssd512_tiny_anchors': 512}
 RATE, MAX_NORM = 1e-4, 10.0
 # Transformers want less: at 1e-4 the loss jumps.
 LOWER_RATES = {'retinanet_pvt_t': 3e-5}
+# RTMDet's labels, and the weights of its losses, are the IoUs of its own boxes, which random weights leave empty: the
+# loss would begin near 0 and grow with them. From the middle of a box to its sides at the start, in strides.
+FIRST_DISTANCE = 2.0
 # Which of two classes of parts differs between stages of a training (TOOD's first epochs).
 FIRST_EPOCH, LATE_EPOCH = 0, 15
 
@@ -63,6 +66,8 @@ def build(cfg: Config) -> nn.Module:
     torch.manual_seed(0)
     network = MODELS.build(copy.deepcopy(cfg.model))
     network.init_weights()
+    for layer in getattr(getattr(network, 'bbox_head', None), 'rtm_reg', ()):
+        nn.init.constant_(layer.bias, FIRST_DISTANCE)
     return network.train()
 
 

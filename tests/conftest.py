@@ -1,11 +1,14 @@
 """What several tests share: a tiny devkit, the tiny network, the real dataset where it is at hand."""
+import gc
 import importlib.util
 import logging
 import os
+import pickle
 import resource
 import shutil
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 
 # Before torch: two test processes share two cores.
@@ -20,20 +23,63 @@ import numpy as np
 import pytest
 import torch
 from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.config import config as mmengine_config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+from mmengine.visualization import Visualizer
 from PIL import Image
 
 import bafenet  # noqa: F401
 from bafenet.datasets.parts import loader_parts
+from bafenet.visualization import SkyLocalVisualizer
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT / 'data' / 'SIRSTdevkit'
 
 
+# --- What took half the time of all tests, and is the same each time --------------------------------------------------
+
+
+def pytest_collection_finish() -> None:
+    """Leave what stands now out of every later search for garbage; each dataset that is built asks for one."""
+    gc.collect()
+    gc.freeze()
+
+
+def once_for_each_file(read: Callable) -> Callable:
+    """Read each file of ``configs/`` once; those of the tests may change."""
+    known = {}
+
+    def read_or_copy(filename, *args, **kwargs):
+        file = os.path.abspath(filename)
+        if not file.startswith(f'{ROOT}/configs/'):
+            return read(filename, *args, **kwargs)
+        key = repr((file, args, kwargs))
+        if key not in known:
+            known[key] = pickle.dumps(read(filename, *args, **kwargs))
+        return pickle.loads(known[key])
+
+    return read_or_copy
+
+
+def once_for_each_text(lay_out: Callable) -> Callable:
+    """Lay out a config once; a run asks for it five times."""
+    once = lru_cache(maxsize=4)(lambda text, style: lay_out(text, style_config=dict(style)))
+    return lambda text, style_config: once(text, tuple(style_config.items()))
+
+
+Config._file2dict = staticmethod(once_for_each_file(Config._file2dict))
+mmengine_config.FormatCode = once_for_each_text(mmengine_config.FormatCode)
+
+
 @pytest.fixture(autouse=True)
 def _mmdet_scope():
     init_default_scope('mmdet')
+    yield
+    # Each run leaves two figures.
+    for kind in (Visualizer, SkyLocalVisualizer):
+        kind._instance_dict.clear()
 
 
 def a_third(values: Iterable) -> list:

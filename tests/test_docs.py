@@ -1,6 +1,7 @@
 """README and docs: links, anchors, named paths, options and rows lead somewhere; what is marked runs as it stands."""
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -108,16 +109,31 @@ def folder(tmp_path_factory) -> Path:
 
 
 def run(command: list[str], folder: Path) -> str:
-    environment = dict(os.environ, PYTHONPATH='.', OMP_NUM_THREADS='1',
-                       PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ['PATH']]))
+    environment = dict(os.environ, PYTHONPATH='.', OMP_NUM_THREADS='1')
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     assert not done.returncode, done.stdout + done.stderr
     return done.stdout
 
 
-@pytest.mark.parametrize('block', blocks('quick', 'sh'), ids=lambda block: block['text'].split('\n')[0])
-def test_quick_commands_run(folder, block):
-    run(['bash', '-euc', block['text']], folder)
+# One process imports, and each command runs in a child of its own.
+COMMANDS = """
+import os, runpy, sys
+import bafenet.reproduction.reproduce
+for argv in {!r}:
+    pid = os.fork()
+    if not pid:
+        sys.argv = argv
+        runpy.run_path(argv[0], run_name='__main__')
+        os._exit(99)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert not status, (argv, status)
+"""
+
+
+def test_quick_commands_run(folder):
+    calls = [shlex.split(line) for block in blocks('quick', 'sh') for line in block['text'].splitlines()]
+    assert calls and {call[0] for call in calls} == {'python'}
+    run([sys.executable, '-c', COMMANDS.format([call[1:] for call in calls])], folder)
 
 
 TRY_EXAMPLES = """

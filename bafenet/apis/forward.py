@@ -1,5 +1,6 @@
 """One pass of a network over packed frames: boxes after NMS, or the candidates before it, sky and target logits."""
 import copy
+import inspect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..models.bafe_head import BAFEHead
-from ..models.onnx_network import OnnxHead, OnnxNetwork
+from ..models.onnx_network import OnnxHead
 from ..models.reduced_sky import predict_frames
 from ..models.score_calibration import uncalibrate
 from ..models.segmentation.masks import predicted_mask
@@ -37,8 +38,14 @@ class Output(NamedTuple):
 
 def has_candidates(model: nn.Module) -> bool:
     """Whether a network has one head, whose threshold and maximum can be set, and whose NMS can be left out."""
-    return (isinstance(model, (SingleStageDetector, OnnxNetwork))
-            and isinstance(getattr(model.bbox_head, 'test_cfg', None), dict))
+    head: Any = getattr(model, 'bbox_head', None)
+    if not isinstance(getattr(head, 'test_cfg', None), dict):
+        return False
+    if isinstance(head, (BAFEHead, OnnxHead)):
+        return True
+    # Guided anchors and YOLACT take less of a call.
+    return (isinstance(model, SingleStageDetector)
+            and {'cfg', 'with_nms'} <= inspect.signature(head.predict_by_feat).parameters.keys())
 
 
 def own_score(score: float, cfg: ConfigDict) -> float:

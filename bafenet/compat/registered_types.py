@@ -13,7 +13,10 @@ MAX_DEPTH = 40  # dicts and lists in one another; a config has ten
 # Parts of mmdet that evaluate a text of their config, or download by a name in it.
 _FOREIGN = frozenset(('tracking', 'trackers', 'tracking_heads', 'mot', 'vis', 'reid', 'language_models'))
 # What mmcv and mmdet find by name in mmcv.ops.
-FUNCTIONS = frozenset(('nms', 'soft_nms', 'RoIAlign', 'RoIPool'))
+FUNCTIONS = frozenset(('nms', 'soft_nms', 'RoIAlign', 'RoIPool', 'SimpleRoIAlign', 'DeformRoIPoolPack',
+                       'ModulatedDeformRoIPoolPack'))
+# What mmdet compares with its own words: Cascade RPN's ``adapt_cfg``, FPG's ``same_up_trans`` and others.
+WORDS = frozenset(('dilation', 'offset', 'conv', 'interpolation_conv', 'last_conv'))
 
 
 class UnknownTypeError(InputError):
@@ -51,8 +54,9 @@ def require_known_types(node: Any, source: str) -> None:
 
 
 def _known_types() -> frozenset:
-    return FUNCTIONS.union(name for registry in registries() for name, item in registry.module_dict.items()
-                            if not _FOREIGN.intersection(getattr(item, '__module__', '').split('.')))
+    return (FUNCTIONS | WORDS).union(
+        name for registry in registries() for name, item in registry.module_dict.items()
+        if not _FOREIGN.intersection(getattr(item, '__module__', '').split('.')))
 
 
 def registries() -> Iterator[Registry]:

@@ -47,7 +47,7 @@ _REGISTRIES = dict(
     val_cfg='LOOPS', test_cfg='LOOPS', visualizer='VISUALIZERS', vis_backends='VISBACKENDS',
     log_processor='LOG_PROCESSORS', init_cfg='WEIGHT_INITIALIZERS')
 # Types that are no names in a registry.
-_OWN_TYPES = ('optim_wrapper.clip_grad.type', '.nms.type')
+_OWN_TYPES = ('optim_wrapper.clip_grad.type', '.nms.type', '.adapt_cfg.type', '_trans.type')
 _KINDS: tuple[tuple[Any, str], ...] = (
     (bool, 'True or False'), (int, 'a whole number'), (float, 'a number'), (str, 'text'), (dict, 'a dict of settings'),
     ((list, tuple), 'a list'))

@@ -7,6 +7,7 @@ Configs import it after ``_base_``, which is the protocol::
 """
 import difflib
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,14 @@ def detector_model(source: str, protocol: Mapping[str, Any], num_classes: int = 
             part['type'] = 'BN'
         if isinstance(part.get('max_per_img'), int) and 'score_thr' in part:
             part['max_per_img'] = min(part['max_per_img'], MAX_BOXES)
+        if isinstance(weights := part.get('init_cfg'), dict) and 'checkpoint' in weights:
+            weights.setdefault('type', 'Pretrained')  # which PVTv2's own configs leave out
     model['data_preprocessor'] = _preprocessor(model.get('data_preprocessor') or {}, protocol, own_statistics)
-    cfg = Config(dict(model=model))
     backbone = model.get('backbone') or {}
     if backbone.get('type') == 'ResNet':
         weights = dict(type='Pretrained', checkpoint=f'torchvision://resnet{backbone["depth"]}')
-        cfg.merge_from_dict(dict(model=dict(
-            backbone={**RESNET, **plain(protocol.get('backbone', {})), 'init_cfg': dict(weights, _delete_=True)})))
+        backbone.update(deepcopy(RESNET), **plain(protocol.get('backbone', {})), init_cfg=weights)
+    cfg = Config(dict(model=model))
     cfg.merge_from_dict(dict(model=changes))
     return cfg.model.to_dict()
 

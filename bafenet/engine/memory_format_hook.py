@@ -1,5 +1,6 @@
 """The memory format of a network (``channels_last``), set before a run begins."""
 import torch
+from mmcv.ops import MaskedConv2d
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -34,3 +35,6 @@ class MemoryFormatHook(Hook):
     def lay_out(self, model: nn.Module) -> None:
         """Convert a network; where several processes share it, before it is wrapped for them."""
         model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        for module in model.modules():
+            if isinstance(module, MaskedConv2d):  # it takes its weights as rows
+                module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]

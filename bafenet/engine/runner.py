@@ -305,7 +305,8 @@ def _refused_state(filename: str) -> Iterator[None]:
 
 def _weight_lines_to_debug(record: logging.LogRecord) -> bool:
     """A filter of a logger that loses nothing: a hundred lines, one a weight, would bury all others."""
-    if record.getMessage().startswith('paramwise_options --'):
+    message = record.getMessage()
+    if message.startswith('paramwise_options --') or ' is skipped since ' in message:
         record.levelno, record.levelname = logging.DEBUG, 'DEBUG'
     return True
 

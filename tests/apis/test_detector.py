@@ -4,10 +4,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from mmdet.apis import inference_detector
+from conftest import ROOT
+from mmdet.apis import inference_detector, init_detector
+from mmdet.registry import MODELS
 
 import bafenet
 from bafenet import weights
+from bafenet.engine.options import load_config
 from bafenet.errors import InputError
 
 NAME = 'bafenet_hr_tiny'
@@ -52,3 +55,26 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path):
         with pytest.raises(InputError, match=message) as caught:
             bafenet.load(name, device)
         assert '\n' not in str(caught.value)
+
+
+GUIDED_ANCHORS = f"""_base_ = {str(ROOT / 'configs/_base_/protocols/ours.py')!r}
+from bafenet.engine.detector_model import detector_model
+model = detector_model(
+    'mmdet::guided_anchoring/ga-retinanet_r50-caffe_fpn_1x_coco.py', _base_.protocol_model,
+    backbone=dict(depth=18, base_channels=8), neck=dict(in_channels=[8, 16, 32, 64], out_channels=16),
+    bbox_head=dict(in_channels=16, feat_channels=16, stacked_convs=1, loc_filter_thr=0), test_cfg=dict(score_thr=0))
+"""
+
+
+def test_a_head_that_takes_no_settings_predicts_as_mmdets_function(tmp_path):
+    (tmp_path / 'own.py').write_text(GUIDED_ANCHORS)
+    cfg = load_config(str(tmp_path / 'own.py'), ['test_dataloader.dataset.pipeline.Resize.scale=(96,96)'])
+    torch.manual_seed(0)
+    state = MODELS.build(cfg.model).state_dict()
+    torch.save(dict(meta=dict(cfg=cfg.pretty_text, dataset_meta=dict(classes=('Target', ))), state_dict=state),
+               tmp_path / 'own.pth')
+    frame = np.random.default_rng(0).integers(0, 255, (96, 96), dtype=np.uint8)
+    expected = inference_detector(init_detector(cfg, str(tmp_path / 'own.pth'), device='cpu'), frame).pred_instances
+    assert len(expected) > 3
+    found = bafenet.load(tmp_path / 'own.pth')(frame, score=expected.scores[2].item() - 1e-4, max_detections=2)
+    np.testing.assert_allclose(found.boxes, expected.bboxes[:2], rtol=1e-4, atol=1e-3)

@@ -275,3 +275,14 @@ def test_weights_from_a_parallel_run_load():
     report = checkpoints.load_weights(model, {'state_dict': state})
     assert report.fits and report.loaded == len(state)
     assert all((value == 2).all() for value in model.state_dict().values())
+
+
+def test_weights_that_the_head_lends_to_another_part_are_known():
+    model = torch.nn.ModuleDict({'bbox_head': torch.nn.Linear(2, 3), 'decoder': torch.nn.Linear(2, 3)})
+    state = {f'{part}.aux.{name}': value for part in model for name, value in model['bbox_head'].state_dict().items()}
+    model['bbox_head'] = torch.nn.ModuleDict({'aux': model['bbox_head']})
+    state |= {f'decoder.{name}': value for name, value in model['decoder'].state_dict().items()}
+    assert checkpoints.load_weights(model, state).fits
+    state['decoder.aux.bias'] = state['decoder.aux.bias'] + 1
+    report = checkpoints.load_weights(model, state)
+    assert report.unexpected == ['decoder.aux.bias'] and not report.fits

@@ -2,6 +2,7 @@
 import pytest
 from conftest import ROOT
 
+from bafenet.compat.registered_types import require_known_types
 from bafenet.engine.detector_model import detector_model
 from bafenet.engine.options import load_config
 from bafenet.errors import InputError
@@ -55,6 +56,27 @@ def test_classes_of_every_stage_boxes_and_batch_normalisation(tmp_path):
     assert model['backbone'] == dict(type='Own', frozen_stages=1)
     own = detector_model(source, PROTOCOL, own_statistics=True)['data_preprocessor']
     assert own == dict(type='DetDataPreprocessor', std=[1, 1, 1], pad_seg=True, pad_size_divisor=128)
+
+
+@pytest.mark.parametrize('source', [
+    'cascade_rpn/cascade-rpn_faster-rcnn_r50-caffe_fpn_1x_coco.py', 'fpg/retinanet_r50_fpg_crop640_50e_coco.py',
+    'dcn/faster-rcnn_r50_fpn_dpool_1x_coco.py', 'pvt/retinanet_pvtv2-b0_fpn_1x_coco.py'])
+def test_words_of_mmdets_own_are_types_that_a_config_may_have(tmp_path, source):
+    file = write(tmp_path, f'''_base_ = {str(ROOT / 'configs/_base_/protocols/ours.py')!r}
+from bafenet.engine.detector_model import detector_model
+model = detector_model('mmdet::{source}', _base_.protocol_model)''')
+    model = load_config(file).model.to_dict()
+    require_known_types(model, 'a checkpoint of it')
+    assert model['backbone']['init_cfg']['type'] == 'Pretrained'
+
+
+def test_a_resnet_has_the_batch_normalisation_of_its_weights(tmp_path):
+    source = write(tmp_path, """model = dict(type='X', backbone=dict(
+        type='ResNet', depth=18, norm_cfg=dict(type='GN', num_groups=32), init_cfg=dict(type='Constant', val=0)))""")
+    for _ in range(2):
+        assert detector_model(source, PROTOCOL)['backbone'] == dict(
+            type='ResNet', depth=18, frozen_stages=-1, norm_eval=True, norm_cfg=dict(type='BN', requires_grad=False),
+            style='caffe', init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18'))
 
 
 def test_a_config_of_ours_gives_its_model(monkeypatch):

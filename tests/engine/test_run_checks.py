@@ -68,7 +68,7 @@ def log_of(work_dir: Path) -> str:
 
 def test_test_settings_unlike_the_checkpoints_are_one_warning(trained, devkit, tmp_path):
     changed = {'test_dataloader.dataset.box_origin': 1, 'model.test_cfg.max_per_img': 7,
-               'test_dataloader.dataset.pipeline.1.scale': '(96,96)', 'test_evaluator.fppi_score': 0.5}
+               'test_dataloader.dataset.pipeline.Resize.scale': '(96,96)', 'test_evaluator.fppi_score': 0.5}
     test.test(CONFIG, str(trained), work_dir=str(tmp_path / 'other'), cfg_options=options(devkit, **changed))
     lines = [line for line in log_of(tmp_path / 'other').splitlines() if 'other settings' in line]
     assert len(lines) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import RUNNERS, DefaultScope
-from toy_runs import toy_config, toy_runner, validation
+from toy_runs import ToyBackbone, toy_config, toy_runner, validation
 
 from bafenet.engine.runner import DetectionRunner
 from bafenet.errors import InputError
@@ -292,10 +292,21 @@ def test_runs_of_the_same_second_keep_their_logs_apart(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('level', ['INFO', 'DEBUG'])
-def test_what_the_optimizer_does_with_each_weight_is_no_information(tmp_path, level):
+def test_what_the_optimizer_does_with_each_weight_is_no_information(tmp_path, level, monkeypatch):
     wrapper = {'optimizer': {'type': 'AdamW', 'lr': 0.01, 'weight_decay': 0.1},
-               'paramwise_cfg': {'norm_decay_mult': 0.0, 'bias_decay_mult': 0.0}}
+               'paramwise_cfg': {'norm_decay_mult': 0.0, 'bias_decay_mult': 0.0, 'bypass_duplicate': True}}
+
+    def with_a_frozen_and_a_shared_weight(self, width=3):
+        plain(self, width)
+        self.norm.requires_grad_(False)
+        self.again = torch.nn.Linear(4, width)
+        self.again.weight = self.linear.weight
+
+    plain = ToyBackbone.__init__
+    monkeypatch.setattr(ToyBackbone, '__init__', with_a_frozen_and_a_shared_weight)
     toy_runner(tmp_path, epochs=1, log_level=level, optim_wrapper=wrapper).train()
     log = max(tmp_path.glob('*/*.log')).read_text()
-    assert ('paramwise_options -- ' in log) == (level == 'DEBUG') and 'INFO - paramwise' not in log
+    for line in ('paramwise_options -- ', 'backbone.norm.weight is skipped since', 'It is skipped since bypass_dup'):
+        assert (line in log) == (level == 'DEBUG')
+    assert 'INFO - paramwise' not in log and 'WARNING - backbone' not in log
     assert 'INFO - Epoch(train)' in log

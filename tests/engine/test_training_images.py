@@ -22,7 +22,8 @@ def options(root: Path, **more) -> list:
     settings = {'train_cfg.max_epochs': 1, 'model.test_cfg.score_thr': 0.001}
     for loader in ('train', 'val', 'test'):
         settings.update({f'{loader}_dataloader.{key}': value for key, value in {
-            'num_workers': 0, 'persistent_workers': False, 'dataset.data_root': root}.items()})
+            'num_workers': 0, 'persistent_workers': False, 'dataset.data_root': root,
+            'dataset.pipeline.Resize.scale': '(64,64)'}.items()})
     return [f'{key}={value}' for key, value in {**settings, **more}.items()]
 
 
