@@ -1,11 +1,13 @@
 """The smoke set: what a change of PyTorch, NumPy, Python or OpenMMLab breaks first (make smoke, make matrix)."""
 import json
+import subprocess
+import sys
 
 import baseline_steps as steps
 import numpy as np
 import pytest
 import torch
-from conftest import draw_scene
+from conftest import ROOT, draw_scene
 from mmengine.evaluator import Evaluator
 from tiny_runs import DEMO, tiny_options
 
@@ -51,6 +53,12 @@ def frame():
     for x, y in corners:
         image[y:y + 3, x:x + 3] = 200
     return image, np.array([(x, y, x + 3, y + 3) for x, y in corners])
+
+
+def test_importing_the_package_says_nothing():
+    """Tools print JSON on the standard output, and one line on standard error where something is wrong."""
+    done = subprocess.run([sys.executable, '-c', 'import bafenet'], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
 
 
 def test_a_network_trains_and_what_it_wrote_is_tested(options, trained, tmp_path):
