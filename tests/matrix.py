@@ -153,9 +153,9 @@ def summary(report: ElementTree.ElementTree, code: int) -> tuple[bool, str]:
     return code == 0 and run_cases > 0, f'{run_cases} passed' if code == 0 else f'pytest ended with exit code {code}'
 
 
-def try_pair(pair: Pair, folder: Path, keep: bool) -> Outcome:
+def try_pair(pair: Pair, folder: Path, keep: bool, code: str) -> Outcome:
     """Make the environment of a pair, run the smoke set in it, and remove it."""
-    row = dict.fromkeys(COLUMNS, '–') | {'pair': pair.name, 'Python': pair.python, 'commit': commit()}
+    row = dict.fromkeys(COLUMNS, '–') | {'pair': pair.name, 'Python': pair.python, 'commit': code}
     command = find_python(pair.python)
     if command is None:
         return Outcome(row | {'smoke set': f'not run: Python {pair.python} is not installed'}, None)
@@ -220,12 +220,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     folder = args.dir.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    outcomes = []
+    # At once: the page is of the checkout too.
+    outcomes, code = [], commit()
     for pair in PAIRS:
         if pair.name in args.pairs:
             print(f'{pair.name}: Python {pair.python}, {pair.versions} versions, log in {folder / pair.name}.log',
                   flush=True)
-            outcomes.append(try_pair(pair, folder, args.keep))
+            outcomes.append(try_pair(pair, folder, args.keep, code))
             print(f'{pair.name}: {outcomes[-1].row["smoke set"]}', flush=True)
             PAGE.write_text(with_rows(PAGE.read_text(encoding='utf-8'), outcomes), encoding='utf-8')
     print(table(outcome.row for outcome in outcomes))
