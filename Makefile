@@ -6,7 +6,7 @@ DEMO := configs/demo/bafenet_r18_demo.py
 # Threads that wait give way soon: a loader process beside them would otherwise slow a step several times.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: demo test faults baselines lint clean
+.PHONY: demo test faults baselines smoke matrix lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python tools/dataset/make_demo.py data/demo
@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 
 # Each process takes files in a row, whose fixtures it makes once.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults and not baselines" tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults and not baselines and not smoke" tests
 
 # Kills, full disks, fuzzing, several processes.
 faults: $(VENV)/.installed-dev
@@ -24,6 +24,14 @@ faults: $(VENV)/.installed-dev
 # Every detector of configs/baselines learns a batch and predicts.
 baselines: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m baselines tests
+
+# What other versions of PyTorch, NumPy, Python or OpenMMLab break first.
+smoke: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m smoke tests/test_smoke.py
+
+# The same in environments of other versions, 5 to 7 GB each and one at a time. make matrix PAIRS="oldest forks" picks.
+matrix: $(VENV)/.installed-dev
+	$(BIN)/python tests/matrix.py $(if $(PAIRS),--pairs $(PAIRS))
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

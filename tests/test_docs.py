@@ -20,8 +20,8 @@ LINK = re.compile(r'\[[^]]*\]\((?!https?:)([^)\s]+)\)')
 # A path of this project in code or text; what ends in a star or braces is a pattern.
 PATH = re.compile(r'(?<![\w/.-])((?:bafenet|configs|docs|tests|tools)/(?:[\w./*-]|\{[\w,]*\})*(?:[\w/*]|\{[\w,]*\}))')
 OPTION = re.compile(r'(?<![\w-])(--[a-z][\w-]+)')
-# Of other programs: torchrun, tensorboard.
-FOREIGN_OPTIONS = {'--nproc_per_node', '--logdir'}
+# Of other programs: torchrun, tensorboard, pip.
+FOREIGN_OPTIONS = {'--nproc_per_node', '--logdir', '--no-deps', '--no-build-isolation'}
 
 
 def name_of(page: Path) -> str:

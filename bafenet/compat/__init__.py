@@ -33,10 +33,12 @@ class Change(NamedTuple):
     make: Callable[[], None]
 
 
-# In this order: importing mmdet needs the operators.
+# In this order: importing mmdet needs the operators, and may print.
 CHANGES = (
     Change('mmcv._ext', 'mmcv-lite has no compiled operators (nms, RoIAlign, deformable convolution …)',
            operators.install),
+    Change('warnings filters, standard output', 'mmdet and mmcv call torch.meshgrid and torch.addmm in old ways, of '
+           'which PyTorch warns in every run; onedl-mmdetection says what nobody asked', notices.install),
     Change('torch.serialization safe globals', "weights_only=True refuses the types in mmengine's checkpoints",
            checkpoint_types.install),
     Change('mmengine.runner.CheckpointLoader', 'it unpickles what a file or a download holds; names of shipped weights '
@@ -52,8 +54,6 @@ CHANGES = (
            'masks', target_masks.install),
     Change('mmdet.models SSDHead, paa_head', 'SSD cannot predict; PAA without scikit-learn names a package that does '
            'not exist', detection_heads.install),
-    Change('warnings filters', 'mmdet and mmcv call torch.meshgrid and torch.addmm in old ways, of which PyTorch '
-           'warns in every run', notices.install),
 )
 
 

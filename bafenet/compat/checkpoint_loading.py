@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from pickle import UnpicklingError
@@ -29,6 +30,9 @@ def install() -> None:
     """Make mmengine load local files by :func:`load_from_local`, and downloads by :func:`load_url`."""
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
     mmengine_checkpoint.load_url = load_url  # torchvision://, open-mmlab:// and https:// all come to this
+    if hasattr(mmengine_checkpoint, '_safe_torch_load'):
+        # In the fork onedl-mmengine all others come to this, which unpickles what weights_only=True refuses.
+        mmengine_checkpoint._safe_torch_load = partial(torch.load, weights_only=True)
 
 
 def require_checkpoint(filename: str | Path) -> None:

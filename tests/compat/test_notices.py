@@ -1,4 +1,4 @@
-"""Warnings that are silenced, and that others are not."""
+"""Notes that are silenced, and that others are not."""
 import warnings
 
 import torch
@@ -33,3 +33,11 @@ def test_mmcvs_addmm_is_silent():
         finally:
             torch.set_warn_always(always)
     assert len([one for one in heard if 'addmm' in str(one.message)]) == 1
+
+
+def test_what_the_fork_of_mmdet_prints_is_silent_and_other_lines_are_heard(tmp_path, monkeypatch, capsys):
+    (tmp_path / 'prints_when_imported.py').write_text(f'print({notices._PRINTED!r})\nprint("Something else")\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(notices, '_PRINTS', 'prints_when_imported')
+    notices.install()
+    assert capsys.readouterr().out == 'Something else\n'

@@ -6,6 +6,7 @@ import signal
 import zipfile
 from pathlib import Path
 
+import mmengine.runner.checkpoint as mmengine_checkpoint
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from toy_runs import toy_runner
 
-from bafenet.compat import checkpoint_types
+from bafenet.compat import checkpoint_loading, checkpoint_types
 from bafenet.engine import checkpoints
 from bafenet.errors import InputError
 
@@ -208,6 +209,19 @@ def test_downloads_are_read_safely(tmp_path, monkeypatch):
     torch.save({'state_dict': Calls(os.system, f'touch {marker}')}, cached)
     with pytest.raises(InputError, match='hostile.pth.*delete it'):
         CheckpointLoader.load_checkpoint('https://example.invalid/hostile.pth')
+    assert not marker.exists()
+
+
+def test_what_the_fork_of_mmengine_would_unpickle_is_refused(tmp_path, monkeypatch):
+    def unpickle(file, map_location=None):
+        return torch.load(file, map_location=map_location, weights_only=False)
+
+    monkeypatch.setattr(mmengine_checkpoint, '_safe_torch_load', unpickle, raising=False)
+    checkpoint_loading.install()
+    marker = tmp_path / 'marker'
+    torch.save({'state_dict': Calls(os.system, f'touch {marker}')}, tmp_path / 'hostile.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        mmengine_checkpoint._safe_torch_load(tmp_path / 'hostile.pth', map_location='cpu')
     assert not marker.exists()
 
 

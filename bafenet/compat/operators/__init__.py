@@ -12,6 +12,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 import torch
@@ -54,6 +55,17 @@ def stand_in() -> ModuleType:
     return ext
 
 
+def _remedy() -> str:
+    """Without what an operator is not available, and how to get it: of mmcv, or of its fork where that is installed."""
+    try:
+        version('onedl-mmcv')
+    except PackageNotFoundError:
+        return ('with mmcv-lite: uninstall mmcv-lite and install a compiled mmcv>=2.0.0,<2.2.0 that matches your '
+                f'PyTorch {torch.__version__}')
+    return ('with onedl-mmcv as it was built: build it beside your PyTorch '
+            f'{torch.__version__} (pip install --no-build-isolation --force-reinstall --no-deps onedl-mmcv)')
+
+
 def _missing_operator(name: str) -> Callable:
     """Answer for an operator that is not here: a function that raises when called, never at import."""
     # Python and its tools ask every module for private names; no operator has one.
@@ -64,9 +76,7 @@ def _missing_operator(name: str) -> Callable:
     def operator(*args, **kwargs):
         purpose = f', which is for {what},' if what else ''
         instead = f', or use {counterpart} instead' if counterpart else ''
-        raise NotImplementedError(
-            f"mmcv's compiled operator '{name}'{purpose} is not available with mmcv-lite: uninstall mmcv-lite and "
-            f'install a compiled mmcv>=2.0.0,<2.2.0 that matches your PyTorch {torch.__version__}{instead}')
+        raise NotImplementedError(f"mmcv's compiled operator '{name}'{purpose} is not available {_remedy()}{instead}")
 
     operator.__name__ = name
     return operator
