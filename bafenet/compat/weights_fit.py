@@ -3,6 +3,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..errors import InputError, printable
@@ -51,15 +52,33 @@ def require_fit(expected: Mapping[str, Tensor], weights: Mapping[str, Any], sour
 
 def misfit(expected: Mapping[str, Tensor], weights: Mapping[str, Any]) -> str:
     """In which weights a checkpoint differs from a network, in words; empty for none. See :func:`require_fit`."""
-    shapes = {str(name).removeprefix('module.'): tuple(value.shape) for name, value in weights.items()
-              if isinstance(value, Tensor)}
+    tensors = {str(name).removeprefix('module.'): value for name, value in weights.items() if isinstance(value, Tensor)}
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     # Weights from before PyTorch 1.0 have no batch counters, and none are needed.
     other = [name for name, value in expected.items()
              if shapes.get(name) != tuple(value.shape) and not name.endswith('num_batches_tracked')]
-    more = sorted(shapes.keys() - expected.keys())
+    more = without_lent(sorted(shapes.keys() - expected.keys()), tensors, expected)
     kinds = (('missing or of another shape', other), ('unknown to the network', more))
     return ', '.join(f'{len(names)} {kind} ({printable(names[0])}{", …" if len(names) > 1 else ""})'
                      for kind, names in kinds if names)
+
+
+def without_lent(unknown: Iterable[str], weights: Mapping[str, Any], expected: Iterable[str]) -> list[str]:
+    """Names of unknown weights without those that the head has by another name.
+
+    While it trains, mmdet's DDQ lends branches of its head to its decoder: a checkpoint has them twice.
+
+    Args:
+        unknown: Names of weights that are not the network's.
+        weights: Those of the checkpoint, by name.
+        expected: Names of the network's.
+    """
+    of_head = {name.partition('.')[2]: weights.get(name) for name in expected if name.startswith('bbox_head.')}
+    return [name for name in unknown if not _is_equal(weights[name], of_head.get(name.partition('.')[2]))]
+
+
+def _is_equal(value: Any, other: Any) -> bool:
+    return isinstance(value, Tensor) and isinstance(other, Tensor) and torch.equal(value, other)
 
 
 def refuse_misfit(differences: str, source: str) -> None:

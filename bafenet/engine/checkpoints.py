@@ -15,6 +15,7 @@ import torch
 
 from ..compat.checkpoint_loading import load_from_local, load_url, local_file, require_checkpoint
 from ..compat.config_text import parse_config
+from ..compat.weights_fit import without_lent
 from ..errors import InputError, printable
 from ..reading import read_regular, reason_of
 from .config_paths import setting
@@ -148,21 +149,8 @@ def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
     missing, unexpected = model.load_state_dict(fitting, strict=False)
     # Weights from before PyTorch 1.0 have no batch counters, and none are needed.
     missing = [name for name in missing if name not in reshaped and not name.endswith('num_batches_tracked')]
-    return WeightsReport(missing, _without_lent(unexpected, weights, expected), reshaped,
+    return WeightsReport(missing, without_lent(unexpected, weights, expected), reshaped,
                          len(fitting) - len(unexpected))
-
-
-def _without_lent(unknown: list[str], weights: dict, expected: dict) -> list[str]:
-    """Those of the unknown weights that are none of the network's by another name.
-
-    While it trains, mmdet's DDQ lends branches of its head to its decoder: a checkpoint has them twice.
-    """
-    by_part = {name.partition('.')[2]: name for name in expected if name in weights and name.startswith('bbox_head.')}
-    return [name for name in unknown if not _is_equal(weights[name], weights.get(by_part.get(name.partition('.')[2])))]
-
-
-def _is_equal(value: Any, other: Any) -> bool:
-    return isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor) and torch.equal(value, other)
 
 
 def _is_alike(value: Any, expected: torch.Tensor) -> bool:

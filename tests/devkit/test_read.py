@@ -130,7 +130,7 @@ def test_whole_pixels_where_they_are_demanded(write):
     ('<!-- nothing -->', 5_000_000, 'larger than 64 MiB'), (' ', 70_000_000, 'larger than 64 MiB')], ids=range(6))
 def test_a_huge_file_takes_neither_time_nor_memory(write, inside, times, message):
     path = write(annotation(inside * times))
-    start = time.monotonic()
+    start = time.process_time()
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=message):
@@ -138,7 +138,7 @@ def test_a_huge_file_takes_neither_time_nor_memory(write, inside, times, message
         assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_as_many_objects_as_are_allowed(write):

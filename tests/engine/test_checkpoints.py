@@ -17,6 +17,7 @@ from mmengine.runner import CheckpointLoader
 from toy_runs import toy_runner
 
 from bafenet.compat import checkpoint_loading, checkpoint_types
+from bafenet.compat.weights_fit import misfit
 from bafenet.engine import checkpoints
 from bafenet.errors import InputError
 
@@ -296,7 +297,8 @@ def test_weights_that_the_head_lends_to_another_part_are_known():
     state = {f'{part}.aux.{name}': value for part in model for name, value in model['bbox_head'].state_dict().items()}
     model['bbox_head'] = torch.nn.ModuleDict({'aux': model['bbox_head']})
     state |= {f'decoder.{name}': value for name, value in model['decoder'].state_dict().items()}
-    assert checkpoints.load_weights(model, state).fits
+    assert checkpoints.load_weights(model, state).fits and not misfit(model.state_dict(), state)
     state['decoder.aux.bias'] = state['decoder.aux.bias'] + 1
     report = checkpoints.load_weights(model, state)
     assert report.unexpected == ['decoder.aux.bias'] and not report.fits
+    assert misfit(model.state_dict(), state) == '1 unknown to the network (decoder.aux.bias)'
