@@ -49,9 +49,10 @@ def head_on_level(source: str, network: Mapping[str, Any], anchor: float = 4, **
     if not isinstance(head, dict) or 'rpn_head' in model or 'roi_head' in model:
         raise InputError(f'{shown(source)}: it is no one-stage detector with one bbox_head')
     _fit_head(head, ours, anchor)
-    necks = model.get('neck') if isinstance(model.get('neck'), list) else []
+    necks = model.get('neck')
     # What stands behind a feature pyramid belongs to the head, as DyHead.
-    behind = [dict(neck, in_channels=ours['in_channels'], out_channels=ours['in_channels']) for neck in necks[1:]]
+    behind = [dict(neck, in_channels=ours['in_channels'], out_channels=ours['in_channels'])
+              for neck in (necks[1:] if isinstance(necks, list) else ())]
     model.update(backbone=plain(network['backbone']), neck=plain(network['neck']))
     if behind:
         model['neck'] = [model['neck'], *behind]
