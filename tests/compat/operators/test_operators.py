@@ -57,7 +57,7 @@ class TestOtherOperators:
 def run_python(code, *arguments):
     """Run ``code`` in a fresh interpreter; return what it printed."""
     done = subprocess.run([sys.executable, '-c', code, *map(str, arguments)], cwd=REPOSITORY, capture_output=True,
-                          text=True, timeout=120)
+                          text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
@@ -72,8 +72,8 @@ from mmdet.registry import MODELS
 from mmengine.utils.dl_utils import mmcv_full_available
 print(MODELS.get('FCOS').__name__, mmcv_full_available())
 ''')
-    # The fork of mmdet prints more, before that.
-    assert printed[-2:] == ['FCOS', 'False']
+    # The fork of mmdet prints more, before that, and mmengine's asks whether the module is there, not its loader.
+    assert printed[-2:] == ['FCOS', str(FORKED)]
 
 
 def test_compiled_operators_are_used_where_they_exist(tmp_path):
