@@ -47,7 +47,6 @@ PAIRS = (
     Pair('oldest', '3.10', 'lowest'),
     Pair('newest', '3.13', 'highest'),
     Pair('forks', '3.12', 'pinned', forks=True),
-    Pair('forks-newest', '3.13', 'highest', forks=True),
 )
 
 
