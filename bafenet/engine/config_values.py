@@ -234,7 +234,7 @@ def _check_together(cfg: dict, start: Callable[[str, Any], str]) -> None:
     side = (model.get('test_cfg') or {}).get(SKY_SIDE)
     if side and not has_sky_head(cfg):
         raise InputError(f'{start(f"model.test_cfg.{SKY_SIDE}", side)} is for heads that segment the sky, as BAFEHead; '
-                         'leave it out, or set model.bbox_head.type')
+                         'set it to None, or set model.bbox_head.type')
     if model.get('backbone') is not None:
         _check_resnet('model.backbone', model['backbone'], start)
     preprocessor = model.get('data_preprocessor') or {}

@@ -161,6 +161,7 @@ val_dataloader = dict(dataset=dict(pipeline=steps))
 """)
     with pytest.raises(InputError, match='put LoadSkyAnnotations before it'):
         report(str(other), weights, cfg_options=options(devkit))
-    other.write_text(f"_base_ = {TINY!r}\nmodel = dict(bbox_head=dict(type='FCOSHead'))\n")
+    other.write_text(f"_base_ = {TINY!r}\n"
+                     "model = dict(bbox_head=dict(type='FCOSHead'), test_cfg=dict(sky_side=None))\n")
     with pytest.raises(InputError, match='other.py: model.bbox_head is FCOSHead'):
         report(str(other), weights, cfg_options=options(devkit))
