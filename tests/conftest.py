@@ -196,8 +196,8 @@ def devkit(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copy(devkit, tmp_path) -> Path:
-    """The devkit again, for a test that spoils it."""
-    return shutil.copytree(devkit, tmp_path / 'SIRSTdevkit')
+    """The devkit again, for a test that spoils it; without the libraries that other tests have built in it."""
+    return shutil.copytree(devkit, tmp_path / 'SIRSTdevkit', ignore=shutil.ignore_patterns('TargetLibrary'))
 
 
 @pytest.fixture(scope='session')
