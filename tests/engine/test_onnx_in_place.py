@@ -38,10 +38,10 @@ def results(config, checkpoint, folder, *options):
     return json.loads(out.read_text())
 
 
-def assert_equal(ours, theirs):
+def assert_equal(ours, theirs, sky=1e-4):
     assert ours['metrics'].keys() == theirs['metrics'].keys()
     for key, value in theirs['metrics'].items():
-        assert ours['metrics'][key] == pytest.approx(value, abs=1e-4), key
+        assert ours['metrics'][key] == pytest.approx(value, abs=sky if key.endswith('sky_iou') else 1e-4), key
     for own, expected in zip(ours['images'], theirs['images'], strict=True):
         assert len(own['boxes']) == len(expected['boxes'])
         np.testing.assert_allclose(np.sort(own['scores']), np.sort(expected['scores']), atol=1e-4)
@@ -90,7 +90,8 @@ def test_real_frames_give_the_same_metrics_and_predictions(real_data, tmp_path):
                f'test_dataloader.dataset.ann_file={tmp_path / "some.txt"}',
                'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False']
     theirs, ours = (results(HR, one, tmp_path, *options) for one in ('bafenet_hr_tiny', file))
-    assert_equal(ours, theirs)
+    # A file takes whole grey levels of the frame made smaller, too.
+    assert_equal(ours, theirs, sky=1e-3)
     assert [image['boxes'] for image in ours['images']] == [image['boxes'] for image in theirs['images']]
     # The command line on the same frames.
     frames = [str(real_data / 'PNGImages' / f'{name}.png') for name in names[:4]]
