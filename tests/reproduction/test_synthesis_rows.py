@@ -12,7 +12,7 @@ ROWS = {row.key: row for table in select_tables('synthesis') for row in table.ru
 FRAMES = 663
 AUGMENTATION = ['BalancedCrop', 'RandomFlip', 'RandomTranspose', 'PackInfraredInputs']
 ADDED = {'none': [], 'contrast': ['IntensityJitter'], 'noise': ['RandomChoice'], 'negatives': ['RandomChoice'],
-         'sets': ['RandomChoice']}
+         'frames': ['RandomChoice'], 'sets': ['RandomChoice']}
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +33,13 @@ def test_a_row_adds_what_it_says_in_as_many_steps(key):
     assert frames == (math.ceil(FRAMES / 4) if quarter else FRAMES)
     assert iterations_of_epoch(cfg, frames) * cfg.train_cfg.max_epochs == 2100
     assert cfg.model.loss_mask.type == ('NegativeSetLoss' if name == 'sets' else 'SoftIoULoss')
+    assert (cfg.model.loss_mask.get('reduction') == 'mean') == (name == 'frames')
     assert (cfg.train_dataloader.sampler.type == 'NegativeSetSampler') == (name == 'sets')
     if name == 'contrast':
         assert {key for key, value in data.pipeline[2].items() if value == 0} == {
             'gamma_prob', 'noise_prob', 'blur_prob'}
-    mixed, negatives = {'noise': (0.5, []), 'negatives': (4335 / 4998, [3672 / 4335]),
+    as_in_the_set = 4335 / 4998, [3672 / 4335]
+    mixed, negatives = {'noise': (0.5, []), 'negatives': as_in_the_set, 'frames': as_in_the_set,
                         'sets': (4335 / 4998, [1])}.get(name, (0, []))
     if mixed:
         noise, *rotated = data.pipeline[2].transforms[1]
