@@ -71,10 +71,12 @@ def _fit_head(head: dict, ours: Mapping[str, Any], anchor: float) -> None:
         depth, in_channels=ours['in_channels'], out_channels=ours['feat_channels'],
         feat_channels=ours['feat_channels'], norm_cfg=plain(ours['norm_cfg']), strides=[stride],
         featmap_strides=[stride], regress_ranges=_ALL_SIZES)
-    for name in taken & set(fitted):
+    for name, value in fitted.items():
+        if name not in taken:
+            continue
         # One a level, in SSD and YOLOv3.
-        listed = isinstance(head.get(name), (list, tuple)) and isinstance(fitted[name], int)
-        head[name] = [fitted[name]] if listed else fitted[name]
+        listed = isinstance(head.get(name), (list, tuple)) and isinstance(value, int)
+        head[name] = [value] if listed else value
     if 'anchor_generator' in head:
         head['anchor_generator'] = _one_level(head['anchor_generator'], stride, anchor)
 
@@ -91,4 +93,3 @@ def _one_level(anchors: dict, stride: int, side: float) -> dict:
     elif anchors.get('scales') is not None:
         fitted.update(scales=[scale / min(anchors['scales']) * side / stride for scale in anchors['scales']])
     return fitted
-
