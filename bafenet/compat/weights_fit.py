@@ -54,13 +54,17 @@ def misfit(expected: Mapping[str, Tensor], weights: Mapping[str, Any]) -> str:
     """In which weights a checkpoint differs from a network, in words; empty for none. See :func:`require_fit`."""
     tensors = {str(name).removeprefix('module.'): value for name, value in weights.items() if isinstance(value, Tensor)}
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
-    # Weights from before PyTorch 1.0 have no batch counters, and none are needed.
     other = [name for name, value in expected.items()
-             if shapes.get(name) != tuple(value.shape) and not name.endswith('num_batches_tracked')]
+             if shapes.get(name) != tuple(value.shape) and not may_be_missing(name)]
     more = without_lent(sorted(shapes.keys() - expected.keys()), tensors, expected)
     kinds = (('missing or of another shape', other), ('unknown to the network', more))
     return ', '.join(f'{len(names)} {kind} ({printable(names[0])}{", …" if len(names) > 1 else ""})'
                      for kind, names in kinds if names)
+
+
+def may_be_missing(name: str) -> bool:
+    """Whether a network works without this weight: those from before PyTorch 1.0 have no batch counters."""
+    return name.endswith('num_batches_tracked')
 
 
 def without_lent(unknown: Iterable[str], weights: Mapping[str, Any], expected: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ import torch
 
 from ..compat.checkpoint_loading import load_from_local, load_url, local_file, require_checkpoint
 from ..compat.config_text import parse_config
-from ..compat.weights_fit import without_lent
+from ..compat.weights_fit import may_be_missing, without_lent
 from ..errors import InputError, printable
 from ..reading import read_regular, reason_of
 from .config_paths import setting
@@ -147,8 +147,7 @@ def load_weights(model: torch.nn.Module, checkpoint: dict) -> WeightsReport:
     if hasattr(source, '_metadata'):
         fitting._metadata = source._metadata  # versions of the modules' formats
     missing, unexpected = model.load_state_dict(fitting, strict=False)
-    # Weights from before PyTorch 1.0 have no batch counters, and none are needed.
-    missing = [name for name in missing if name not in reshaped and not name.endswith('num_batches_tracked')]
+    missing = [name for name in missing if name not in reshaped and not may_be_missing(name)]
     return WeightsReport(missing, without_lent(unexpected, weights, expected), reshaped,
                          len(fitting) - len(unexpected))
 
