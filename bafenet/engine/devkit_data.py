@@ -227,9 +227,15 @@ def _read_targets(data: DevkitData, images: set[str]) -> None:
     for counts in data.targets.values():
         found.update(counts)
     data.classes = tuple(sorted(found)) or CLASSES
-    trained = data.drawn_from or (data.parts[TRAIN].names if TRAIN in data.parts else None)
+    trained = data.drawn_from
+    if trained is None:
+        trained = data.parts[TRAIN].names if TRAIN in data.parts else None
     if trained is None:
         return
+    if not trained:
+        raise InputError(f'--data {printable(data.root)}: no frame is left to train on: its lists (Splits) name all '
+                         f'{len(images)} frames to validate or to test on; take some of them into '
+                         f'{printable(split_file(f"train_{data.splits}" if data.splits else TRAIN))}')
     if not data.count(trained):
         raise InputError(f'--data {printable(data.root)}: none of the {len(trained)} frames to train on has a target; '
                          'label some (SIRST/BBox/NAME.xml)')

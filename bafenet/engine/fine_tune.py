@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from bafenet.datasets.parts import loader_parts
 from bafenet.errors import InputError, printable
 
 from ..compat.config_text import parse_config
@@ -102,8 +103,9 @@ def require_same_network(cfg: Config, config: str, weights: str) -> list[str]:
         raise InputError(f'--from {printable(weights)}: an ONNX file cannot be trained; give the checkpoint that it '
                          'was made of')
     checkpoint = load_from_local(weights, map_location='cpu')
-    dataset = setting(cfg, 'train_dataloader', 'dataset')
-    classes = dataset_classes(dataset) if isinstance(dataset, dict) else ()
+    # All parts of a dataset have the same: require_one_metainfo.
+    parts = loader_parts(cfg, 'train')
+    classes = dataset_classes(parts[0].settings) if parts else ()
     fitted = fit_class_layer(checkpoint, classes)[0] if classes else checkpoint
     try:
         network = outline_of(cfg, fitted, config)

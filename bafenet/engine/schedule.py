@@ -90,17 +90,47 @@ def iterations_of_epoch(cfg: Config, frames: int, batch_size: Any = None, proces
 
 
 def frames_of(cfg: Config, splits: str | None = None) -> int | None:
-    """How many frames the split file of a config's training set names; None where that is not one file that is here."""
-    dataset = setting(cfg, 'train_dataloader', 'dataset')
-    file = dataset.get('ann_file') if isinstance(dataset, dict) else None
-    if not isinstance(file, str) or not isinstance(dataset.get('data_root') or '', str):
+    """How many frames a config's training set has, by split files; those of a repeated dataset count at each pass.
+
+    Args:
+        cfg: The config.
+        splits: Instead of the config's.
+
+    Returns:
+        Their number; None where a split file is not here, or a wrapper draws frames by a rule of its own.
+    """
+    return _frames(setting(cfg, 'train_dataloader', 'dataset'), splits or cfg.get('splits', DEFAULT))
+
+
+def _frames(dataset: Any, splits: str) -> int | None:
+    """Frames of a dataset's settings, through whatever wraps it."""
+    if not isinstance(dataset, dict):
         return None
-    path = find_split(dataset.get('data_root') or '', file.replace(PLACEHOLDER, splits or cfg.get('splits', DEFAULT)))
+    if 'datasets' in dataset:
+        found = [_frames(part, splits) for part in dataset['datasets'] or ()]
+        return None if None in found else sum(number for number in found if number is not None)
+    if 'dataset' in dataset:
+        inner, times = _frames(dataset['dataset'], splits), dataset.get('times', 1)
+        is_known = inner is not None and isinstance(times, int) and 'oversample_thr' not in dataset
+        return inner * times if inner is not None and is_known else None
+    return _listed(dataset, splits)
+
+
+def _listed(dataset: dict, splits: str) -> int | None:
+    """Frames that the split file of a dataset names, less those that it leaves out."""
+    file, root = dataset.get('ann_file'), dataset.get('data_root') or ''
+    if not isinstance(file, str) or not isinstance(root, str):
+        return None
+    path = find_split(root, file.replace(PLACEHOLDER, splits))
     try:
+        if not os.path.isfile(path):
+            return None
         held = dataset.get('holdout')  # of SIRSTSegDataset
-        return len(read_split(path)) - (held if isinstance(held, int) else 0) if os.path.isfile(path) else None
+        names = read_split(path)[held if isinstance(held, int) else 0:]
     except InputError:
         return None  # said by the dataset
+    indices = dataset.get('indices')  # so many of the first or, below 0, of the last; or a list
+    return min(abs(indices), len(names)) if isinstance(indices, int) else len(names if indices is None else indices)
 
 
 def warm_up(iterations: int, longest: int) -> int | None:

@@ -298,6 +298,9 @@ def test_splits_are_drawn_by_recording(tmp_path):
     again = convert(tmp_path / 'src', tmp_path / 'out', 'masks', ConvertOptions(shares=(1, 0, 0), seed=3))
     assert list(again.splits) == ['train'] and again.splits['train'][0] == 9
     assert not (tmp_path / 'out/Splits/test_v2.txt').exists()
+    to_test = convert(tmp_path / 'src', tmp_path / 'out', 'masks', ConvertOptions(shares=(0, 0, 1), val=0.5))
+    assert {split: images for split, (images, _) in to_test.splits.items()} == {'test': 9}
+    assert '--shares says it' in to_test.facts[-1]
 
 
 def test_a_validation_split_is_drawn_of_the_training_frames(tmp_path):

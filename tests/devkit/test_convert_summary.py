@@ -151,6 +151,7 @@ def test_deep_frames_are_said_to_be_brought_to_8_bits(tmp_path):
     (dict(train='c_3', val='a_1'), 'none of 1 training frames has a target'),
     (dict(train='a_1 b_2', val='c_3'), 'none of the 1 frames of val_v2 has a target'),
     (dict(train='a_1 c_3', test='d_4'), '1 of 2 training frames has targets, and a second one is needed'),
+    (dict(test='a_1 b_2 c_3 d_4'), 'its lists name no frame to train on'),
     (dict(test='c_3', val='d_4'), None), (dict(test='d_4', val='c_3'), 'none of the 1 frames of val_v2 has a target')])
 def test_what_training_lacks_is_said_instead_of_a_command(tmp_path, capsys, splits, lacks):
     """Said where and only where training refuses the devkit."""

@@ -192,3 +192,14 @@ def test_frames_that_are_listed_to_validate_or_test_on_are_not_trained_on(lists,
     assert 'no list of frames to train on in Splits: all but those of val and test' in data.notes
     with pytest.raises(InputError, match='--splits v2: .* has no Splits/train_v2.txt'):
         find_data(str(root), 'v2')
+
+
+@pytest.mark.parametrize(('name', 'remedy'), [('test_v2', 'train_v2'), ('test', 'train'), ('val_mine', 'train_mine')])
+@pytest.mark.parametrize('validates', [True, False])
+def test_lists_that_leave_no_frame_to_train_on_are_named(name, remedy, validates, tmp_path):
+    root = own_devkit(tmp_path / 'kit', NAMES, splits={name: NAMES})
+    if name.startswith('val') and not validates:
+        return  # --trainval trains on these
+    with pytest.raises(InputError, match=f'no frame is left to train on: .* all 12 frames .* into Splits/{remedy}.txt'):
+        find_data(str(root), None, validates=validates)
+    assert find_data(str(root), None, to_train=False).count(NAMES) == 36

@@ -11,6 +11,7 @@ from bafenet.engine import test, train
 from bafenet.engine.checkpoints import load_from_local
 from bafenet.engine.fine_tune import fine_tune_settings, require_same_network
 from bafenet.engine.options import load_config
+from bafenet.engine.own_training import OwnTraining
 from bafenet.errors import InputError
 
 HR = str(ROOT / 'configs/bafenet/bafenet_hr_tiny_densesirst.py')
@@ -60,6 +61,27 @@ def test_weights_of_another_network_are_refused(tmp_path):
     other = load_config(HR, ['model.bbox_head.quality=centerness', 'model.data_preprocessor.std=[1,1,1]'])
     line, = require_same_network(other, HR, 'bafenet_hr_tiny')
     assert 'model.bbox_head.quality: ' in line and 'model.data_preprocessor.std' in line
+
+
+def test_several_datasets_have_epochs_by_their_frames_and_a_class_layer_of_their_classes(tmp_path):
+    roots = [own_devkit(tmp_path / name, names, ['bird', 'drone'], splits={'train_v2': names})
+             for name, names in (('first', NAMES), ('second', NAMES[:6]))]
+    metainfo = dict(classes=('bird', 'drone'))
+    config = tmp_path / 'several.py'
+    config.write_text(f'''
+_base_ = {HR!r}
+parts = [dict(_base_.train_dataloader.dataset, data_root=root, sky='none', metainfo={metainfo!r})
+         for root in {list(map(str, roots))!r}]
+train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[
+    parts[0], dict(type='RepeatDataset', times=2, dataset=parts[1])]))
+model = dict(bbox_head=dict(num_classes=2))
+''')
+    own = OwnTraining.of(None, 'bafenet_hr_tiny', None, None, False, None, 'none')
+    cfg = load_config(str(config), settings=own.settings())
+    # 24 samples in 6 batches of 4.
+    assert cfg.train_dataloader.batch_size == 4 and cfg.train_cfg.max_epochs == 60
+    assert 'schedule: 60 epochs of about 6 iterations, 360 in all' in own.lines(cfg)[-1]
+    assert require_same_network(cfg, str(config), 'bafenet_hr_tiny') == []
 
 
 def test_options_that_contradict_each_other():

@@ -135,3 +135,21 @@ def test_iterations_are_counted_as_the_loader_does(devkit):
     assert frames_of(cfg, 'nowhere') is not None  # ann_file is filled in already
     cfg.train_dataloader.dataset.ann_file = 'Splits/none.txt'
     assert frames_of(cfg) is None
+
+
+def test_frames_are_counted_through_all_that_wraps_a_dataset(tmp_path):
+    (tmp_path / 'Splits').mkdir()
+    for name, count in (('one', 4), ('two', 3)):
+        (tmp_path / f'Splits/{name}_v2.txt').write_text('\n'.join(f'frame {number}' for number in range(count)))
+    one, two = (dict(type='DenseSIRSTDataset', data_root=str(tmp_path), ann_file=f'Splits/{name}_{{splits}}.txt')
+                for name in ('one', 'two'))
+    thrice = dict(type='RepeatDataset', times=3, dataset=two)
+    both = dict(type='ConcatDataset', datasets=[one, two])
+    drawn = dict(type='ClassBalancedDataset', oversample_thr=0.1, dataset=two)
+    for dataset, expected in (
+            (one, 4), (thrice, 9), (dict(type='ConcatDataset', datasets=[one, thrice]), 13),
+            (dict(type='MultiImageMixDataset', pipeline=[], dataset=both), 7),
+            (dict(one, indices=2), 2), (dict(one, indices=-9), 4), (dict(one, indices=[0, 1, 3]), 3),
+            (drawn, None), (dict(type='ConcatDataset', datasets=[one, drawn]), None),
+            (dict(type='ConcatDataset', datasets=[one, dict(two, ann_file='Splits/none.txt')]), None)):
+        assert frames_of(Config(dict(train_dataloader=dict(dataset=dataset)))) == expected

@@ -74,8 +74,8 @@ class ConvertOptions:
         require_number('--val', self.val, 0, 0.9)
         for share in self.shares:
             require_number('--shares', share, 0, 1e6)
-        if len(self.shares) != 3 or not self.shares[0] > 0:
-            raise InputError('--shares: give three numbers, of train, val and test, the first above 0')
+        if len(self.shares) != 3 or not sum(self.shares) > 0:
+            raise InputError('--shares: give three numbers, of train, val and test, not all 0')
         if self.threshold is not None:
             require_number('--threshold', self.threshold, 0, 1, above=True)
         if self.value_range is not None:
@@ -223,7 +223,7 @@ def _splits(out: Path, read: Source, written: list[Record], options: ConvertOpti
     if not splits:
         shares = dict(zip((TRAIN, VAL, TEST), options.shares, strict=True))
         splits, fact = draw_splits(out, [record['name'] for record in written], shares, options.seed, workers)
-        facts.append(fact)
+        facts.append(fact + ('; --val is for a source that has lists, here --shares says it' if options.val else ''))
     elif VAL not in splits and TRAIN in splits and options.val:
         shares = {TRAIN: 1 - options.val, VAL: options.val}
         drawn, fact = draw_splits(out, splits[TRAIN], shares, options.seed, workers)

@@ -245,6 +245,8 @@ def lacks_to_train(summary: Summary) -> str | None:
     """What is missing before a training can start, in a line; None where nothing is."""
     labelled, without = summary.training.labelled, 'or train without a validation by --trainval'
     of = f'of {summary.training.frames} training frames'
+    if not summary.training.frames:
+        return 'its lists name no frame to train on; to test on, they are enough'
     if not labelled:
         return f'none {of} has a target; label some'
     if _validates(summary):
