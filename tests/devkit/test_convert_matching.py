@@ -23,6 +23,7 @@ from source_sets import (
 
 from bafenet.devkit.conversion.convert import ConvertOptions, convert
 from bafenet.errors import InputError
+from bafenet.release.export_labels import ExportOptions, export_labels
 
 SIDES = {name: [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in boxes] for name, boxes in BOXES.items()}
 
@@ -315,3 +316,14 @@ def test_images_that_a_tag_turns_are_left_out(tmp_path, suffix):
     text(tmp_path / 'src/1.txt', yolo_rows(BOXES['a_1']))
     summary = convert(tmp_path / 'src', tmp_path / 'out', 'yolo')
     assert [note.file for note in summary.skipped] == ['1'] and 'turned by an EXIF tag' in summary.skipped[0].message
+
+
+@pytest.mark.parametrize('images', ['link', 'copy'])
+def test_a_frame_of_two_splits_is_exported_in_both(tmp_path, images):
+    source = write_voc(tmp_path / 'src', suffix='.png')
+    convert(source, tmp_path / 'devkit', 'voc')
+    text(tmp_path / 'devkit/Splits/test_v2.txt', 'd_4\nb_2\n')
+    export_labels(tmp_path / 'devkit', tmp_path / 'out', 'coco', ExportOptions(images=images))
+    named = {split: [image['file_name'] for image in json.loads(
+        (tmp_path / f'out/annotations/{split}.json').read_text())['images']] for split in ('train', 'test')}
+    assert named == dict(train=['a_1.png', 'b_2.png'], test=['d_4.png', 'b_2.png'])
