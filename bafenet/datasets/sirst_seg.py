@@ -99,9 +99,9 @@ class SIRSTSegDataset(InfraredDataset):
                       'current')
         names = self._part(names)
         self.require_indices(len(names))
-        of_frames = FileIndex(masks, MASK_ENDINGS)
-        frames = [_one_file(index, 'frame', Path(name)) for name in names]
-        return [self._load_sample(frame, _one_file(of_frames, 'target mask', frame)) for frame in frames]
+        frames = [_one_file(index.find(Path(name)), 'frame', Path(name)) for name in names]
+        mask_of = FileIndex(masks, MASK_ENDINGS).pair(frames)
+        return [self._load_sample(frame, _one_file(mask_of[frame], 'target mask', frame)) for frame in frames]
 
     def _list_files(self) -> tuple[list[Path], list[Path]]:
         """All frames, and all masks."""
@@ -145,9 +145,8 @@ class SIRSTSegDataset(InfraredDataset):
         return os.path.join(self.data_root or '', file.relative_to(root)) if file.is_relative_to(root) else str(file)
 
 
-def _one_file(index: FileIndex, what: str, name: Path) -> Path:
-    """The one file of a name."""
-    found = index.find(name)
+def _one_file(found: list[Path], what: str, name: Path) -> Path:
+    """The one file that was found for a name."""
     if len(found) != 1:
         problem = f'{len(found)} files may be its {what}, as {printable(found[0])}' if found else f'it has no {what}'
         raise InputError(f'{printable(name)}: {problem}; correct the data, or name the folders in data_prefix of the '

@@ -14,7 +14,7 @@ from ..errors import InputError, one_line, printable
 from ..reading import open_file, read_bytes
 from .box_matching import EIGHT_NEIGHBOURS, MAX_PAIRS, NO_SHIFT, describe_shift, extents, match_boxes
 from .check_report import ImageReport, Problem
-from .decode import is_tiff, read_header, read_pages
+from .decode import is_tiff, is_turned, read_header, read_pages
 from .devkit_files import DevkitFiles
 from .frames import count_frames
 from .grey_levels import as_frame
@@ -107,6 +107,8 @@ class _ImageCheck:
             return
         if frames > 1:
             self._add(IMAGES, 'several frames', f'holds {frames} frames, of which only the first is used', 'warning')
+        if is_turned(path):
+            self._add(IMAGES, 'turned by a tag', 'an EXIF tag turns it and no box or mask; save it upright')
         self.size = (header.width, header.height)
         self.report.deep = header.deep
         self.report.digest = _digest(pixels)

@@ -19,6 +19,7 @@ _MOST_CHANNELS = 4  # RGBA
 _PACKED = (10, 12, 14)  # bits, without gaps between pixels, as cameras write them
 # OpenCV would keep the high bytes of 16 bits, and say nothing.
 _FLAGS = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+_ORIENTATION = 0x0112  # an EXIF tag
 JPEG_START = b'\xff\xd8\xff'
 _TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 # Its warnings about odd files would stand beside our own line.
@@ -61,6 +62,20 @@ def read_header(path: PathLike) -> Header:
         with _tiff(path) as pages:
             page = next(iter(pages))
             return Header(page.imagewidth, page.imagelength, page.bitspersample > 8)
+
+
+def is_turned(path: PathLike) -> bool:
+    """Whether an EXIF tag turns or mirrors an image; OpenCV then does, and the programs that label may not.
+
+    Raises:
+        InputError: If the file is missing.
+    """
+    try:
+        with _opened(path, deep=True) as image:
+            return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    except InputError:
+        with open_file(path):
+            return False  # a TIFF of a kind that Pillow does not know
 
 
 def read_pages(path: PathLike) -> Iterator[np.ndarray]:

@@ -84,6 +84,16 @@ def test_a_stack_says_that_its_first_frame_is_used(copy):
     assert problem.severity == 'warning' and 'holds 2 frames, of which only the first' in problem.message
 
 
+def test_an_image_that_a_tag_turns_is_an_error(copy):
+    """Upside down on reading: of the size that it says, and with other pixels in its boxes."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    image = copy / IMAGE / 'scene_1.png'
+    Image.open(image).convert('L').save(image, exif=exif)
+    found = [problem for problem in check_devkit(copy).problems if problem.severity == 'error']
+    assert [(problem.file, problem.kind) for problem in found] == [(f'{IMAGE}/scene_1.png', 'turned by a tag')]
+
+
 def test_classes_are_counted_and_any_is_fine(copy, tool, capsys):
     for index, name in enumerate(('small drone v1.0', 'Bird', 'Bird')):
         replace(copy / BOX / f'scene_{index}.xml', 'Target', name)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -50,8 +51,10 @@ def read_coco(root: Path, images: str | None = None, labels: str | None = None, 
     index = FileIndex(every)
     entries: dict[Path, tuple[dict, list[CocoTarget], Path]] = {}
     roles: dict[str, list[Path]] = {}
-    for file in files:
-        found = _read_file(folder, file, index, source)
+    contents = {file: _read_file(folder, file, source) for file in files}
+    image_of = _images_of(contents, index)
+    for file, content in contents.items():
+        found = _by_image(folder, file, content, image_of, source.notes)
         role = role_of(file.stem) or role_of_folders(file.relative_to(folder) if file.is_relative_to(folder) else file)
         for image, (entry, targets) in found.items():
             if image in entries:
@@ -114,79 +117,112 @@ def _names_images(file: Path) -> bool:
     return file.stat().st_size > MAX_BYTES or b'"images"' in read_bytes(file)
 
 
-def _read_file(root: Path, file: Path, index: FileIndex,
-               source: Source) -> dict[Path, tuple[dict, list[CocoTarget]]]:
-    """Entry and annotations of each image of a JSON file that is there; the source gets its classes and notes."""
+def _read_file(root: Path, file: Path, source: Source) -> list[tuple[dict, list[CocoTarget]]]:
+    """Entry and annotations of each image of a JSON file; the source gets its classes and notes."""
     shown_file, notes = shown_path(root, file), source.notes
     try:
         content = require_dict(read_json(file, 'a COCO JSON'), 'it', ('images', 'annotations'))
         names = _categories(content.get('categories', []))
-        entries: dict[Any, dict] = {}
+        entries: dict[str, dict] = {}
         for number, entry in enumerate(require_list(content['images'], 'images')):
             entry = require_dict(entry, f'images[{number}]', ('id', 'file_name'))
             require_text(entry['file_name'], f'images[{number}].file_name')
-            if not isinstance(entry['id'], (int, str)) or entry['id'] in entries:
-                raise InputError(f'images[{number}].id {shown(entry["id"])} stands there twice, or is no number or '
-                                 'text')
-            entries[entry['id']] = entry
+            entries[_new_id(entry['id'], f'images[{number}]', entries)] = entry
         annotations = [require_dict(item, f'annotations[{number}]')
                        for number, item in enumerate(require_list(content['annotations'], 'annotations'))]
     except InputError as error:
         reason = str(error).removeprefix(f'{printable(file)}: ')
         raise InputError(f'{printable(file)}: no COCO JSON: {reason}') from error
     source.classes += names.values()
-    targets: dict[Any, list[CocoTarget]] = {key: [] for key in entries}
+    targets: dict[str, list[CocoTarget]] = {key: [] for key in entries}
     for number, item in enumerate(annotations):
-        what, key = f'annotations[{number}]', item.get('image_id')
-        if not isinstance(key, (int, str)) or key not in targets:
-            notes.append(Note(shown_file, 'annotation of no image', f'{what}: image_id {shown(key)}: left out'))
+        what, key = f'annotations[{number}]', _id(item.get('image_id'))
+        if key not in targets:
+            notes.append(Note(shown_file, 'annotation of no image',
+                              f'{what}: image_id {shown(item.get("image_id"))}: left out'))
             continue
         target, problem = _target(item, names)
         if problem:
             notes.append(Note(shown_file, problem[0], f'{what}: {problem[1]}'))
         if target is not None:
             targets[key].append(target)
-    return _by_image(root, file, entries, targets, index, notes)
+    return [(entry, targets[key]) for key, entry in entries.items()]
 
 
-def _by_image(root: Path, file: Path, entries: dict[Any, dict], targets: dict[Any, list[CocoTarget]], index: FileIndex,
-              notes: list[Note]) -> dict[Path, tuple[dict, list[CocoTarget]]]:
+def _id(value: Any) -> str | None:
+    """An id as text: programs write 7, 7.0 and "7" for one; None where it is none of these."""
+    if is_number(value):
+        return str(int(value)) if value == int(value) else str(value)
+    return value if isinstance(value, str) else None
+
+
+def _new_id(value: Any, what: str, others: Collection[str]) -> str:
+    key = _id(value)
+    if key is None or key in others:
+        raise InputError(f'{what}.id {shown(value)} {"is no number or text" if key is None else "stands there twice"}')
+    return key
+
+
+def _images_of(contents: dict[Path, list[tuple[dict, list[CocoTarget]]]], index: FileIndex) -> dict[Path, list[Path]]:
+    """The images that the file names of all JSON files lead to, by the path that each stands for.
+
+    A name that leads to none may be percent-encoded, as a link. Names in other folders than an image that fits another
+    name better lead to none.
+    """
+    paths = {_path_of(file, entry) for file, entries in contents.items() for entry, _ in entries} - {Path()}
+    meant = {path: path if index.find(path) else Path(unquote(str(path))) for path in paths}
+    found = index.pair(meant.values())
+    return {path: found[there] for path, there in meant.items()}
+
+
+def _path_of(file: Path, entry: dict) -> Path:
+    """The path that a ``file_name`` stands for; without a name where it is none."""
+    name = entry['file_name'].replace('\\', '/')
+    return file.parent / name.lstrip('/') if '\0' not in name and name.strip('/') else Path()
+
+
+def _by_image(root: Path, file: Path, entries: Sequence[tuple[dict, list[CocoTarget]]],
+              image_of: dict[Path, list[Path]], notes: list[Note]) -> dict[Path, tuple[dict, list[CocoTarget]]]:
     found: dict[Path, tuple[dict, list[CocoTarget]]] = {}
-    for key, entry in entries.items():
-        name = entry['file_name'].replace('\\', '/')
-        images = index.find(file.parent / name.lstrip('/')) if '\0' not in name and name.strip('/') else []
+    name_of: dict[Path, str] = {}
+    for entry, targets in entries:
+        images, name = image_of.get(_path_of(file, entry), []), entry['file_name']
         if len(images) > 1:
             images = one_suffix_each(root, images)[0]
-        label = f'{shown_path(root, file)}: {printable(entry["file_name"][:200])}'
+        label = f'{shown_path(root, file)}: {printable(name[:200])}'
         if len(images) != 1:
             notes.append(Note(label, 'label without an image', 'several images of this name: left out' if images else
-                              f'no such image, with {len(targets[key])} targets: left out'))
-        elif images[0] in found:
+                              f'no such image, with {len(targets)} targets: left out'))
+        elif images[0] not in found:
+            found[images[0]], name_of[images[0]] = (entry, targets), name
+        elif name == name_of[images[0]]:
             notes.append(Note(label, 'image named twice', 'its targets are put together'))
-            found[images[0]][1].extend(targets[key])
+            found[images[0]][1].extend(targets)
         else:
-            found[images[0]] = entry, targets[key]
+            raise InputError(f'{label}: only {shown_path(root, images[0])} is called so, and '
+                             f'{printable(name_of[images[0]][:200])} may be that as well; lay the images into the '
+                             'folders that the file names have')
     return found
 
 
-def _categories(values: Any) -> dict[Any, str]:
-    names = {}
+def _categories(values: Any) -> dict[str, str]:
+    names: dict[str, str] = {}
     for number, item in enumerate(require_list(values, 'categories')):
         item = require_dict(item, f'categories[{number}]', ('id', 'name'))
-        if isinstance(item['id'], (int, str)):
-            names[item['id']] = class_name(require_text(item['name'], f'categories[{number}].name'))
+        name = class_name(require_text(item['name'], f'categories[{number}].name'))
+        names[_new_id(item['id'], f'categories[{number}]', names)] = name
     return names
 
 
-def _target(item: dict, names: dict[Any, str]) -> tuple[CocoTarget | None, tuple[str, str] | None]:
+def _target(item: dict, names: dict[str, str]) -> tuple[CocoTarget | None, tuple[str, str] | None]:
     """An annotation that can be used, and what is wrong with it."""
     if item.get('iscrowd') not in (None, 0, False):
         return None, ('crowd', 'a region of many targets and no single one: left out')
-    category, bbox = item.get('category_id'), item.get('bbox')
-    if not isinstance(category, (int, str)) or category not in names:
-        return None, ('annotation of no category', f'category_id {shown(category)}: left out')
+    category, bbox = _id(item.get('category_id')), item.get('bbox')
+    if category not in names:
+        return None, ('annotation of no category', f'category_id {shown(item.get("category_id"))}: left out')
     segmentation = Segmentation.from_json(item.get('segmentation'))
-    if bbox is None and segmentation is not None:
+    if bbox in (None, []) and segmentation is not None:
         bbox = segmentation.bbox()
     if not isinstance(bbox, (list, tuple)) or len(bbox) != 4 or not all(map(is_number, bbox)):
         return None, ('box without four numbers', f'bbox {shown(bbox)}: left out')

@@ -6,6 +6,7 @@ import numpy as np
 
 from ...arguments import is_number, is_whole
 from ...errors import InputError
+from ..images import MAX_PIXELS
 from ..read import FARTHEST
 from .source import Size
 
@@ -48,11 +49,35 @@ class Segmentation(NamedTuple):
         return cls(tuple(polygons))
 
     def bbox(self) -> list[float] | None:
-        """x, y, width and height around polygons; None of run lengths."""
+        """x, y, width and height around polygons or run lengths; None where these hold no pixel, or are damaged."""
+        if self.counts is not None:
+            return _box_of_runs(self.counts, self.size)
         if not self.polygons:
             return None
         points = np.concatenate(self.polygons)
         return [*points.min(axis=0).tolist(), *np.ptp(points, axis=0).tolist()]
+
+
+def _box_of_runs(counts: np.ndarray, size: Size) -> list[float] | None:
+    width, height = size
+    if not _fills(counts, size):
+        return None
+    ends = np.cumsum(counts)
+    starts, ends = (ends - counts)[1::2], ends[1::2]
+    starts, lasts = starts[ends > starts], ends[ends > starts] - 1
+    if not len(starts):
+        return None
+    (left, top), (right, bottom) = divmod(starts, height), divmod(lasts, height)
+    if (left < right).any():  # a run goes on in the next column
+        top, bottom = np.array([0]), np.array([height - 1])
+    x, y = int(left.min()), int(top.min())
+    return [x, y, int(right.max()) + 1 - x, int(bottom.max()) + 1 - y]
+
+
+def _fills(counts: np.ndarray, size: Size) -> bool:
+    """Whether run lengths are those of an image of a size; the highest is looked at first, for the sum may wrap."""
+    pixels = size[0] * size[1]
+    return 0 < pixels <= MAX_PIXELS and counts.max(initial=0) <= pixels and counts.sum() == pixels
 
 
 def is_box_alone(segmentation: Segmentation | None, bbox: Sequence[float]) -> bool:
@@ -82,7 +107,7 @@ def draw(segmentation: Segmentation, size: Size) -> np.ndarray:
     width, height = size
     if segmentation.counts is not None:
         counts = segmentation.counts
-        if segmentation.size != size or counts.max(initial=0) > width * height or counts.sum() != width * height:
+        if segmentation.size != size or not _fills(counts, size):
             raise InputError('its run lengths are not those of an image of its size; export it again')
         return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
     from pycocotools import mask as coco_mask

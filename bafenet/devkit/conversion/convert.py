@@ -17,7 +17,7 @@ from .files import FileIndex, is_frame, list_files, shown_path
 from .frame import FrameOptions, Record, Task, convert_frame
 from .masks import read_masks
 from .names import safe_names
-from .records import RECORDS_FILE, SETTINGS_FILE, WHAT, agree, lines_of, read_records, require_own
+from .records import RECORDS_FILE, SETTINGS_FILE, WHAT, agree, lines_of, read_records, require_apart, require_own
 from .sirst import read_sirst
 from .source import TEST, TRAIN, TRAINVAL, VAL, Note, Source, class_name
 from .splits import draw_splits
@@ -134,9 +134,11 @@ def convert(source: str | Path, out: str | Path, source_format: str, options: Co
     require_own(out, root)
     if not root.is_dir() and source_format != 'coco':
         raise InputError(f'{printable(source)}: is no folder; give that of the data set')
+    for folder in filter(None, (options.labels, options.masks, options.sky, options.splits)):
+        require_apart(out, next((path for path in (root / folder, Path(folder)) if path.is_dir()), None))
     maps = [] if options.sky is None else _sky_files(root, options.sky)
-    # What is written may lie beside the one JSON file.
-    read = _READERS[source_format](root, options, [*maps, *([] if root.is_dir() else [out])])
+    # What is written may lie beside the one JSON file, and among the images.
+    read = _READERS[source_format](root, options, [*maps, out.absolute()])
     tasks = _tasks(root, read, options)
     settings = dict(source=root.name, source_format=source_format, sky=sum(task.sky is not None for task in tasks),
                     one_class=options.one_class, target_masks=options.target_masks, threshold=options.threshold,
@@ -161,9 +163,9 @@ def _tasks(root: Path, read: Source, options: ConvertOptions) -> list[Task]:
                          'source')
     folder = read.sky if options.sky is None else options.sky
     sky = FileIndex([] if folder is None else _sky_files(root, folder), _SKY_ENDINGS)
-    tasks = []
+    tasks, maps = [], sky.pair([frame.image for frame in frames])
     for name, frame in zip(safe_names([frame.key for frame in frames]), frames, strict=True):
-        found = sky.find(frame.image)
+        found = maps[frame.image]
         if folder is not None and len(found) != 1:
             read.notes.append(Note(shown_path(root, frame.image), 'frame without a sky map',
                                    f'{len(found)} files are called so'))
@@ -202,8 +204,9 @@ def _write(out: Path, settings: dict, read: Source, tasks: list[Task], options: 
                 file.flush()
     written = [records[task.name] for task in tasks if task.name in records]
     if not written:
-        first = next(iter(skipped.values()), {'skipped': 'it has no frames'})
-        raise InputError(f'no frame could be converted: {first["skipped"]}')
+        reasons = [*(record['skipped'] for record in skipped.values()),
+                   *(f'{printable(note.file)}: {printable(note.message)}' for note in read.notes)]
+        raise InputError(f'no frame could be converted: {next(iter(reasons), "there are none")}')
     splits, facts = _splits(out, read, written, options, workers)
     for role, names in splits.items():
         write_text(out / split_file(f'{role}_{SPLITS_NAME}'), ''.join(f'{name}\n' for name in names))

@@ -1,6 +1,8 @@
 """Find the images, labels and masks of a data set, and which of them go together by name and folder."""
 import os
-from collections.abc import Collection, Iterable, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...errors import InputError, printable
@@ -47,6 +49,8 @@ def list_files(root: Path, folder: str | None = None, apart: Collection[Path] = 
 class FileIndex:
     """Files by their stem, to find the one that goes with another.
 
+    A stem that no file has is looked for in either case and any Unicode form: other systems do not tell these apart.
+
     Args:
         files: Absolute paths.
         endings: What may follow the name itself in a stem, as ``_pixels0`` of masks.
@@ -54,11 +58,14 @@ class FileIndex:
 
     def __init__(self, files: Iterable[Path], endings: Sequence[str] = ()) -> None:
         self._by_stem: dict[str, list[Path]] = {}
+        self._by_folded: dict[str, list[Path]] = {}
         for file in files:
             stem = file.stem
             for ending in ('', *endings):
                 if stem.endswith(ending) and stem != ending:
                     self._by_stem.setdefault(stem.removesuffix(ending), []).append(file)
+                if _folded(stem).endswith(ending) and _folded(stem) != ending:
+                    self._by_folded.setdefault(_folded(stem).removesuffix(ending), []).append(file)
 
     def find(self, reference: Path) -> list[Path]:
         """The files that go with a path: of its stem, and in folders of the same names, from either end.
@@ -70,14 +77,61 @@ class FileIndex:
             Those that fit best: none, one, or several that fit equally well.
         """
         parts = reference.parts
-        found = self._by_stem.get(reference.stem if is_frame(reference) else reference.name, [])
+        stem = _stem(reference)
+        found = self._by_stem.get(stem) or self._by_folded.get(_folded(stem), [])
         same = [file for file in found if file.suffix == reference.suffix and is_frame(file)]
         found = same or found
         if len(found) < 2:
             return found
-        fits = [_in_common(parts[:-1], file.parts[:-1]) + _in_common(parts[-2::-1], file.parts[-2::-1])
-                for file in found]
+        fits = [_folders_in_common(parts, file.parts) for file in found]
         return [file for file, fit in zip(found, fits, strict=True) if fit == max(fits)]
+
+    def pair(self, references: Iterable[Path]) -> dict[Path, list[Path]]:
+        """As :meth:`find` for each of several paths, but a file goes with those alone that it fits best.
+
+        Otherwise frame 1 of a recording without labels would get those of another recording's frame 1.
+        """
+        found = {reference: self.find(reference) for reference in references}
+        best: dict[Path, tuple] = {}
+        for reference, files in found.items():
+            for file in files:
+                best[file] = max(best.get(file, ()), _fit(reference, file))
+        return {reference: [file for file in files if _fit(reference, file) == best[file]]
+                for reference, files in found.items()}
+
+
+def one_name_each(index: FileIndex, paths: Mapping[str, Path]) -> dict[str, Path]:
+    """The one image that each of several names means, as far as that is certain.
+
+    Args:
+        index: The images.
+        paths: A path for each name.
+
+    Returns:
+        Images by name; of names that fit an image equally well none.
+    """
+    found = index.pair(paths.values())
+    images = {name: found[path][0] for name, path in paths.items() if len(found[path]) == 1}
+    times = Counter(images.values())
+    return {name: image for name, image in images.items() if times[image] == 1}
+
+
+def _stem(reference: Path) -> str:
+    return reference.stem if is_frame(reference) else reference.name
+
+
+def _folded(stem: str) -> str:
+    return unicodedata.normalize('NFC', stem).casefold()
+
+
+def _fit(reference: Path, file: Path) -> tuple[bool, int, bool]:
+    """How well two paths fit, better is higher: by the case of their names, by their folders, by their suffixes."""
+    return (file.stem.startswith(_stem(reference)), _folders_in_common(reference.parts, file.parts),
+            file.suffix == reference.suffix)
+
+
+def _folders_in_common(first: Sequence[str], second: Sequence[str]) -> int:
+    return _in_common(first[:-1], second[:-1]) + _in_common(first[-2::-1], second[-2::-1])
 
 
 def _in_common(first: Sequence[str], second: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """Names of converted frames: safe in every file system, unique, and as near to the source's as that allows."""
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -40,7 +41,8 @@ def safe_names(keys: Sequence[str]) -> list[str]:
 
 
 def _safe(text: str) -> str:
-    return re.sub(r'[^\w.-]+', '_', text).strip('.-') or 'frame'
+    # Some systems take letters with accents apart.
+    return re.sub(r'[^\w.-]+', '_', unicodedata.normalize('NFC', text)).strip('.-') or 'frame'
 
 
 def _cut(name: str) -> str:

@@ -10,16 +10,14 @@ import numpy as np
 
 from ...errors import InputError, printable
 from ...reading import read_bytes
-from ..decode import JPEG_START, MAX_BYTES, read_pages
+from ..decode import MAX_BYTES, is_turned, read_pages
 from ..frames import IMAGE, NUMPY, count_frames, kind_of
 from ..grey_levels import as_frame
-from ..images import read_image
 from ..sequences import read_numpy
 from .source import Size
 
 _PNG_START = b'\x89PNG'
 _TOP = 2**16 - 1
-_ORIENTATION = 0x0112  # an EXIF tag
 
 
 def write_pixels(source: Path, path: Path, link: bool, value_range: Sequence[float] | None) -> dict[str, Any]:
@@ -55,7 +53,7 @@ def write_pixels(source: Path, path: Path, link: bool, value_range: Sequence[flo
     deep, spread = _as_png_depth(image, value_range)
     data = read_bytes(source, MAX_BYTES)
     # OpenCV turns such an image, and the programs that labels come from may not have.
-    if data.startswith(JPEG_START) and read_image(source).getexif().get(_ORIENTATION, 1) != 1:
+    if kind == IMAGE and is_turned(source):
         raise InputError(f'{printable(source)}: is turned by an EXIF tag; save it upright, as its labels see it')
     path.unlink(missing_ok=True)
     is_png = data.startswith(_PNG_START)

@@ -45,6 +45,16 @@ def require_own(out: Path, source: Path) -> None:
                              'not; remove it, or choose another folder')
 
 
+def require_apart(out: Path, folder: Path | None) -> None:
+    """Refuse a folder to write that lies in one of labels, masks or lists, where the next call would find it.
+
+    Raises:
+        InputError: If it does.
+    """
+    if folder is not None and out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f'{printable(out)}: lies in {printable(folder)}, which is read; choose another folder')
+
+
 def agree(out: Path, settings: dict[str, Any]) -> None:
     """Note the settings of a conversion that begins; refuse to go on with others.
 

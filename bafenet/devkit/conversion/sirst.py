@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ...errors import InputError, printable
 from ..layout import BOXES, IMAGES, SIRST_V2, SKY_PALETTE, TARGET_BINARY, TARGET_PALETTE
+from .box_convention import EXCLUSIVE
 from .files import is_frame, list_files, one_suffix_each
 from .masks import with_masks
 from .source import Source
@@ -69,11 +70,17 @@ def read_sirst(root: Path, threshold: float | None = None, splits: str | None = 
     Raises:
         InputError: If it is none of them.
     """
-    layout, masks = find_sirst_layout(root, 'use --from masks, with --images and --masks')
+    if not any((root / folder).is_dir() for folder in LAYOUTS[0].masks) and all(
+            (root / folder).is_dir() for folder in (IMAGES, BOXES)):
+        layout, masks = LAYOUTS[0], None
+        # As a devkit has them, where no mask tells.
+        origin, ends = 0 if origin is None else origin, EXCLUSIVE if ends is None else ends
+    else:
+        layout, masks = find_sirst_layout(root, 'use --from masks, with --images and --masks')
     images, notes = one_suffix_each(root, [file for file in list_files(root, layout.images) if is_frame(file)])
     if not images:
         raise InputError(f'{printable(root / layout.images)}: no image')
-    mask_files = [file for file in list_files(root, masks) if is_frame(file)]
+    mask_files = [] if masks is None else [file for file in list_files(root, masks) if is_frame(file)]
     lists = [file for file in list_files(root) if file.suffix == '.txt']
     if layout.boxes is not None and (root / layout.boxes).is_dir():
         xmls = [file for file in list_files(root, layout.boxes) if file.suffix.lower() == '.xml']

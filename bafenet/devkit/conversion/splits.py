@@ -11,7 +11,7 @@ from ...reading import read_bytes
 from ..devkit_files import DevkitFiles
 from ..near_duplicates import near_duplicates, read_scene
 from ..recordings import divide, group_recordings, prefix, traits
-from .files import FileIndex, list_files, shown_path
+from .files import FileIndex, list_files, one_name_each, shown_path
 from .source import TEST, TRAIN, TRAINVAL, VAL, Note, role_of, role_of_folders
 
 DRAWN = 'draw'
@@ -56,6 +56,8 @@ def given_splits(root: Path, images: Sequence[Path], keys: Sequence[str], splits
     if splits is not None:
         raise InputError(f'{printable(splits)}: no list called train, val or test (.txt) that names an image of the '
                          f"source; give such a folder, or '{DRAWN}'")
+    notes += [Note(shown_path(root, file), 'list without an image', 'no name in it is that of an image: left out')
+              for file in candidates if _role_of_list(file) and _read_names(file)]
     return by_folders(root, images, keys)
 
 
@@ -77,16 +79,21 @@ def best_lists(files: Iterable[Path], index: FileIndex) -> dict[str, Listed]:
     Returns:
         None of them where none names an image.
     """
-    families: dict[tuple[Path, str], dict[str, Listed]] = {}
+    listings: dict[tuple[Path, str], dict[str, Path]] = {}
     for file in files:
-        role = role_of(file.stem) if file.suffix == '.txt' else None
+        role = _role_of_list(file)
         if role is not None:
             family = file.parent, re.sub('[a-z]*(train|val|test)[a-z]*', '', file.stem)
-            families.setdefault(family, {})[role] = Listed(file, *_read_list(file, index))
+            listings.setdefault(family, {})[role] = file
+    families = {family: _read_lists(files_of, index) for family, files_of in listings.items()}
     fits = {family: len({image for listed in lists.values() for image in listed.images})
             for family, lists in families.items()}
     best = max(sorted(fits), key=lambda family: (fits[family], family[1] == ''), default=None)
     return families[best] if best is not None and fits[best] else {}
+
+
+def _role_of_list(file: Path) -> str | None:
+    return role_of(file.stem) if file.suffix.lower() == '.txt' else None
 
 
 def by_folders(root: Path, images: Sequence[Path], keys: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
@@ -99,26 +106,41 @@ def by_folders(root: Path, images: Sequence[Path], keys: Sequence[str]) -> tuple
     return found, [f'splits: the folders {", ".join(found)}'] if found else []
 
 
-def _read_list(file: Path, index: FileIndex) -> tuple[list[Path], list[str]]:
-    """The images that a list names, each once, and the names that lead to none."""
+def _read_lists(files: dict[str, Path], index: FileIndex) -> dict[str, Listed]:
+    """The images that each list of a family names, each once, and the names that lead to none.
+
+    Of names in different folders that lead to one image, the one that fits it best means it.
+    """
+    names_of = {role: _read_names(file) for role, file in files.items()}
+    paths = {name: next(iter(files.values())).parent / name for names in names_of.values() for name in names}
+    image_of = one_name_each(index, paths)
+    return {role: Listed(files[role], list(dict.fromkeys(image_of[name] for name in names if name in image_of)),
+                         [name for name in names if name not in image_of]) for role, names in names_of.items()}
+
+
+def _read_names(file: Path) -> list[str]:
+    """The names in a list, each once."""
     try:
         lines = read_bytes(file, _MAX_BYTES).decode('utf-8-sig').splitlines()
-    except UnicodeDecodeError:
-        return [], []
-    found, absent = [], []
-    for line in filter(None, map(str.strip, lines)):
-        # VOC's lists of a class say 1 or -1 behind the name, and a path may be another system's.
-        name = re.sub(r'\s+(-1|0|1)$', '', line[:_MAX_LINE]).replace('\\', '/').strip('/')
-        images = index.find(file.parent / name)
-        found += images[:1] if len(images) == 1 else []
-        absent += [name] if len(images) != 1 else []
-    return list(dict.fromkeys(found)), absent
+    except UnicodeDecodeError as error:
+        raise InputError(f'{printable(file)}: is called as a list of a split is, and is no text in UTF-8; save it as '
+                         'UTF-8, or call it otherwise') from error
+    # VOC's lists of a class say 1 or -1 behind the name, and a path may be another system's.
+    names = [re.sub(r'\s+(-1|0|1)$', '', line.strip()[:_MAX_LINE]).replace('\\', '/').strip('/') for line in lines]
+    return list(dict.fromkeys(filter(None, names)))
 
 
 def disjoint(lists: dict[str, list[str]], notes: list[Note]) -> dict[str, list[str]]:
-    """Lists of which train, val and test share no image: what an earlier one of test, val, train has, it keeps."""
+    """Lists of which train, val and test share no image: what an earlier one of test, val, train has, it keeps.
+
+    Where nothing would be left to train on, as where one folder is named for both, train comes first.
+    """
     taken: set[str] = set()
-    for role in (TEST, VAL, TRAIN):
+    held = {key for role in (TEST, VAL) for key in lists.get(role, ())}
+    named = lists.get(TRAIN) or lists.get(TRAINVAL) or []
+    if named and held.issuperset(named):
+        lists[TRAIN] = named
+    for role in (TRAIN, TEST, VAL) if held.issuperset(named) else (TEST, VAL, TRAIN):
         twice = [key for key in lists.get(role, ()) if key in taken]
         notes += [Note(printable(key), 'in several splits', f'left out of {role}') for key in twice]
         if role in lists:

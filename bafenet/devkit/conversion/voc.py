@@ -11,7 +11,7 @@ from ..decode import read_header
 from ..read import Annotation, read_annotation
 from .box_convention import CONVENTIONS, Convention, find_convention
 from .files import MASK_ENDINGS, FileIndex, is_frame, keys_of, list_files, one_suffix_each, shown_path
-from .masks import one_of, read_target_mask
+from .masks import one_each, read_target_mask
 from .source import Labels, Note, Size, Source, SourceFrame, class_name, no_labels
 from .splits import given_splits
 
@@ -56,7 +56,7 @@ def with_xml(root: Path, images: Sequence[Path], xmls: Sequence[Path], masks: Se
             raise InputError(f'{printable(root)}: no {what}; name their folder by {option}')
     keys, label_of = keys_of(root, images), _match(root, images, xmls, notes)
     index = FileIndex(masks, MASK_ENDINGS)
-    mask_of = {image: one_of(root, index.find(image), image, 'mask', notes) for image in images} if masks else {}
+    mask_of = one_each(root, index, images, 'mask', notes) if masks else {}
     convention, reason = _convention(root, images, label_of, mask_of, threshold, origin, ends)
     frames = []
     for image, key in zip(images, keys, strict=True):
@@ -70,14 +70,10 @@ def with_xml(root: Path, images: Sequence[Path], xmls: Sequence[Path], masks: Se
 
 def _match(root: Path, images: Sequence[Path], xmls: Sequence[Path], notes: list[Note]) -> dict[Path, Path]:
     """The XML file of each image, by its name; one whose name fits none is asked which file it belongs to."""
-    index, label_of, left = FileIndex(xmls), {}, set(xmls)
-    for image in images:
-        found = index.find(image)
-        if len(found) > 1:
-            one_of(root, found, image, 'XML file', notes)
-        if found:
-            label_of[image] = found[0]
-            left.discard(found[0])
+    missing: list[Note] = []
+    found_by_name = one_each(root, FileIndex(xmls), images, 'XML file', missing)
+    label_of = {image: xml for image, xml in found_by_name.items() if xml is not None}
+    left = set(xmls) - set(label_of.values())
     by_image = FileIndex([image for image in images if image not in label_of])
     for xml in sorted(left):
         try:
@@ -90,8 +86,12 @@ def _match(root: Path, images: Sequence[Path], xmls: Sequence[Path], notes: list
             label_of[found[0]] = xml
         else:
             notes.append(Note(shown_path(root, xml), 'label without an image', 'left out'))
-    notes += [Note(shown_path(root, image), 'image without an XML file', 'taken as a frame without targets')
-              for image in images if image not in label_of]
+    if not label_of:
+        raise InputError(f'{printable(root)}: no XML file goes with an image, by its name or the filename in it, as '
+                         f'{shown_path(root, xmls[0])} with {shown_path(root, images[0])}; name their folders by '
+                         '--images and --labels')
+    labelled = {shown_path(root, image) for image in label_of}
+    notes += [note for note in missing if note.file not in labelled]
     return label_of
 
 
@@ -135,7 +135,7 @@ def read_voc_labels(xml: Path | None, mask: Path | None, convention: Convention,
     """
     annotation = Annotation([], None, None) if xml is None else read_annotation(xml)
     stated = annotation.size
-    if stated is not None and stated not in (tuple(map(str, size)), ('0', '0'), ('', '')):
+    if stated is not None and _numbers(stated) not in (size, (0, 0)) and stated != ('', ''):
         raise InputError(f'{printable(xml)}: says that the image is {printable("x".join(stated))[:40]}, and it is '
                          f'{size[0]}x{size[1]}; its boxes may be of another image')
     notes = [('box without four numbers', f'object {number}: {item.problem}: left out')
@@ -155,6 +155,14 @@ def read_voc_labels(xml: Path | None, mask: Path | None, convention: Convention,
         else:
             _set_on_mask(labels, corners)
     return labels
+
+
+def _numbers(texts: tuple[str, str]) -> tuple[float, ...]:
+    """What two texts say, as 640 and 640.0; nothing where one is no number."""
+    try:
+        return tuple(map(float, texts))
+    except ValueError:
+        return ()
 
 
 def _set_on_mask(labels: Labels, corners: np.ndarray) -> None:

@@ -1,4 +1,5 @@
 """Write labels, or predictions, as COCO JSON or YOLO text files, with links to the images or copies of them."""
+import filecmp
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ...errors import InputError, printable
 from ...fileio import write_json, write_text
 from ..box_matching import component_boxes, component_labels
 from .names import safe_names
@@ -153,6 +155,11 @@ def _place(frame: LabelledFrame, path: Path, images: str) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     real = os.path.realpath(frame.file)
+    if os.path.lexists(path):  # a frame of two splits, or two of one name
+        if not filecmp.cmp(real, path, shallow=False):
+            raise InputError(f'{printable(frame.file)}: another frame is called {printable(path.name)} too; give '
+                             '--images none, or frames of different names')
+        return
     if images == LINK:
         path.symlink_to(real)
     else:

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import shown
 from ...errors import InputError, printable
 from ...plain_yaml import read_yaml
 from ...reading import read_bytes
 from ..read import MAX_OBJECTS
 from .coco_masks import Segmentation, draw
 from .files import MASK_ENDINGS, FileIndex, is_frame, keys_of, list_files, one_suffix_each, shown_path
-from .masks import one_of, read_target_mask
+from .masks import one_each, read_target_mask
 from .source import TEST, TRAIN, VAL, Labels, Note, Size, Source, SourceFrame, class_name, no_labels, role_of
-from .splits import given_splits
+from .splits import disjoint, given_splits
 
 NAME_FILES = ('classes.txt', 'obj.names', 'names.txt')
 _MAX_BYTES = 2**22
@@ -45,22 +46,20 @@ def read_yolo(root: Path, images: str | None = None, labels: str | None = None, 
         raise InputError(f'{printable(root)}: no image; name their folder by --images')
     texts = [file for file in (every if labels is None else list_files(root, labels))
              if file.suffix.lower() == '.txt' and file.name not in NAME_FILES]
-    index, mask_index, keys = FileIndex(texts), FileIndex(mask_files, MASK_ENDINGS), keys_of(root, frames)
-    names, setup, fact = _class_names(root, every)
-    source, used = Source([], {}, [fact], notes, classes=_declared(setup) or names), set()
+    keys = keys_of(root, frames)
+    names, setup, fact = _class_names(root, sorted({*every, *(list_files(root, labels) if labels is not None else [])}))
+    source = Source([], {}, [fact], notes, classes=_declared(setup) or names)
+    text_of, used = _texts_of(root, texts, frames, notes)
+    mask_of = one_each(root, FileIndex(mask_files, MASK_ENDINGS), frames, 'mask', notes) if mask_files else {}
     for image, key in zip(frames, keys, strict=True):
-        text = one_of(root, index.find(image), image, 'text file', notes)
-        mask = one_of(root, mask_index.find(image), image, 'mask', notes) if mask_files else None
-        used |= {text}
+        text, mask = text_of[image], mask_of.get(image)
         read = partial(read_yolo_labels, text, mask, names, threshold) if text or mask else partial(
             no_labels, masks=bool(mask_files))
         source.frames.append(SourceFrame(image, key, read, tuple(file for file in (text, mask) if file)))
-    if used <= {None}:
-        raise InputError(f'{printable(root)}: no text file goes with an image; name their folder by --labels')
     others = [file for file in texts if file not in used]
     notes += [Note(shown_path(root, file), 'label without an image', 'left out') for file in others
               if role_of(file.stem) is None]
-    lists = _splits_of_yaml(root, setup, frames, keys, others) if splits is None else {}
+    lists = _splits_of_yaml(setup, frames, keys, notes) if splits is None else {}
     if lists:
         source.splits, facts = lists, ['splits: data.yaml']
     else:
@@ -69,20 +68,78 @@ def read_yolo(root: Path, images: str | None = None, labels: str | None = None, 
     return source
 
 
+def _texts_of(root: Path, texts: Sequence[Path], images: Sequence[Path],
+              notes: list[Note]) -> tuple[dict[Path, Path | None], list[Path]]:
+    """The text file of each image, or None, and all that go with one."""
+    text_of = one_each(root, FileIndex(texts), images, 'text file', notes)
+    used = list(dict.fromkeys(text for text in text_of.values() if text is not None))
+    if not used:
+        raise InputError(f'{printable(root)}: no text file goes with an image; name their folder by --labels')
+    return text_of, used
+
+
+# --- Classes ----------------------------------------------------------------------------------------------------------
+
+
 def _class_names(root: Path, files: Sequence[Path]) -> tuple[list[str], dict, str]:
-    """Class names by number, the content of data.yaml, and where the names come from."""
-    top = [file for file in files if file.parent == Path(os.path.abspath(root))]
-    for file in [file for file in top if file.suffix.lower() in ('.yaml', '.yml')]:
-        content = read_yaml(file)
-        names = content.get('names') if isinstance(content, dict) else None
-        if isinstance(names, dict) and all(isinstance(key, int) and 0 <= key < _MOST_CLASSES for key in names):
-            names = [names.get(number, f'class_{number}') for number in range(max(names, default=-1) + 1)]
-        if isinstance(names, list) and names:
-            return [class_name(str(name)) for name in names], content, f'classes: {file.name}'
-    for file in [file for file in files if file.name in NAME_FILES]:
-        lines = read_bytes(file, _MAX_BYTES).decode('utf-8-sig', 'replace').splitlines()
-        return [class_name(line) for line in lines if line.strip()], {}, f'classes: {file.name}'
+    """Class names by number, the content of data.yaml, and where the names come from.
+
+    Raises:
+        InputError: If files name them differently, or names are no text.
+    """
+    top = Path(os.path.abspath(root))
+    # A file of settings deeper down may be anything.
+    for is_top in (True, False):
+        setups = {file: content for file in files if file.suffix.lower() in ('.yaml', '.yml')
+                  and (file.parent == top) == is_top for content in [_setup(file, is_top)] if content}
+        if setups:
+            names, file = _agreed(root, {file: _names_of(file, content['names']) for file, content in setups.items()})
+            return names, setups[file], f'classes: {shown_path(root, file)}'
+    listed = {file: _lines(file) for file in files if file.name.lower() in NAME_FILES}
+    if any(listed.values()):
+        names, file = _agreed(root, listed)
+        return names, {}, f'classes: {shown_path(root, file)}'
     return [], {}, 'classes: no data.yaml, classes.txt or obj.names names them; class 0 is called class_0'
+
+
+def _setup(file: Path, strict: bool) -> dict | None:
+    """The content of a YAML file that names classes; None of any other."""
+    try:
+        content = read_yaml(file)
+    except InputError:
+        if strict:
+            raise
+        return None
+    names = content.get('names') if isinstance(content, dict) else None
+    return content if isinstance(names, (list, dict)) and names else None
+
+
+def _names_of(file: Path, names: list | dict) -> list[str]:
+    if isinstance(names, dict):
+        if not all(isinstance(key, int) and 0 <= key < _MOST_CLASSES for key in names):
+            raise InputError(f'{printable(file)}: names: {shown(next(iter(names)))} … must be the numbers of classes')
+        names = [names.get(number, f'class_{number}') for number in range(max(names) + 1)]
+    for name in names:
+        # YAML makes a truth value of no, yes, on and off.
+        if isinstance(name, bool) or not isinstance(name, (str, int, float)):
+            raise InputError(f'{printable(file)}: names: {shown(name)} is no text; write it in quotes')
+    return [class_name(str(name)) for name in names]
+
+
+def _lines(file: Path) -> list[str]:
+    """The names that a file has a line each for; an empty line is a number without a name."""
+    lines = read_bytes(file, _MAX_BYTES).decode('utf-8-sig', 'replace').rstrip().splitlines()
+    return [class_name(line) if line.strip() else f'class_{number}' for number, line in enumerate(lines)]
+
+
+def _agreed(root: Path, names_of: dict[Path, list[str]]) -> tuple[list[str], Path]:
+    """The longest of several lists of classes, which the others must begin, as labelling programs leave them."""
+    longest = max(names_of, key=lambda file: len(names_of[file]))
+    for file, names in names_of.items():
+        if names != names_of[longest][:len(names)]:
+            raise InputError(f'{shown_path(root, file)}: names other classes than {shown_path(root, longest)}, so '
+                             'numbers mean different things; convert the folders one by one, or remove the wrong file')
+    return names_of[longest], longest
 
 
 def _declared(setup: dict) -> list[str]:
@@ -91,22 +148,19 @@ def _declared(setup: dict) -> list[str]:
     return [class_name(str(name)) for name in names.values()] if isinstance(names, dict) else []
 
 
-def _splits_of_yaml(root: Path, setup: dict, images: Sequence[Path], keys: Sequence[str],
-                    texts: Sequence[Path]) -> dict[str, list[str]]:
+def _splits_of_yaml(setup: dict, images: Sequence[Path], keys: Sequence[str],
+                    notes: list[Note]) -> dict[str, list[str]]:
     """The splits that data.yaml names by folders of images; lists and what lies elsewhere are found otherwise."""
     found: dict[str, list[str]] = {}
-    taken: set[str] = set()
-    for role, entry in ((TEST, 'test'), (VAL, 'val'), (TRAIN, 'train')):
+    for role, entry in ((TRAIN, 'train'), (VAL, 'val'), (TEST, 'test')):
         values: Any = setup.get(entry)
         for value in values if isinstance(values, list) else [values]:
             if not isinstance(value, str) or not isinstance(setup.get('path', ''), str):
                 continue
             below = os.path.normpath(value.removeprefix('../'))
-            members = [key for image, key in zip(images, keys, strict=True)
-                       if f'/{key}/'.startswith(f'/{below}/') and key not in taken]
-            found.setdefault(role, []).extend(members)
-            taken.update(members)
-    return {role: found[role] for role in (TRAIN, VAL, TEST) if found.get(role)}
+            found.setdefault(role, []).extend(key for image, key in zip(images, keys, strict=True)
+                                              if f'/{key}/'.startswith(f'/{below}/'))
+    return disjoint({role: list(dict.fromkeys(members)) for role, members in found.items() if members}, notes)
 
 
 def read_yolo_labels(text: Path | None, mask: Path | None, names: Sequence[str], threshold: float | None,
@@ -141,6 +195,8 @@ def read_yolo_labels(text: Path | None, mask: Path | None, names: Sequence[str],
         labels.notes += more
     elif polygons and len(polygons) == len(rows):
         labels.mask = draw(Segmentation(tuple(polygons)), size)
+    elif polygons:
+        labels.notes.append(('frame without a mask', 'not all of its rows are polygons'))
     return labels
 
 
