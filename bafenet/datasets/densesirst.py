@@ -52,8 +52,8 @@ class DenseSIRSTDataset(InfraredDataset):
         data_prefix: Folders under ``data_root`` of the four kinds of file.
         img_suffix: What follows the names of images; None for any suffix of images, see
             :func:`bafenet.devkit.image_files.image_files`.
-        seg_map_suffix: What follows the names of sky maps.
-        target_mask_suffix: What follows the names of target masks.
+        seg_map_suffix: What follows the names of sky maps; None for any suffix of images.
+        target_mask_suffix: The same of target masks.
         sky: ``'required'``: each image has a sky map (the paper's data). ``'optional'``: some have one. ``'none'``:
             sky maps are not looked at.
         box_origin: Subtracted from all four numbers of a box. 0 is the truth of 99.8 % of DenseSIRST's boxes; 1 is
@@ -74,8 +74,8 @@ class DenseSIRSTDataset(InfraredDataset):
                  *args,
                  data_prefix: dict[str, str] | None = None,
                  img_suffix: str | None = None,
-                 seg_map_suffix: str = SUFFIXES[SKY_PALETTE],
-                 target_mask_suffix: str = SUFFIXES[TARGET_PALETTE],
+                 seg_map_suffix: str | None = None,
+                 target_mask_suffix: str | None = None,
                  sky: str = 'required',
                  box_origin: int = 0,
                  only_with_targets: bool = False,

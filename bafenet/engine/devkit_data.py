@@ -12,7 +12,7 @@ from mmengine.config import Config
 from bafenet.datasets.parts import loader_parts
 from bafenet.devkit import read_annotation, read_split
 from bafenet.devkit.devkit_files import DevkitFiles
-from bafenet.devkit.image_files import image_files
+from bafenet.devkit.image_files import IMAGE_SUFFIXES, image_files
 from bafenet.devkit.layout import (
     BOXES,
     CLASSES,
@@ -35,7 +35,7 @@ from .splits import DEFAULT, PLACEHOLDER, WORK_DIR
 TRAIN, VAL, TEST = PARTS = ('train', 'val', 'test')
 _LOADER = '{}_dataloader'
 # What follows the names of maps, whose arguments of the dataset class say it; images are found by themselves.
-_ENDINGS, _PUBLISHED = {SKY_PALETTE: 'seg_map_suffix', TARGET_PALETTE: 'target_mask_suffix'}, '.png'
+_ENDINGS = {SKY_PALETTE: 'seg_map_suffix', TARGET_PALETTE: 'target_mask_suffix'}
 
 
 @dataclass
@@ -219,10 +219,16 @@ def _read_targets(data: DevkitData, images: set[str]) -> None:
     files = DevkitFiles(data.root)
     for folder, argument in _ENDINGS.items():
         endings = {name: file[len(name):] for name, file in files.table(folder).items() if name in in_use}
-        if endings:
-            data.endings[argument], _ = Counter(endings.values()).most_common(1)[0]
+        # The dataset class finds any suffix by itself.
+        if not all(ending.lower() in IMAGE_SUFFIXES for ending in endings.values()):
+            data.endings[argument], count = Counter(endings.values()).most_common(1)[0]
+            if count < len(endings):
+                other = next(name for name, ending in endings.items() if ending != data.endings[argument])
+                data.notes.append(f'{folder}: {count} of {len(endings)} files end as {data.endings[argument]}, and the '
+                                  f'others, as {files.shown(folder, other)}, are not read; give them one ending')
         if folder == SKY_PALETTE:
-            data.sky = {name for name, ending in endings.items() if ending == data.endings[argument]}
+            ending = data.endings.get(argument)
+            data.sky = {name for name, found in endings.items() if ending in (None, found)}
     found = Counter[str]()
     for counts in data.targets.values():
         found.update(counts)
@@ -273,8 +279,8 @@ def data_settings(cfg: Config, data: DevkitData) -> dict[str, Any]:
         known = parameters(find_type(dataset['type']))
         if 'sky' in known:
             settings[f'{path}.sky'] = data.sky_setting(chosen)
-        settings |= {f'{path}.{key}': ending for key, ending in data.endings.items()
-                     if key in known and ending != dataset.get(key, _PUBLISHED)}
+        settings |= {f'{path}.{key}': data.endings.get(key) for key in _ENDINGS.values()
+                     if key in known and data.endings.get(key) != dataset.get(key)}
     if setting(cfg, 'model', 'bbox_head', 'num_classes') is not None:
         settings['model.bbox_head.num_classes'] = len(data.classes)
     return settings

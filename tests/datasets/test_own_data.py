@@ -71,6 +71,20 @@ def test_suffixes_of_maps_and_masks(copy):
     assert dataset.get_data_info(0)['target_mask_path'].endswith('_mask.png')
 
 
+def test_maps_and_masks_of_one_devkit_may_differ_in_suffix(copy, devkit):
+    for folder in (SKY, MASKS):
+        for file, suffix in zip(sorted((copy / folder).glob('*.png')), ['.PNG', '.bmp', '.tif'] * 9, strict=False):
+            values = np.array(Image.open(file))
+            file.unlink()
+            Image.fromarray(values).save(file.with_suffix(suffix))
+    expected = read(devkit, pipeline=LOAD)
+    for sky in ('required', 'optional'):
+        for found, wanted in zip(read(copy, sky=sky, pipeline=LOAD), expected, strict=True):
+            assert np.array_equal(found['gt_seg_map'], wanted['gt_seg_map'])
+    masks = (read(copy).get_data_info(index)['target_mask_path'] for index in range(8))
+    assert {mask[-4:] for mask in masks} == {'.PNG', '.bmp', '.tif'}
+
+
 def test_an_image_that_is_nowhere_is_named(copy):
     name = names(copy)[0]
     (copy / IMAGES / f'{name}.png').unlink()
@@ -130,7 +144,7 @@ def test_each_box_has_the_label_of_its_own_class(copy):
 def test_images_without_a_sky_map_are_ignored_everywhere(copy):
     first, second = names(copy)[:2]
     (copy / SKY / f'{first}.png').unlink()
-    with pytest.raises(InputError, match=rf"{first}.png: no such sky map, but .* names it; sky='optional' takes"):
+    with pytest.raises(InputError, match=rf"{first}.png: no such sky map, nor with another suffix, but .* names it; sky='optional' takes"):
         read(copy)
     samples = {sample['img_id']: sample for sample in read(copy, sky='optional', pipeline=LOAD)}
     assert samples[first]['seg_map_path'] is None
