@@ -54,8 +54,8 @@ class TrainingState(NamedTuple):
     def require_same_schedule(self, runner: Runner, source: str, saved: int) -> None:
         """Refuse a schedule other than the checkpoint's, whose state would silently take its place.
 
-        A scheduler that is over in both may differ, as a warm-up. One whose end alone has moved, with the number of
-        epochs, goes on to the new end.
+        One that is over may differ, as a warm-up; it stays over, with a warning where the other is not. One whose end
+        alone has moved, with the number of epochs, goes on to the new end.
 
         Args:
             runner: The runner that has resumed.
@@ -67,17 +67,24 @@ class TrainingState(NamedTuple):
         """
         schedulers = _schedulers(runner)
         differing = [f'{saved} param_scheduler and {len(schedulers)} here'] if saved != len(schedulers) else []
-        for index, (scheduler, here) in enumerate(zip(schedulers, self.schedulers, strict=True)):
+        kept = []
+        for index, (scheduler, here) in enumerate(zip(schedulers, self.schedulers, strict=False)):
             there = vars(scheduler)
-            if there['_global_step'] + 1 < max(there['end'], here['end']):
-                differing += [f'param_scheduler.{index}.{key}={_plain(there[key])}, and here {_plain(here[key])}'
-                              for key in _shaping(scheduler) if key in there and there[key] != here.get(key)]
+            found = [f'param_scheduler.{index}.{key}={_plain(there[key])}, and here {_plain(here[key])}'
+                     for key in _shaping(scheduler) if key in there and there[key] != here.get(key)]
+            kept += [index] if found else []
+            if there['_global_step'] + 1 < there['end']:
+                differing += found
+            elif found and there['_global_step'] + 1 < here['end']:
+                runner.logger.warning(f'{printable(source)} has {printable(found[0])}: the schedule of the checkpoint '
+                                      'is over, and what it sets stays as it is')
         if differing:
             raise InputError(f'checkpoint {printable(source)} has {printable(differing[0])}: a schedule cannot be '
                              'changed half-way; resume with the one of before, or start a new run from its weights '
                              'with load_from alone')
-        for scheduler, here in zip(schedulers, self.schedulers, strict=True):
-            _move_end(scheduler, here['end'])
+        for index, (scheduler, here) in enumerate(zip(schedulers, self.schedulers, strict=True)):
+            if index not in kept:
+                _move_end(scheduler, here['end'])
 
     def keep_learning_rate(self, runner: Runner) -> None:
         """Go on with the learning rate of the run where it is not the checkpoint's, the schedule's factor kept."""
