@@ -83,9 +83,9 @@ class DevkitFiles:
         if folder == IMAGES:
             return {name: files[0] for name, files in files_by_name(self.root / folder).items()}
         ending, _, kind = SUFFIXES[folder].rpartition('.')
-        known, stems = self.table(IMAGES), _stems(self.root / folder, f'.{kind}')
-        if not any(stem.endswith(ending) and stem.removesuffix(ending) in known for stem in stems):
-            ending = _usual_ending(stems, known) or ending
+        stems = _stems(self.root / folder, f'.{kind}')
+        usual = _usual_ending(stems, self.table(IMAGES))
+        ending = ending if usual is None else usual
         return {stem.removesuffix(ending): file for stem, file in stems.items() if stem.endswith(ending)}
 
 

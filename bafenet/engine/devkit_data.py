@@ -221,11 +221,7 @@ def _read_targets(data: DevkitData, images: set[str]) -> None:
         endings = {name: file[len(name):] for name, file in files.table(folder).items() if name in in_use}
         # The dataset class finds any suffix by itself.
         if not all(ending.lower() in IMAGE_SUFFIXES for ending in endings.values()):
-            data.endings[argument], count = Counter(endings.values()).most_common(1)[0]
-            if count < len(endings):
-                other = next(name for name, ending in endings.items() if ending != data.endings[argument])
-                data.notes.append(f'{folder}: {count} of {len(endings)} files end as {data.endings[argument]}, and the '
-                                  f'others, as {files.shown(folder, other)}, are not read; give them one ending')
+            data.endings[argument], _ = Counter(endings.values()).most_common(1)[0]
         if folder == SKY_PALETTE:
             ending = data.endings.get(argument)
             data.sky = {name for name, found in endings.items() if ending in (None, found)}

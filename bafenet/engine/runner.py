@@ -227,6 +227,8 @@ class DetectionRunner(Runner):
             expected.require_same_kind(self, filename)
         self._require_place_in_schedule(filename)
         require_same_epochs(self, self._loaded_meta, filename)
+        expected.require_same_schedule(self, filename, self._loaded_schedulers)
+        expected.keep_learning_rate(self)
         self._resumed_at = self.iter
 
     def _require_place_in_schedule(self, filename: str) -> None:
@@ -266,6 +268,7 @@ class DetectionRunner(Runner):
         if self._resume:
             _require_training_state(filename, checkpoint)
         self._loaded_meta = checkpoint.get('meta', {})
+        self._loaded_schedulers = len(checkpoint.get('param_schedulers') or ())
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         names = {str(name).removeprefix('module.') for name in checkpoint.get('state_dict', checkpoint)}
         refuse_dropped_parts(names - self._unwrapped_model.state_dict().keys(), f'checkpoint {filename}')

@@ -1,6 +1,8 @@
-"""Resuming: check that the state of optimizer and schedulers in a checkpoint fits those of the run."""
+"""Resuming: check that state and settings of optimizer and schedulers in a checkpoint fit those of the run."""
 import copy
+import inspect
 import math
+from collections import Counter
 from types import NoneType
 from typing import Any, NamedTuple
 
@@ -8,6 +10,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
+from ..arguments import shown
 from ..compat.checkpoint_fields import ANOTHER
 from ..errors import InputError, printable
 
@@ -47,6 +50,80 @@ class TrainingState(NamedTuple):
         if isinstance(runner.optim_wrapper, OptimWrapper):
             for weights, entry in runner.optim_wrapper.optimizer.state.items():
                 _require_state(f'{where} optimizer.state', weights, entry)
+
+    def require_same_schedule(self, runner: Runner, source: str, saved: int) -> None:
+        """Refuse a schedule other than the checkpoint's, whose state would silently take its place.
+
+        One that is over may differ, as a warm-up; it stays over, with a warning where the other is not. One whose end
+        alone has moved, with the number of epochs, goes on to the new end.
+
+        Args:
+            runner: The runner that has resumed.
+            source: The checkpoint, for the message.
+            saved: How many schedulers the checkpoint holds.
+
+        Raises:
+            InputError: It names the first setting that differs.
+        """
+        schedulers = _schedulers(runner)
+        differing = [f'{saved} param_scheduler and {len(schedulers)} here'] if saved != len(schedulers) else []
+        kept = []
+        for index, (scheduler, here) in enumerate(zip(schedulers, self.schedulers, strict=False)):
+            there = vars(scheduler)
+            found = [f'param_scheduler.{index}.{key}={_plain(there[key])}, and here {_plain(here[key])}'
+                     for key in _shaping(scheduler) if key in there and there[key] != here.get(key)]
+            kept += [index] if found else []
+            if there['_global_step'] + 1 < there['end']:
+                differing += found
+            elif found and there['_global_step'] + 1 < here['end']:
+                runner.logger.warning(f'{printable(source)} has {printable(found[0])}: the schedule of the checkpoint '
+                                      'is over, and what it sets stays as it is')
+        if differing:
+            raise InputError(f'checkpoint {printable(source)} has {printable(differing[0])}: a schedule cannot be '
+                             'changed half-way; resume with the one of before, or start a new run from its weights '
+                             'with load_from alone')
+        for index, (scheduler, here) in enumerate(zip(schedulers, self.schedulers, strict=True)):
+            if index not in kept:
+                _move_end(scheduler, here['end'])
+
+    def keep_learning_rate(self, runner: Runner) -> None:
+        """Go on with the learning rate of the run where it is not the checkpoint's, the schedule's factor kept."""
+        schedulers = _schedulers(runner)
+        for index, (group, expected) in enumerate(zip(_groups(runner), self.groups, strict=False)):
+            key = 'initial_lr' if 'initial_lr' in group.keys() & expected.keys() else 'lr'
+            old, new = float(group[key]), float(expected[key])
+            if old <= 0 or (schedulers and key == 'lr') or math.isclose(old, new, rel_tol=1e-9):
+                continue
+            for name in {key, 'lr'}:
+                group[name] = group[name] * (new / old)
+            for scheduler in schedulers:
+                if scheduler.param_name == 'lr':
+                    for values in (scheduler.base_values, scheduler._last_value):
+                        values[index] = values[index] * (new / old)
+            if index == 0:
+                runner.logger.warning(f'The learning rate is {new:g} from here on, and was {old:g} in the checkpoint')
+
+
+def _shaping(scheduler: Any) -> list[str]:
+    """The settings of a scheduler that decide about its values, but for its end."""
+    made_by = [vars(kind)['__init__'] for kind in type(scheduler).__mro__[:-1] if '__init__' in vars(kind)]
+    names = {name for function in made_by for name in inspect.signature(function).parameters}
+    # Some make their values of the end; these keep it as total_iters.
+    return sorted((names | {'total_iters'}) - {'self', 'optimizer', 'last_step', 'verbose', 'end'})
+
+
+def _move_end(scheduler: Any, end: int) -> None:
+    """Let a scheduler that has resumed end elsewhere; steps that it has missed since its old end are made up."""
+    old, scheduler.end = scheduler.end, end
+    missed = min(scheduler._global_step + 1, end) - old
+    if missed > 0:
+        scheduler._global_step = old - 1
+        for _ in range(missed):
+            scheduler.step()
+
+
+def _plain(value: Any) -> str:
+    return shown(sorted(value.elements()) if isinstance(value, Counter) else value)
 
 
 def _groups(runner: Runner) -> list[dict]:

@@ -1,6 +1,4 @@
 """The metric of DenseSIRST: mAP, recall, F1, AP by class, targets found, false alarms by side, sky IoU."""
-import logging
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,11 +6,12 @@ import numpy as np
 from mmdet.registry import METRICS
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MessageHub, print_log
+from mmengine.logging import print_log
 
 from ..errors import InputError, printable
 from .centre_matching import CENTRE_DISTANCE, MAX_DISTANCE, found_metrics, match_centres
 from .class_keys import class_keys, keys_of_classes
+from .crowded import warn_of_crowded_images
 from .matching import Counts, Instances, best_f1, counts_by_threshold, match, threshold_at_recall, to_scores, voc_scores
 from .report import BOX_ROWS, FPPI_SCORE, LEGACY, WITHOUT_SIDES
 from .sky import alarms_by_side, alarms_per_image, centre_in_sky, has_known_sky, sky_overlap
@@ -127,7 +126,7 @@ class DenseSIRSTMetric(BaseMetric):
             The values, by key without prefix.
         """
         self.image_results = [_plain(result) for result in results]
-        _warn_of_crowded_images(results)
+        warn_of_crowded_images(results)
         of_all, of_classes = self._voc_metrics(results)
         metrics = {**of_all, **self._threshold_metrics(results), **of_classes}
         if self.legacy_coordinates:
@@ -210,31 +209,6 @@ def _require_finite(detections: Instances, img_id: Any) -> None:
     if not all(np.isfinite(values).all() for values in numbers):
         raise InputError(f'image {printable(img_id)}: a predicted box or score is NaN or infinite; the weights or the '
                          'network are broken, take another checkpoint')
-
-
-def _warn_of_crowded_images(results: list[dict]) -> None:
-    """Warn once of images with more true boxes than detections are kept: their recall stays below 1.
-
-    The number kept is ``model.test_cfg.max_per_img`` of the run's config. Outside a run it is not known; then it is the
-    most of any image, and a crowded image counts if that is what was kept of it.
-    """
-    limit, known = _max_per_img(), True
-    if limit is None:
-        limit, known = max((len(result['scores']) for result in results), default=0), False
-    crowded = sum(len(result['gt_boxes']) > limit and (known or len(result['scores']) == limit) for result in results)
-    if limit and crowded:
-        kept = f'model.test_cfg.max_per_img={limit}' if known else (
-            f'the {limit} that were kept at most, perhaps by model.test_cfg.max_per_img')
-        print_log(f'{crowded} of {len(results)} images have more true targets than {kept}: the rest is missed '
-                  'whatever the network finds; set model.test_cfg.max_per_img to more',
-                  logger='current', level=logging.WARNING)
-
-
-def _max_per_img() -> int | None:
-    """Of the config of the run, which mmengine keeps as text in the message hub; None outside a run."""
-    text = MessageHub.get_current_instance().runtime_info.get('cfg')
-    found = re.findall(r"\bmax_per_img'?\s*[=:]\s*(\d{1,9})\b", text) if isinstance(text, str) else []
-    return max(map(int, found), default=None)
 
 
 def _instances(instances: dict) -> Instances:

@@ -30,6 +30,7 @@ from bafenet.devkit import read_boxes, read_mask
 from bafenet.devkit.check import check_devkit
 from bafenet.devkit.conversion.convert import ConvertOptions, convert
 from bafenet.devkit.conversion.summary import training_notes
+from bafenet.devkit.frames import read_frame
 
 NUDT = ROOT.parent / 'shared' / 'nudt_sirst'
 
@@ -270,6 +271,20 @@ def test_16_bits_and_floating_point_are_kept(tmp_path):
     assert all(np.array_equal(read[name], deep) for name in ('tiff', 'png', 'whole'))
     spread = np.linspace(0, 65535, deep.size).reshape(deep.shape)
     assert np.abs(read['kelvin'] - spread).max() <= 1.5 and read['kelvin'].max() == 65535 and summary.spread == 1
+
+
+@pytest.mark.parametrize('value', [1e6, -1e6, np.inf, 1e300])
+def test_a_hot_pixel_leaves_the_others_their_levels(tmp_path, value):
+    kelvin = np.random.default_rng(0).normal(300, 0.5, SIZE[::-1])
+    kelvin[5, 7] = value
+    (tmp_path / 'src/images').mkdir(parents=True)
+    np.save(tmp_path / 'src/images/hot.npy', kelvin)
+    save(tmp_path / 'src/masks/hot.png', mask('a_1'))
+    convert(tmp_path / 'src', tmp_path / 'out', 'masks', ConvertOptions(splits='draw'))
+    expected, found = (read_frame(tmp_path / file).image.astype(int)
+                       for file in ('src/images/hot.npy', 'out/PNGImages/hot.png'))
+    assert expected.std() > 20 and np.abs(found - expected).max() <= 1
+    assert found[5, 7] == (0 if value < 0 else 255)
 
 
 def test_links(tmp_path):

@@ -53,9 +53,24 @@ def test_sky_maps_of_some_frames_and_of_none(sky, expected, tmp_path):
 def test_sky_maps_of_another_ending(ending, tmp_path):
     root = own_devkit(tmp_path / 'kit', NAMES, sky=NAMES, splits=LISTS, suffix='.tif', sky_suffix=ending)
     cfg = found(root)[1]
-    assert {cfg[f'{part}_dataloader'].dataset.seg_map_suffix for part in ('train', 'val', 'test')} == {ending}
+    # Any suffix of images is found by itself.
+    expected = {None if ending == '.bmp' else ending}
+    assert {cfg[f'{part}_dataloader'].dataset.get('seg_map_suffix') for part in ('train', 'val', 'test')} == expected
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     assert len(dataset) == 2 and dataset.get_data_info(0)['seg_map_path'].endswith(f'{NAMES[6]}{ending}')
+
+
+def test_sky_maps_of_several_endings(tmp_path):
+    root = own_devkit(tmp_path / 'kit', NAMES, sky=NAMES, splits=LISTS)
+    files = sorted((root / 'SkySeg/PaletteMask').iterdir())
+    files[0].rename(files[0].with_suffix('.PNG'))
+    data, cfg = found(root)
+    assert len(data.sky) == 12 and len(DATASETS.build(cfg.train_dataloader.dataset)) == 6
+    for file in (root / 'SkySeg/PaletteMask').iterdir():
+        file.rename(file.with_name(f'{file.stem}{"_sky" if file.stem != NAMES[0] else ""}.png'))
+    data, cfg = found(root)
+    # The ending that most have.
+    assert data.sky == set(NAMES[1:]) and cfg.train_dataloader.dataset.seg_map_suffix == '_sky.png'
 
 
 @pytest.mark.parametrize(('lists', 'splits', 'expected'), [

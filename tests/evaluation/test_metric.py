@@ -107,7 +107,19 @@ def test_images_with_more_targets_than_are_kept_are_counted_once(notices, run_ke
     assert not any('max_per_img' in notice for notice in notices)
 
 
-@pytest.mark.parametrize('text', [None, '', 5, 'max_per_img=' + '9' * 5000])
+@pytest.mark.parametrize('stages', ['rpn=dict(max_per_img=1000), rcnn=dict(max_per_img=10)',
+                                    'rpn=None, rcnn={"max_per_img": 10, "nms": dict(type="nms")}'])
+def test_of_two_stages_the_last_one_says_what_is_kept(notices, run_keeps, stages):
+    run_keeps(f'model = dict(train_cfg=dict(rpn_proposal=dict(max_per_img=2000)), test_cfg=dict({stages}))\n'
+              'test_cfg = dict(type="TestLoop", max_per_img=500)')
+    evaluate([crowd(12, 10), crowd(10, 10)])
+    warning, = (notice for notice in notices if 'max_per_img' in notice)
+    assert '1 of 2 images have more true targets than model.test_cfg.rcnn.max_per_img=10: ' in warning
+    assert warning.endswith('set model.test_cfg.rcnn.max_per_img to more')
+
+
+@pytest.mark.parametrize('text', [None, '', 5, *(f'model = dict(test_cfg=dict(max_per_img={many}))'
+                                                    for many in (-1, '9' * 5000))])
 def test_crowded_images_outside_a_run_are_those_that_got_as_many_as_any(notices, run_keeps, text):
     run_keeps(text)
     evaluate([crowd(12, 10), crowd(5, 4), crowd(3, 0)])

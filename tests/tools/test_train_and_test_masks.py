@@ -52,7 +52,7 @@ def options(frames):
 def trained(options, tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('masks')
     config = str(ROOT / 'configs/segmentation/additive_unet_nudt.py')
-    train.train(config, work_dir=str(work_dir), cfg_options=options, epochs=2)
+    train.train(config, work_dir=str(work_dir), cfg_options=[*options, 'train_cfg.max_epochs=2'])
     train.train(config, work_dir=str(work_dir), cfg_options=[*options, 'train_cfg.max_epochs=4'], resume='auto')
     return config, work_dir
 

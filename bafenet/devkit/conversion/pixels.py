@@ -12,12 +12,13 @@ from ...errors import InputError, printable
 from ...reading import read_bytes
 from ..decode import MAX_BYTES, is_turned, read_pages
 from ..frames import IMAGE, NUMPY, count_frames, kind_of
-from ..grey_levels import as_frame
+from ..grey_levels import PERCENTILES, as_frame
 from ..sequences import read_numpy
 from .source import Size
 
 _PNG_START = b'\x89PNG'
 _TOP = 2**16 - 1
+_FURTHEST = 30  # so many times the distance of the percentiles
 
 
 def write_pixels(source: Path, path: Path, link: bool, value_range: Sequence[float] | None) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def write_pixels(source: Path, path: Path, link: bool, value_range: Sequence[flo
         path: PNG to write.
         link: Make a symbolic link where the source is a PNG.
         value_range: The values that become 0 and 65535 where numbers do not fit; None takes the lowest and the highest
-            of each frame.
+            of each frame, less far where single pixels would leave the others few levels, see :func:`_extremes`.
 
     Returns:
         ``size`` (width, height), ``bits``, ``channels``, ``linked`` and ``spread``, the two values, or None.
@@ -77,8 +78,23 @@ def _as_png_depth(image: np.ndarray, value_range: Sequence[float] | None) -> tup
     if value_range is None and finite.all() and values.min() >= 0 and values.max() <= _TOP \
             and np.array_equal(values, np.rint(values)):
         return values.astype(np.uint16), None
-    low, high = value_range if value_range is not None else (
-        (values[finite].min(), values[finite].max()) if finite.any() else (0.0, 0.0))
+    low, high = value_range if value_range is not None else _extremes(values[finite])
     with np.errstate(over='ignore'):
         share = np.clip((values - low) / ((high - low) or 1), 0, 1)
-    return np.rint(np.where(finite, share, 0) * _TOP).astype(np.uint16), [float(low), float(high)]
+    # As for a network: GreyLevels gives an infinite pixel the highest level.
+    share = np.where(finite, share, np.isposinf(image))
+    return np.rint(share * _TOP).astype(np.uint16), [float(low), float(high)]
+
+
+def _extremes(values: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest value, but none further from the percentiles that a network sees than 30 times these
+    are apart: a hot pixel would leave all others a level or two, and they keep a thousand so.
+
+    Args:
+        values: float64 (N,), finite.
+    """
+    if not values.size:
+        return 0.0, 0.0
+    low, high = np.percentile(values, PERCENTILES, method='nearest').tolist()
+    apart = _FURTHEST * (high - low) or np.inf  # where nearly all are one value, its extremes
+    return max(values.min(), low - apart), min(values.max(), high + apart)

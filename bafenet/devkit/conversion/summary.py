@@ -152,7 +152,7 @@ def _sizes(summary: Summary) -> list[str]:
              + (f'; {summary.linked} images are links' if summary.linked else '')]
     if summary.spread:
         lines.append(f'{summary.spread} frames did not fit 16 bits: their values are spread over them, each by its own '
-                     'lowest and highest where no --range is given')
+                     'lowest and highest where no --range is given, but for pixels far beyond all others')
     if len(summary.sides):
         low, middle, high = np.percentile(np.sqrt(summary.sides.prod(axis=1)), (5, 50, 95))
         lines.append(f'target sizes: {low:.3g} to {high:.3g} px, median {middle:.3g} (square root of the box area; 5 '
