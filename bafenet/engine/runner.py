@@ -228,7 +228,7 @@ class DetectionRunner(Runner):
         self._require_place_in_schedule(filename)
         require_same_epochs(self, self._loaded_meta, filename)
         expected.require_same_schedule(self, filename, self._loaded_schedulers)
-        expected.keep_learning_rate(self)
+        expected.keep_settings(self)
         self._resumed_at = self.iter
 
     def _require_place_in_schedule(self, filename: str) -> None:

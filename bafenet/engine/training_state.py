@@ -86,9 +86,18 @@ class TrainingState(NamedTuple):
             if index not in kept:
                 _move_end(scheduler, here['end'])
 
-    def keep_learning_rate(self, runner: Runner) -> None:
-        """Go on with the learning rate of the run where it is not the checkpoint's, the schedule's factor kept."""
+    def keep_settings(self, runner: Runner) -> None:
+        """Go on with the run's learning rate, the schedule's factor kept, and other settings of its optimizer.
+
+        PyTorch loads the checkpoint's settings with its state.
+        """
         schedulers = _schedulers(runner)
+        for group, expected in zip(_groups(runner), self.groups, strict=False):
+            made_by = inspect.signature(type(runner.optim_wrapper.optimizer).__init__).parameters
+            scheduled = {'lr', *(scheduler.param_name for scheduler in schedulers)}
+            if 'momentum' in scheduled:
+                scheduled.add('betas')
+            group.update({key: expected[key] for key in expected.keys() & made_by.keys() - scheduled})
         for index, (group, expected) in enumerate(zip(_groups(runner), self.groups, strict=False)):
             key = 'initial_lr' if 'initial_lr' in group.keys() & expected.keys() else 'lr'
             old, new = float(group[key]), float(expected[key])

@@ -62,3 +62,14 @@ def test_another_learning_rate_is_taken(trained, tmp_path, schedule):  # noqa: F
         saved = torch.load(tmp_path / name / 'after' / 'epoch_3.pth', weights_only=True)
         assert saved['optimizer']['param_groups'][0].get('initial_lr', rate) == pytest.approx(rate)
     assert factors[0] == pytest.approx(factors[1])
+
+
+def test_other_settings_of_the_optimizer_are_taken_and_its_state_is_kept(trained, tmp_path):  # noqa: F811
+    adam = {'type': 'AdamW', 'lr': 0.01, 'betas': (0.9, 0.999), 'weight_decay': 0.01}
+    checkpoint = trained(param_scheduler=steps(2), optim_wrapper={'optimizer': adam})
+    runner, _ = resume(tmp_path, checkpoint, epochs=3, param_scheduler=steps(2),
+                       optim_wrapper={'optimizer': {**adam, 'betas': (0.8, 0.99), 'weight_decay': 0.2}})
+    group = runner.optim_wrapper.optimizer.param_groups[0]
+    assert (group['weight_decay'], tuple(group['betas'])) == (0.2, (0.8, 0.99))
+    before = torch.load(checkpoint, weights_only=True)['optimizer']['state'][0]['step']
+    assert next(iter(runner.optim_wrapper.optimizer.state.values()))['step'] > before > 0
