@@ -101,6 +101,10 @@ def test_bad_data_are_one_line(tmp_path, cfg):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(InputError, match='empty: none of the known layouts: .*data_prefix'):
         find_masks(cfg, str(tmp_path / 'empty'), None)
+    (tmp_path / 'boxes/PNGImages').mkdir(parents=True)
+    with pytest.raises(InputError, match='boxes: frames in PNGImages, as SIRSTdevkit has them, but no target masks in '
+                                         'SIRST/PaletteMask or SIRST/BinaryMask; '):
+        find_masks(cfg, str(tmp_path / 'boxes'), None)
     root = write_set(tmp_path / 'set', {'test.txt': range(5)})
     with pytest.raises(InputError, match='of its lists, test.txt, none is to train on'):
         find_masks(cfg, root, None)

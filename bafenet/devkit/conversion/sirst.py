@@ -49,6 +49,10 @@ def find_sirst_layout(root: Path, otherwise: str) -> tuple[SirstLayout, str]:
         masks = next((folder for folder in layout.masks if (root / folder).is_dir()), None)
         if (root / layout.images).is_dir() and masks is not None:
             return layout, masks
+    of_frames = next((one for one in LAYOUTS if (root / one.images).is_dir()), None)
+    if of_frames is not None:
+        raise InputError(f'{printable(root)}: frames in {of_frames.images}, as {of_frames.name} has them, but no '
+                         f'target masks in {" or ".join(of_frames.masks)}; {otherwise}')
     known = '; '.join(f'{one.images} and {one.masks[0]} ({one.name})' for one in LAYOUTS)
     raise InputError(f'{printable(root)}: none of the known layouts: {known}; {otherwise}')
 
