@@ -126,7 +126,8 @@ def _refused(what: str, remedy: str) -> Iterator[None]:
     except Exception as error:  # a crafted file can provoke any error
         foreign = re.search(r'GLOBAL (\S+)', str(error))
         if foreign:
-            reason = f'it holds {foreign[1]}, which is no part of a checkpoint; nothing in it was executed'
+            name = printable(foreign[1][:100])
+            reason = f'it holds {name}, which is no part of a checkpoint; nothing in it was executed'
         else:
             reason = f'truncated or no checkpoint, {type(error).__name__}'
         raise InputError(f'{what} cannot be read ({reason}): {remedy}') from error

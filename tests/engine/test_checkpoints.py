@@ -151,6 +151,17 @@ def test_a_hostile_file_is_refused_and_not_executed(tmp_path, monkeypatch, name,
     assert not marker.exists()
 
 
+def test_a_name_of_any_characters_is_refused_in_one_printable_line(tmp_path):
+    torch.save({'state_dict': {'weight': torch.ones(2)}}, tmp_path / 'whole.pth')
+    with zipfile.ZipFile(tmp_path / 'whole.pth') as whole, zipfile.ZipFile(tmp_path / 'hostile.pth', 'w') as hostile:
+        for name in whole.namelist():
+            content = whole.read(name).replace(b'_rebuild_tensor_v2', b'_rebuild_\x1b[31m\x00\xe2\x80\xae' + b'x' * 500)
+            hostile.writestr(name, content)
+    with pytest.raises(InputError, match=r'hostile.pth .*it holds torch\._utils\._rebuild_.*is no part') as caught:
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'hostile.pth'))
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
 def test_a_bare_pickle_is_refused_and_not_executed(tmp_path):
     marker, file = tmp_path / 'marker', tmp_path / 'hostile.pth'
     file.write_bytes(pickle.dumps(Calls(os.system, f'touch {marker}')))
