@@ -20,7 +20,8 @@ _PACKED = (10, 12, 14)  # bits, without gaps between pixels, as cameras write th
 # OpenCV would keep the high bytes of 16 bits, and say nothing.
 _FLAGS = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 _ORIENTATION = 0x0112  # an EXIF tag
-JPEG_START = b'\xff\xd8\xff'
+JPEG_START, PNG_START = b'\xff\xd8\xff', b'\x89PNG'
+_PNG_EXIF = b'eXIf', b'Raw profile type'
 _TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 # Its warnings about odd files would stand beside our own line.
 logging.getLogger('tifffile').addHandler(logging.NullHandler())
@@ -70,12 +71,15 @@ def is_turned(path: PathLike) -> bool:
     Raises:
         InputError: If the file is missing.
     """
+    content = read_bytes(path, MAX_BYTES)
+    # Pillow would decode a PNG to look behind its pixels.
+    if content.startswith(PNG_START) and not any(mark in content for mark in _PNG_EXIF):
+        return False
     try:
         with _opened(path, deep=True) as image:
             return image.getexif().get(_ORIENTATION, 1) in range(2, 9)
     except InputError:
-        with open_file(path):
-            return False  # a TIFF of a kind that Pillow does not know
+        return False  # a TIFF of a kind that Pillow does not know
 
 
 def read_pages(path: PathLike) -> Iterator[np.ndarray]:

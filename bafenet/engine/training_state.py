@@ -92,13 +92,12 @@ class TrainingState(NamedTuple):
         PyTorch loads the checkpoint's settings with its state.
         """
         schedulers = _schedulers(runner)
-        for group, expected in zip(_groups(runner), self.groups, strict=False):
-            made_by = inspect.signature(type(runner.optim_wrapper.optimizer).__init__).parameters
-            scheduled = {'lr', *(scheduler.param_name for scheduler in schedulers)}
-            if 'momentum' in scheduled:
-                scheduled.add('betas')
-            group.update({key: expected[key] for key in expected.keys() & made_by.keys() - scheduled})
+        scheduled = {'lr', *(scheduler.param_name for scheduler in schedulers)}
+        if 'momentum' in scheduled:
+            scheduled.add('betas')
         for index, (group, expected) in enumerate(zip(_groups(runner), self.groups, strict=False)):
+            made_by = inspect.signature(type(runner.optim_wrapper.optimizer).__init__).parameters
+            group.update({key: expected[key] for key in expected.keys() & made_by.keys() - scheduled})
             key = 'initial_lr' if 'initial_lr' in group.keys() & expected.keys() else 'lr'
             old, new = float(group[key]), float(expected[key])
             if old <= 0 or (schedulers and key == 'lr') or math.isclose(old, new, rel_tol=1e-9):

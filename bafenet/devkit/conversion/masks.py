@@ -7,7 +7,7 @@ import numpy as np
 
 from ...errors import InputError, printable
 from ...reading import open_file
-from ..box_matching import component_boxes, component_labels
+from ..box_matching import component_boxes, component_maxima
 from ..decode import JPEG_START, read_header, read_pages
 from ..images import read_image, require_size
 from ..layout import CLASSES
@@ -152,10 +152,7 @@ def read_target_mask(path: Path, threshold: float | None, size: Size) -> tuple[n
 
 def _faint_parts(path: Path, values: np.ndarray, mask: np.ndarray, full: float) -> list[tuple[str, str]]:
     """A note of the components of a soft mask that it loses, in a JPEG but for what its compression adds."""
-    labels = component_labels(values > 0)
-    peaks = np.zeros(labels.max(initial=0) + 1)
-    np.maximum.at(peaks, labels, values)
-    peaks[0] = 0
+    peaks = component_maxima(values > 0, values)
     with open_file(path) as file:
         least = full * _NOISE if file.read(len(JPEG_START)) == JPEG_START else 0
     peaks = peaks[(peaks > least) & (peaks < full / 2)]

@@ -10,13 +10,12 @@ import numpy as np
 
 from ...errors import InputError, printable
 from ...reading import read_bytes
-from ..decode import MAX_BYTES, is_turned, read_pages
+from ..decode import MAX_BYTES, PNG_START, is_turned, read_pages
 from ..frames import IMAGE, NUMPY, count_frames, kind_of
 from ..grey_levels import PERCENTILES, as_frame
 from ..sequences import read_numpy
 from .source import Size
 
-_PNG_START = b'\x89PNG'
 _TOP = 2**16 - 1
 _FURTHEST = 30  # so many times the distance of the percentiles
 
@@ -57,7 +56,7 @@ def write_pixels(source: Path, path: Path, link: bool, value_range: Sequence[flo
     if kind == IMAGE and is_turned(source):
         raise InputError(f'{printable(source)}: is turned by an EXIF tag; save it upright, as its labels see it')
     path.unlink(missing_ok=True)
-    is_png = data.startswith(_PNG_START)
+    is_png = data.startswith(PNG_START)
     if is_png and link:
         path.symlink_to(os.path.abspath(source))
     elif is_png:
